@@ -1,0 +1,16 @@
+# Flags every target gets: warnings are errors; sanitizers where asked for. No -march: kernels pick their instructions at run time.
+add_library(quern_options INTERFACE)
+target_compile_options(quern_options INTERFACE
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-align -Woverloaded-virtual
+  -Wconversion -Wno-sign-conversion -Wdouble-promotion -Wimplicit-fallthrough -ffp-contract=off)
+target_include_directories(quern_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
+if(QUERN_SANITIZE)
+  target_compile_options(quern_options INTERFACE -fsanitize=${QUERN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(quern_options INTERFACE -fsanitize=${QUERN_SANITIZE})
+endif()
+if(QUERN_FUZZ)
+  target_compile_options(quern_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(QUERN_STATIC)
+  target_link_options(quern_options INTERFACE -static)
+endif()

@@ -1,0 +1,29 @@
+# Debian packages, one per field; docs/dependencies.md says why each.
+if(QUERN_STATIC)
+  set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
+endif()
+find_package(Threads REQUIRED)
+find_package(nlohmann_json REQUIRED)   # JSON text (behind base/json)
+find_package(fmt REQUIRED)             # formatting
+find_package(CLI11 REQUIRED)           # command line
+find_package(tl-expected REQUIRED)     # Result<T>
+
+find_path(PCRE2_INCLUDE pcre2.h REQUIRED)
+find_library(PCRE2_LIBRARY pcre2-8 REQUIRED)       # pre-tokenizer
+find_path(UTF8PROC_INCLUDE utf8proc.h REQUIRED)
+find_library(UTF8PROC_LIBRARY utf8proc REQUIRED)   # NFC
+find_path(YAML_CPP_INCLUDE yaml-cpp/yaml.h REQUIRED)
+find_library(YAML_CPP_LIBRARY yaml-cpp REQUIRED)   # task files
+foreach(lib PCRE2 UTF8PROC YAML_CPP)
+  add_library(dep_${lib} INTERFACE)
+  target_include_directories(dep_${lib} SYSTEM INTERFACE ${${lib}_INCLUDE})
+  target_link_libraries(dep_${lib} INTERFACE ${${lib}_LIBRARY})
+endforeach()
+target_compile_definitions(dep_UTF8PROC INTERFACE UTF8PROC_STATIC)
+
+if(QUERN_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+if(QUERN_BENCH)
+  find_package(benchmark REQUIRED)
+endif()

@@ -1,0 +1,36 @@
+# quern_layer(name LINK libs...): src/<name>/**.cpp becomes quern_<name>; **_test.cpp becomes quern_<name>_test; each layer sees
+# the headers of all, but links only the layers declared before it (tests/layers_test checks the includes).
+set(QUERN_LAYERS "" CACHE INTERNAL "")
+
+function(quern_layer name)
+  cmake_parse_arguments(arg "" "" "LINK;TEST_LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_(test|bench)\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  set(scope PUBLIC)
+  if(sources)
+    add_library(quern_${name} STATIC ${sources})
+  else()
+    add_library(quern_${name} INTERFACE)  # headers only
+    set(scope INTERFACE)
+  endif()
+  target_link_libraries(quern_${name} ${scope} quern_options ${arg_LINK})
+  foreach(lower ${QUERN_LAYERS})
+    target_link_libraries(quern_${name} ${scope} quern_${lower})
+  endforeach()
+  set(QUERN_LAYERS ${name} ${QUERN_LAYERS} CACHE INTERNAL "")
+  if(QUERN_TESTS AND tests)
+    quern_test(quern_${name}_test SOURCES ${tests} LINK quern_${name} ${arg_TEST_LINK})
+  endif()
+endfunction()
+
+# One test binary; every TEST in it is a ctest case. QUERN_REPO lets tests find fixtures and models.
+function(quern_test target)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  add_executable(${target} ${arg_SOURCES})
+  target_link_libraries(${target} PRIVATE ${arg_LINK} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${target} PRIVATE QUERN_REPO="${PROJECT_SOURCE_DIR}" QUERN_BUILD="${CMAKE_BINARY_DIR}")
+  include(GoogleTest)
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}")
+endfunction()

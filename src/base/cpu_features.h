@@ -1,0 +1,16 @@
+// What this processor can do, and the instruction set that kernels use.
+#pragma once
+
+#include <string_view>
+
+namespace quern {
+
+enum class Isa { scalar, avx2, avx512 };
+
+std::string_view isa_name(Isa isa);
+
+// AVX2 means AVX2 + FMA + F16C; AVX-512 means F + BW + VL + DQ on top. The operating system must save the registers too.
+bool cpu_supports(Isa isa);
+Isa best_isa();
+
+}  // namespace quern

@@ -1,0 +1,114 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace quern {
+namespace {
+
+tl::unexpected<Error> io_error(const std::filesystem::path& path, std::string_view doing) {
+  const int error = errno;
+  return fail(error == ENOENT ? Errc::not_found : Errc::io, "{}: cannot {}: {}", path.string(), doing, std::strerror(error));
+}
+
+Result<std::pair<UniqueFd, size_t>> open_regular(const std::filesystem::path& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return io_error(path, "open");
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return io_error(path, "stat");
+  if (!S_ISREG(info.st_mode)) return fail(Errc::io, "{}: not a regular file", path.string());
+  return std::pair(std::move(fd), static_cast<size_t>(info.st_size));
+}
+
+}  // namespace
+
+UniqueFd& UniqueFd::operator=(UniqueFd&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+UniqueFd::~UniqueFd() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
+  QUERN_ASSIGN(auto opened, open_regular(path));
+  auto& [fd, size] = opened;
+  if (size == 0) return std::shared_ptr<const MappedFile>(new MappedFile(path, {}));  // mmap refuses empty ranges
+  void* address = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
+  if (address == MAP_FAILED) return io_error(path, "map");
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, {static_cast<const std::byte*>(address), size}));
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+Result<std::string> read_file(const std::filesystem::path& path, size_t max_bytes) {
+  QUERN_ASSIGN(auto opened, open_regular(path));
+  auto& [fd, size] = opened;
+  if (size > max_bytes) return fail(Errc::out_of_range, "{}: {} bytes, at most {} are read", path.string(), size, max_bytes);
+  std::string text(size, '\0');
+  size_t have = 0;
+  while (have < size) {
+    const ssize_t got = ::read(fd.get(), text.data() + have, size - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return io_error(path, "read");
+    if (got == 0) break;  // shortened since fstat: what is there is what is there
+    have += static_cast<size_t>(got);
+  }
+  text.resize(have);
+  return text;
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path, std::filesystem::path temporary, UniqueFd fd)
+    : path_(std::move(path)), temporary_(std::move(temporary)), fd_(std::move(fd)) {}
+
+Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
+  std::string name = path.string() + ".tmp-XXXXXX";
+  UniqueFd fd(::mkostemp(name.data(), O_CLOEXEC));
+  if (!fd) return io_error(path, "create a temporary file beside it");
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  if (::fchmod(fd.get(), 0666 & ~mask) != 0) return io_error(path, "set its mode");  // mkostemp made it private
+  return AtomicFile(path, name, std::move(fd));
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_) ::unlink(temporary_.c_str());
+}
+
+Result<void> AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(fd_.get(), bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return io_error(path_, "write");
+    bytes = bytes.subspan(static_cast<size_t>(put));
+  }
+  return {};
+}
+
+Result<void> AtomicFile::commit() {
+  if (::fsync(fd_.get()) != 0) return io_error(path_, "sync");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return io_error(path_, "rename to its name");
+  fd_ = UniqueFd();
+  const auto folder = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");
+  UniqueFd dir(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir) ::fsync(dir.get());  // the rename itself; a file system without it still has the file
+  return {};
+}
+
+Result<void> write_file(const std::filesystem::path& path, std::string_view text) {
+  QUERN_ASSIGN(AtomicFile file, AtomicFile::create(path));
+  QUERN_TRY(file.write(text));
+  return file.commit();
+}
+
+}  // namespace quern

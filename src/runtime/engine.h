@@ -1,0 +1,99 @@
+// Engine: a loaded model with its tokenizer, chat format and back end; Session: one sequence's timeline of tokens with its state.
+// This is the whole face of the lower layers towards eval/, agent/ and the commands.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/cpu_features.h"
+#include "base/result.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace quern {
+
+enum class OpsKind { reference, cpu };
+enum class KvFormat { f32, bf16, int8 };
+
+struct EngineOptions {
+  std::filesystem::path model;  // a folder
+  int threads = 0;              // 0: the cores this process may use
+  OpsKind ops = OpsKind::cpu;
+  std::optional<Isa> isa;       // absent: the best of this machine
+  KvFormat kv = KvFormat::bf16;
+  std::optional<int64_t> context;             // tokens; overrides the config's limit
+  std::optional<double> yarn;                 // YaRN factor; overrides the config
+  std::optional<ChatFormat> chat_format;      // --template
+  std::function<void(std::string)> on_warning;
+};
+
+struct SamplingParams {
+  double temperature = 0;  // 0: greedy, the other fields are not looked at
+  double top_p = 1, min_p = 0;
+  int64_t top_k = 0;  // 0: all
+  uint64_t seed = 0;
+};
+
+enum class FinishReason { stop, length, context, cancelled };  // stop: an end-of-turn token or a stop string
+
+struct GenerateRequest {
+  std::vector<int32_t> prompt;
+  SamplingParams sampling;
+  int64_t max_tokens = 512;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
+  // Called with each generated token and the text that became complete with it (special tokens' text left out); false cancels.
+  std::function<bool(int32_t token, std::string_view text)> on_token;
+};
+
+struct Generation {
+  std::vector<int32_t> tokens;  // without the end-of-turn token
+  std::string text;             // decoded, cut before a stop string
+  FinishReason finish = FinishReason::stop;
+  int64_t prompt_tokens = 0, reused_tokens = 0;  // of the prompt's tokens, how many the session already held
+  double prefill_s = 0, decode_s = 0;
+};
+
+class Engine;
+
+// One timeline. Not shared between threads; must not outlive its engine.
+class Session {
+ public:
+  explicit Session(const Engine& engine);
+  Session(Session&&) noexcept;
+  ~Session();
+
+  // Brings the timeline to request.prompt (keeping what it shares with the tokens already held, where the state can go back that far),
+  // then generates. Errors: an id outside the vocabulary, a prompt longer than the context (names --context).
+  Result<Generation> generate(const GenerateRequest& request);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> load(const EngineOptions& options);
+  ~Engine();
+
+  const Tokenizer* tokenizer() const;  // nullptr when the folder has none
+  ChatFormat chat_format() const;
+  SamplingParams default_sampling() const;  // generation_config.json
+  int64_t context() const;
+
+  struct Impl;
+  const Impl& impl() const { return *impl_; }
+
+ private:
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace quern

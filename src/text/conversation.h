@@ -1,0 +1,51 @@
+// A conversation as the chat formats know it, and a prompt as the tokenizer takes it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace quern {
+
+enum class Role { system, user, assistant, tool };
+
+std::string_view role_name(Role role);
+
+struct ToolCall {
+  std::string name;
+  Json arguments;  // an object; or a string, which is rendered verbatim (a client may replay what a model wrote)
+};
+
+struct Message {
+  Role role = Role::user;
+  std::string content;
+  std::optional<std::string> reasoning;  // assistant: reasoning_content
+  std::vector<ToolCall> tool_calls;      // assistant
+  // assistant, when this engine generated the message: its exact text, rendered in place of content and calls, so that the prompt
+  // of the next turn starts with the very tokens that were generated.
+  std::optional<std::string> verbatim;
+};
+
+struct Conversation {
+  std::vector<Message> messages;
+  std::vector<Json> tools;  // each the whole tool object as the client sent it: {"type": "function", "function": {…}}
+  bool add_generation_prompt = true;
+
+  // REQUEST.json of `quern render`, and the body of a chat request: {"messages": […], "tools": […], "add_generation_prompt": true}.
+  // Errors name the place: "request: messages[3].content: …".
+  static Result<Conversation> from_json(const Json& request);
+};
+
+// Special tokens are parsed only in trusted pieces; what a user, a file or a tool wrote is never trusted.
+struct PromptPiece {
+  std::string text;
+  bool trusted = false;
+};
+using Prompt = std::vector<PromptPiece>;
+
+std::string prompt_text(const Prompt& prompt);
+
+}  // namespace quern
