@@ -1,0 +1,312 @@
+"""Qwen3-Next for training: the published architecture, every module and parameter named as in published checkpoints.
+
+Only the experts of a layer are stacked, [experts, out, in] (export.py splits them): while training, all experts see all tokens
+and the routing weights, zero outside the top k, scale what they return. At this size that beats any gather.
+
+The residual stream, norms, router, decay and delta rule are float32, matrix products `dtype`. Every parameter passes through
+`dtype` before use, so training sees exactly the weights that a bfloat16 export will hold.
+"""
+import json
+import math
+from types import SimpleNamespace
+from typing import Dict, NamedTuple, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from delta_rule import gated_delta_rule
+
+
+def load_config(path: str) -> SimpleNamespace:
+    with open(path) as file:
+        c = SimpleNamespace(**json.load(file))
+    interval = getattr(c, "full_attention_interval", 4)
+    if not getattr(c, "layer_types", None):
+        c.layer_types = ["linear_attention" if (i + 1) % interval else "full_attention" for i in range(c.num_hidden_layers)]
+    return c
+
+
+class Linear(nn.Module):
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.to(x.dtype))
+
+    def exact(self, x: Tensor) -> Tensor:  # for the few outputs whose rounding would matter: routing, decay
+        return F.linear(x.float(), self.weight.to(x.dtype).float())
+
+
+class Norm(nn.Module):
+    """RMS norm, zero-centred: the effective weight is 1 + w."""
+
+    def __init__(self, size: int, c: SimpleNamespace, offset: float = 1.0):
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((size,), 1.0 - offset))
+        self.eps, self.offset, self.dtype = c.rms_norm_eps, offset, c.dtype
+
+    def exact(self, x: Tensor) -> Tensor:
+        x = x.float()
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * (self.offset + self.weight.to(self.dtype).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.exact(x).to(self.dtype)
+
+
+class Attention(nn.Module):
+    def __init__(self, c: SimpleNamespace):
+        super().__init__()
+        self.heads, self.kv_heads, self.head_dim = c.num_attention_heads, c.num_key_value_heads, c.head_dim
+        self.q_proj = Linear(c.hidden_size, self.heads * self.head_dim * 2)  # per head: query, then output gate
+        self.k_proj = Linear(c.hidden_size, self.kv_heads * self.head_dim)
+        self.v_proj = Linear(c.hidden_size, self.kv_heads * self.head_dim)
+        self.o_proj = Linear(self.heads * self.head_dim, c.hidden_size)
+        self.q_norm, self.k_norm = Norm(self.head_dim, c), Norm(self.head_dim, c)
+
+    def forward(self, x: Tensor, rope: Tuple[Tensor, Tensor]) -> Tensor:
+        batch, tokens, _ = x.shape
+        q, gate = self.q_proj(x).view(batch, tokens, self.heads, 2 * self.head_dim).chunk(2, -1)
+        k = self.k_proj(x).view(batch, tokens, self.kv_heads, self.head_dim)
+        v = self.v_proj(x).view(batch, tokens, self.kv_heads, self.head_dim)
+        q, k = rotate(self.q_norm.exact(q), rope).to(x.dtype), rotate(self.k_norm.exact(k), rope).to(x.dtype)
+        group = self.heads // self.kv_heads
+        k, v = k.repeat_interleave(group, 2), v.repeat_interleave(group, 2)
+        out = causal_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
+        return self.o_proj((out * torch.sigmoid(gate)).flatten(2))
+
+
+def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # [batch, heads, tokens, head_dim]
+    if hasattr(F, "scaled_dot_product_attention"):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    later = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).triu(1)
+    scores = (q @ k.mT).float() * q.shape[-1] ** -0.5
+    return scores.masked_fill(later, -torch.inf).softmax(-1).to(v.dtype) @ v
+
+
+def rope_tables(frequencies: Tensor, tokens: int) -> Tuple[Tensor, Tensor]:
+    angles = torch.arange(tokens, device=frequencies.device, dtype=torch.float32)[:, None, None] * frequencies
+    return angles.cos(), angles.sin()  # [tokens, 1, rotary dims / 2]
+
+
+def rotate(x: Tensor, rope: Tuple[Tensor, Tensor]) -> Tensor:  # x [batch, tokens, heads, head_dim]
+    cos, sin = rope
+    half = cos.shape[-1]
+    a, b, rest = x.split([half, half, x.shape[-1] - 2 * half], -1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
+
+
+class GatedDeltaNet(nn.Module):
+    def __init__(self, c: SimpleNamespace):
+        super().__init__()
+        self.k_heads, self.k_dim = c.linear_num_key_heads, c.linear_key_head_dim
+        self.v_heads, self.v_dim = c.linear_num_value_heads, c.linear_value_head_dim
+        self.k_size, self.v_size = self.k_heads * self.k_dim, self.v_heads * self.v_dim
+        self.group = self.v_heads // self.k_heads
+        channels = 2 * self.k_size + self.v_size
+        self.in_proj_qkvz = Linear(c.hidden_size, channels + self.v_size)  # both interleaved per key head
+        self.in_proj_ba = Linear(c.hidden_size, 2 * self.v_heads)
+        self.conv1d = nn.Module()
+        self.conv1d.weight = nn.Parameter(torch.empty(channels, 1, c.linear_conv_kernel_dim))
+        self.A_log = nn.Parameter(torch.empty(self.v_heads))
+        self.dt_bias = nn.Parameter(torch.empty(self.v_heads))
+        self.norm = Norm(self.v_dim, c, offset=0.0)
+        self.out_proj = Linear(self.v_size, c.hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, tokens, _ = x.shape
+        qkvz = self.in_proj_qkvz(x).view(batch, tokens, self.k_heads, -1)
+        q, k, v, z = qkvz.split([self.k_dim, self.k_dim, self.group * self.v_dim, self.group * self.v_dim], -1)
+        b, a = self.in_proj_ba.exact(x).view(batch, tokens, self.k_heads, -1).chunk(2, -1)
+        b, a = b.flatten(2), a.flatten(2)
+
+        qkv = self.conv(torch.cat([q.flatten(2), k.flatten(2), v.flatten(2)], -1))
+        q, k, v = qkv.float().split([self.k_size, self.k_size, self.v_size], -1)
+        q, k = l2_norm(q.unflatten(-1, (self.k_heads, self.k_dim))), l2_norm(k.unflatten(-1, (self.k_heads, self.k_dim)))
+        v = v.unflatten(-1, (self.v_heads, self.v_dim))
+        rate = self.A_log.to(x.dtype).float().exp()
+        g = -rate * F.softplus(a + self.dt_bias.to(x.dtype).float())
+        out = gated_delta_rule(q * self.k_dim ** -0.5, k, v, g, torch.sigmoid(b))
+        out = self.norm.exact(out) * F.silu(z.float().reshape(batch, tokens, self.v_heads, self.v_dim))
+        return self.out_proj(out.flatten(2).to(x.dtype))
+
+    def conv(self, x: Tensor) -> Tensor:  # depthwise and causal: weight[:, -1] meets the current token
+        weight = self.conv1d.weight.squeeze(1).to(x.dtype).float()
+        width, tokens = weight.shape[1], x.shape[1]
+        padded = F.pad(x, (0, 0, width - 1, 0)).float()
+        return F.silu(sum([padded[:, j:j + tokens] * weight[:, j] for j in range(width)])).to(x.dtype)
+
+
+def l2_norm(x: Tensor) -> Tensor:
+    return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + 1e-6)
+
+
+class DenseMlp(nn.Module):
+    def __init__(self, hidden: int, inner: int):
+        super().__init__()
+        self.gate_proj, self.up_proj, self.down_proj = Linear(hidden, inner), Linear(hidden, inner), Linear(inner, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class SparseMoe(nn.Module):
+    def __init__(self, c: SimpleNamespace):
+        super().__init__()
+        experts, hidden, inner = c.num_experts, c.hidden_size, c.moe_intermediate_size
+        self.top_k, self.renormalise = c.num_experts_per_tok, c.norm_topk_prob
+        self.gate = Linear(hidden, experts)
+        self.experts = nn.Module()
+        self.experts.gate_proj = nn.Parameter(torch.empty(experts, inner, hidden))
+        self.experts.up_proj = nn.Parameter(torch.empty(experts, inner, hidden))
+        self.experts.down_proj = nn.Parameter(torch.empty(experts, hidden, inner))
+        self.shared_expert = DenseMlp(hidden, c.shared_expert_intermediate_size)
+        self.shared_expert_gate = Linear(hidden, 1)
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        """Returns the output and [2, experts]: the mean probability and the share of tokens of each expert."""
+        probabilities = self.gate.exact(x).softmax(-1)
+        rest, chosen = probabilities.detach(), torch.zeros_like(probabilities, dtype=torch.bool)
+        index = torch.arange(probabilities.shape[-1], device=x.device)
+        for _ in range(self.top_k):  # argmax fuses with the softmax, topk would not
+            best = index == rest.argmax(-1, keepdim=True)
+            rest, chosen = rest.masked_fill(best, -1.0), chosen | best
+        weights = probabilities * chosen
+        if self.renormalise:
+            weights = weights / weights.sum(-1, keepdim=True)
+
+        gate, up = self.experts.gate_proj.to(x.dtype).flatten(0, 1), self.experts.up_proj.to(x.dtype).flatten(0, 1)
+        down = self.experts.down_proj.to(x.dtype).transpose(0, 1).flatten(1)
+        inner = F.silu(F.linear(x, gate)) * F.linear(x, up)
+        inner = inner.unflatten(-1, (weights.shape[-1], -1)) * weights.unsqueeze(-1).to(x.dtype)
+        out = F.linear(inner.flatten(-2), down)
+        out = out + torch.sigmoid(self.shared_expert_gate(x)) * self.shared_expert(x)
+        routing = torch.stack([probabilities.mean((0, 1)), chosen.float().mean((0, 1))])
+        return out, routing
+
+
+class Layer(nn.Module):
+    def __init__(self, c: SimpleNamespace, kind: str, sparse: bool):
+        super().__init__()
+        self.full, self.sparse = kind == "full_attention", sparse
+        self.input_layernorm, self.post_attention_layernorm = Norm(c.hidden_size, c), Norm(c.hidden_size, c)
+        if self.full:
+            self.self_attn = Attention(c)
+        else:
+            self.linear_attn = GatedDeltaNet(c)
+        self.mlp = SparseMoe(c) if sparse else DenseMlp(c.hidden_size, c.intermediate_size)
+
+    def forward(self, x: Tensor, rope: Tuple[Tensor, Tensor]) -> Tuple[Tensor, Optional[Tensor]]:
+        h = self.input_layernorm(x)
+        x = x + (self.self_attn(h, rope) if self.full else self.linear_attn(h))
+        h = self.post_attention_layernorm(x)
+        out, routing = self.mlp(h) if self.sparse else (self.mlp(h), None)
+        return x + out, routing
+
+
+class Mtp(nn.Module):
+    def __init__(self, c: SimpleNamespace):
+        super().__init__()
+        self.fc = Linear(2 * c.hidden_size, c.hidden_size)  # columns: embedding first, then hidden
+        self.pre_fc_norm_embedding, self.pre_fc_norm_hidden = Norm(c.hidden_size, c), Norm(c.hidden_size, c)
+        self.layers = nn.ModuleList([Layer(c, "full_attention", True)])
+        self.norm = Norm(c.hidden_size, c)
+
+
+class Output(NamedTuple):
+    hidden: Tensor  # [batch, tokens, hidden], after the final norm
+    mtp_hidden: Optional[Tensor]  # position p: for token p + 2; the last position of a window is meaningless
+    routing: Tensor  # [sparse layers, 2, experts]
+
+
+class Pebble(nn.Module):
+    def __init__(self, c: SimpleNamespace, mtp: bool = True, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        self.config = c = SimpleNamespace(**{**vars(c), "dtype": dtype})
+        self.dtype, self.tied, self.top_k = dtype, c.tie_word_embeddings, c.num_experts_per_tok
+        width = int(c.head_dim * c.partial_rotary_factor)
+        frequencies = c.rope_theta ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+        self.register_buffer("rope_frequencies", frequencies.float(), persistent=False)
+        self.model = nn.Module()
+        self.model.embed_tokens = nn.Embedding(c.vocab_size, c.hidden_size)
+        sparse = [i not in c.mlp_only_layers and (i + 1) % c.decoder_sparse_step == 0 for i in range(c.num_hidden_layers)]
+        self.model.layers = nn.ModuleList(Layer(c, kind, s) for kind, s in zip(c.layer_types, sparse))
+        self.model.norm = Norm(c.hidden_size, c)
+        if not c.tie_word_embeddings:
+            self.lm_head = Linear(c.hidden_size, c.vocab_size)
+        self.mtp = Mtp(c) if mtp else None
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        head = self.model.embed_tokens if self.tied else self.lm_head
+        return F.linear(hidden, head.weight.to(hidden.dtype))
+
+    def forward(self, tokens: Tensor) -> Output:
+        """Hidden states for tokens [batch, tokens]."""
+        rope = rope_tables(self.rope_frequencies, tokens.shape[1])
+        embedded = F.embedding(tokens, self.model.embed_tokens.weight.to(self.dtype).float())
+        x, routings = embedded, []
+        for layer in self.model.layers:
+            x, routing = layer(x, rope)
+            if routing is not None:
+                routings.append(routing)
+        hidden = self.model.norm(x)
+        mtp_hidden = None
+        if self.mtp is not None:
+            # The trunk is not asked to serve the draft: its hidden state is an input here, nothing more.
+            e = self.mtp.pre_fc_norm_embedding(embedded.roll(-1, 1))
+            x = self.mtp.fc(torch.cat([e, self.mtp.pre_fc_norm_hidden(hidden.detach())], -1)).float()
+            x, routing = self.mtp.layers[0](x, rope)
+            routings.append(routing)
+            mtp_hidden = self.mtp.norm(x)
+        return Output(hidden, mtp_hidden, torch.stack(routings))
+
+    def losses(self, raw: Tensor, prompt_weight: Tensor) -> Dict[str, Tensor]:
+        """raw [batch, tokens]: token id in the low 15 bits, bit 15 set on training targets; the others weigh prompt_weight."""
+        tokens, targets = raw & 0x7FFF, (raw >= 0x8000).float()
+        weights = targets + prompt_weight * (1 - targets)
+        out = self(tokens)
+        loss, best = next_token_loss(self.logits(out.hidden), tokens, weights, 1)
+        share = out.routing[:, 1] * (out.routing.shape[-1] / self.top_k)  # 1 everywhere when balanced
+        result = {"loss": loss, "accuracy": share_of((best == tokens.roll(-1, 1)), targets, 1),
+                  "balance": (out.routing[:, 0] * share).sum(-1).mean(), "load": share.max()}
+        if out.mtp_hidden is not None:
+            result["mtp_loss"], draft = next_token_loss(self.logits(out.mtp_hidden), tokens, weights, 2)
+            # a draft is accepted when it equals what the trunk says one position later
+            result["mtp_agreement"] = share_of(draft == best.roll(-1, 1), targets, 2)
+        return result
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Unit-variance projections, outputs into the residual stream scaled down by depth; gates, router and head near zero."""
+        generator = torch.Generator().manual_seed(seed)
+        small = ("embed_tokens.weight", "lm_head.weight", "mlp.gate.weight", "in_proj_ba.weight", "shared_expert_gate.weight")
+        into_residual = ("o_proj.weight", "out_proj.weight", "down_proj.weight", "down_proj")
+        for name, p in self.named_parameters():
+            if name.endswith("conv1d.weight"):
+                p.uniform_(-0.5, 0.5, generator=generator)
+            elif name.endswith("A_log"):
+                p.uniform_(1, 16, generator=generator).log_()
+            elif p.dim() >= 2:
+                std = 0.02 if name.endswith(small) else p.shape[-1] ** -0.5
+                if name.endswith(into_residual):
+                    std /= math.sqrt(2 * self.config.num_hidden_layers)
+                p.normal_(0, std, generator=generator)
+        # A head forgets at a rate A softplus(dt_bias) per token when its input says nothing. Spread evenly in the logarithm,
+        # from 1/10 to 1/10,000: some heads of every layer then start with a memory longer than the window.
+        for module in self.modules():
+            if isinstance(module, GatedDeltaNet):
+                rate = 10 ** -(1 + 3 * torch.rand(module.v_heads, generator=generator))
+                module.dt_bias.copy_((rate / module.A_log.exp()).expm1().log())
+
+
+def next_token_loss(logits: Tensor, tokens: Tensor, weights: Tensor, ahead: int) -> Tuple[Tensor, Tensor]:
+    """Weighted mean cross-entropy of the token `ahead` positions on, and the likeliest token at every position."""
+    labels, weights = F.pad(tokens[:, ahead:], (0, ahead)), F.pad(weights[:, ahead:], (0, ahead))
+    losses = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none").view_as(weights)
+    return (losses * weights).sum() / weights.sum().clamp(min=1e-6), logits.detach().argmax(-1)
+
+
+def share_of(hits: Tensor, targets: Tensor, ahead: int) -> Tensor:
+    targets = F.pad(targets[:, ahead:], (0, ahead))
+    return (hits * targets).sum() / targets.sum().clamp(min=1)

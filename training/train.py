@@ -1,0 +1,174 @@
+"""Trains pebble on one GPU (or, for tests, a CPU) and exports a checkpoint folder.
+
+    python3 train.py --steps 4000 --out OUT --data SCRATCH --generate 'COMMAND {seed} {out}'
+
+The schedule counts steps, never seconds: a short warm-up, a constant rate, a linear decay over the second half. run.sh is the
+whole recipe.
+"""
+import argparse
+import os
+import time
+from typing import Callable, Dict
+
+import torch
+from torch import Tensor
+
+import delta_rule
+import model as model_module
+from data import Generators, Windows
+from export import HERE, export_folder, load_folder
+from model import Pebble, load_config
+from muon import Muon, split_parameters
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--steps", type=int, required=True)
+    add("--out", required=True, help="folder to export to")
+    add("--data", required=True, help="folder of *.bin files, each deleted once read")
+    add("--generate", default="", help="shell command writing one file, with {seed} and {out} in it")
+    add("--generators", type=int, default=14, help="processes that run it")
+    add("--config", default=os.path.join(HERE, "pebble.json"))
+    add("--tokenizer", default="")
+    add("--chat-template", default="")
+    add("--batch-windows", type=int, default=12)
+    add("--window", type=int, default=8192)
+    add("--seed", type=int, default=1)
+    add("--muon-lr", type=float, default=0.02)
+    add("--adam-lr", type=float, default=3e-3)
+    add("--warmup", type=int, default=40)
+    add("--clip", type=float, default=1.0, help="gradient norm of AdamW's parameters")
+    add("--mtp-weight", type=float, default=0.1)
+    add("--balance-weight", type=float, default=0.01)
+    add("--prompt-weight", type=float, default=0.0, help="of tokens that are no targets")
+    add("--log-every", type=int, default=50)
+    add("--save-at", type=int, nargs="*", default=[], help="steps after which to export to OUT-STEP as well")
+    add("--deadline", type=float, default=float("inf"), help="seconds after which to stop early and export all the same")
+    add("--compile", choices=("whole", "layers", "none"), default="whole")
+    add("--no-compile", dest="compile", action="store_const", const="none")
+    add("--compile-mode", default="default")
+    add("--kernels", choices=("auto", "torch"), default="auto", help="torch: without Triton's in the delta rule")
+    add("--matmul-precision", choices=("highest", "high"), default="high", help="of float32 products; high is TF32")
+    return parser.parse_args()
+
+
+def rate(step: int, steps: int, warmup: int) -> float:
+    """Factor of the learning rates at step 0 .. steps - 1."""
+    return min(1.0, (step + 1) / max(1, warmup), 2 * (steps - step) / steps)
+
+
+def compiled_losses(model: Pebble, scope: str, mode: str) -> Callable[[Tensor, Tensor], Dict[str, Tensor]]:
+    """whole: one graph, the fastest; layers: each kind of layer once, quicker to compile."""
+    if scope == "whole":
+        return torch.compile(model.losses, mode=mode, dynamic=False)
+    if scope == "layers":
+        for layer in [*model.model.layers, *model.mtp.layers]:
+            layer.compile(mode=mode, dynamic=False)
+        model_module.next_token_loss = torch.compile(model_module.next_token_loss, mode=mode, dynamic=False)
+    return model.losses
+
+
+def train(args: argparse.Namespace, model: Pebble, windows: Windows, device: torch.device) -> Tensor:
+    """Trains and returns the last batch."""
+    matrices, rest = split_parameters(model)
+    muon = Muon(matrices)
+    adam = torch.optim.AdamW(rest, lr=args.adam_lr, betas=(0.9, 0.95), weight_decay=0.0,
+                             **({"fused": True} if device.type == "cuda" else {}))
+    losses = compiled_losses(model, args.compile, args.compile_mode)
+    prompt_weight = torch.tensor(args.prompt_weight, device=device)
+    tokens_per_step = args.batch_windows * args.window
+    begin = since = time.perf_counter()
+    sums: Dict[str, Tensor] = {}
+    counted = skipped = 0
+    batch = windows.next().to(device, non_blocking=True)
+    for step in range(args.steps):
+        result = losses(batch, prompt_weight)
+        total = result["loss"] + args.balance_weight * result["balance"]
+        if "mtp_loss" in result:
+            total = total + args.mtp_weight * result["mtp_loss"]
+        total.backward()
+        last, batch = batch, windows.next().to(device, non_blocking=True)
+
+        norm = torch.nn.utils.clip_grad_norm_(matrices, float("inf")) + torch.nn.utils.clip_grad_norm_(rest, args.clip)
+        if torch.isfinite(norm):
+            factor = rate(step, args.steps, args.warmup)
+            for group in adam.param_groups:
+                group["lr"] = args.adam_lr * factor
+            adam.step()
+            muon.step(args.muon_lr * factor)
+        else:
+            skipped += 1
+        adam.zero_grad(set_to_none=True)
+        for p in matrices:
+            p.grad = None
+
+        for name, value in result.items():
+            sums[name] = sums.get(name, 0) + value.detach()
+        counted += 1
+        done = step + 1
+        if done == 1:
+            print(f"first step, compilation included: {time.perf_counter() - begin:.1f} s, loss {result['loss'].item():.3f}", flush=True)
+            since = time.perf_counter()
+        elif done % args.log_every == 0 or done == args.steps:
+            means = " ".join(f"{name} {value.item() / counted:.4f}" for name, value in sums.items())
+            now = time.perf_counter()
+            speed = (counted - (counted == done)) * tokens_per_step / (now - since)
+            memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0
+            print(f"step {done}/{args.steps} {means} norm {norm.item():.2f} | {speed / 1e3:.0f}k tok/s, {memory:.1f} GiB, "
+                  f"{now - begin:.0f} s, reused {windows.reused}, skipped {skipped}", flush=True)
+            sums, counted, since = {}, 0, now
+        if done in args.save_at:
+            export(args, model, f"{args.out}-{done}")
+        if time.perf_counter() - begin > args.deadline:
+            print(f"deadline: stopped after {done} of {args.steps} steps", flush=True)
+            break
+    print(f"{done} steps, {done * tokens_per_step / 1e6:.1f} M tokens, {time.perf_counter() - begin:.0f} s, "
+          f"{windows.reused} batches reused, {skipped} steps skipped", flush=True)
+    return last
+
+
+def export(args: argparse.Namespace, model: Pebble, folder: str) -> None:
+    size = export_folder(model, folder, args.config, args.tokenizer, args.chat_template)
+    print(f"exported {size:,} bytes of weights to {folder}", flush=True)
+
+
+@torch.no_grad()
+def check_export(args: argparse.Namespace, model: Pebble, batch: Tensor, device: torch.device) -> None:
+    """The exported folder, read back and run eagerly, must have the loss of the model that was trained."""
+    prompt_weight = torch.tensor(args.prompt_weight, device=device)
+    batch = batch[:4]
+    reread = load_folder(args.out, model.dtype).to(device)
+    trained, exported = (m.losses(batch, prompt_weight) for m in (model, reread))
+    print("after the last step, eager, trained / exported: " +
+          ", ".join(f"{name} {trained[name].item():.5f} / {exported[name].item():.5f}" for name in trained), flush=True)
+
+
+def main() -> None:
+    args = arguments()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(args.seed)
+    torch.set_float32_matmul_precision(args.matmul_precision)
+    os.makedirs(args.data, exist_ok=True)
+    generators = Generators(args.generate, args.data, args.generators, args.seed * 1_000_000) if args.generate else None
+    try:
+        model = Pebble(load_config(args.config), dtype=torch.bfloat16 if device.type == "cuda" else torch.float32)
+        model.initialise(args.seed)
+        model.to(device)
+        print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {sum(p.numel() for p in model.mtp.parameters()):,} of them "
+              f"in the MTP block; {device}, torch {torch.__version__}", flush=True)
+        if args.kernels == "auto":
+            print(f"delta rule: {delta_rule.choose_kernels(device)}", flush=True)
+        windows = Windows(args.data, args.window, args.batch_windows, model.config.vocab_size, args.seed, generators,
+                          pinned=device.type == "cuda")
+        last = train(args, model, windows, device)
+    finally:
+        if generators is not None:
+            generators.stop()
+    torch.save(model.state_dict(), args.out.rstrip("/") + ".pt")
+    export(args, model, args.out)
+    check_export(args, model, last, device)
+
+
+if __name__ == "__main__":
+    main()

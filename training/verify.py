@@ -1,0 +1,56 @@
+"""Checks a checkpoint folder: this forward pass against golden logits beside it, or against transformers.
+
+    python3 verify.py FOLDER                   with expected.safetensors in it (input_ids, logits, mtp_logits)
+    python3 verify.py FOLDER --transformers    any folder, float32, random tokens
+"""
+import argparse
+import os
+import sys
+
+import torch
+from torch import Tensor
+
+from export import load_folder, read_safetensors
+
+TOLERANCE = 1e-3  # of logits; float32 rounding moves transformers' own by up to 2e-4 on the fixtures
+
+
+def compare(what: str, got: Tensor, want: Tensor) -> bool:
+    difference = (got - want).abs().max().item()
+    same = (got.argmax(-1) == want.argmax(-1)).float().mean().item()
+    verdict = difference < TOLERANCE * max(1.0, want.std().item())
+    print(f"{'ok  ' if verdict else 'FAIL'} {what}: max |difference| {difference:.2e}, deviation of the logits {want.std():.2f}, "
+          f"same argmax {same:.2%}")
+    return verdict
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    parser.add_argument("--transformers", action="store_true")
+    parser.add_argument("--tokens", type=int, default=300)
+    args = parser.parse_args()
+    model = load_folder(args.folder).eval()
+    print(f"{args.folder}: {sum(p.numel() for p in model.parameters()):,} parameters")
+    ok = True
+    expected = os.path.join(args.folder, "expected.safetensors")
+    if os.path.exists(expected):
+        want = read_safetensors(expected)
+        out = model(want["input_ids"].long()[None])
+        ok &= compare("golden logits", model.logits(out.hidden)[0], want["logits"])
+        if "mtp_logits" in want:
+            ok &= compare("golden mtp logits", model.logits(out.mtp_hidden)[0, :-1], want["mtp_logits"])
+    elif not args.transformers:
+        sys.exit("no expected.safetensors in the folder: use --transformers")
+    if args.transformers:
+        from transformers import AutoModelForCausalLM
+        reference = AutoModelForCausalLM.from_pretrained(args.folder, dtype=torch.float32, attn_implementation="eager").eval()
+        generator = torch.Generator().manual_seed(1)
+        tokens = torch.randint(model.config.vocab_size, (1, args.tokens), generator=generator)
+        ok &= compare("transformers", model.logits(model(tokens).hidden), reference(tokens, use_cache=False).logits)
+    sys.exit(0 if ok else 1)
+
+
+if __name__ == "__main__":
+    main()
