@@ -223,6 +223,7 @@ class Output(NamedTuple):
 class Pebble(nn.Module):
     def __init__(self, c: SimpleNamespace, mtp: bool = True, dtype: torch.dtype = torch.float32):
         super().__init__()
+        self.mtp_reaches_trunk = True  # whether the draft's loss also shapes the trunk's hidden states
         self.config = c = SimpleNamespace(**{**vars(c), "dtype": dtype})
         self.dtype, self.tied, self.top_k = dtype, c.tie_word_embeddings, c.num_experts_per_tok
         width = int(c.head_dim * c.partial_rotary_factor)
@@ -253,9 +254,9 @@ class Pebble(nn.Module):
         hidden = self.model.norm(x)
         mtp_hidden = None
         if self.mtp is not None:
-            # The trunk is not asked to serve the draft: its hidden state is an input here, nothing more.
             e = self.mtp.pre_fc_norm_embedding(embedded.roll(-1, 1))
-            x = self.mtp.fc(torch.cat([e, self.mtp.pre_fc_norm_hidden(hidden.detach())], -1)).float()
+            h = self.mtp.pre_fc_norm_hidden(hidden if self.mtp_reaches_trunk else hidden.detach())
+            x = self.mtp.fc(torch.cat([e, h], -1)).float()
             x, routing = self.mtp.layers[0](x, rope)
             routings.append(routing)
             mtp_hidden = self.mtp.norm(x)

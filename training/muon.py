@@ -21,7 +21,7 @@ def split_parameters(model: nn.Module) -> Tuple[List[nn.Parameter], List[nn.Para
 
 def orthogonalise(g: Tensor) -> Tensor:
     """The nearest semi-orthogonal matrices, roughly: singular values end between 0.7 and 1.2. g [n, rows, columns], rows <= columns."""
-    x = g.to(torch.bfloat16)
+    x = g.to(torch.bfloat16 if g.is_cuda else torch.float32)
     x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     for _ in range(5):
         gram = x @ x.transpose(1, 2)
@@ -45,7 +45,9 @@ class Muon:
         for shape, params in self.groups.items():
             # [n, rows, columns], rows <= columns: tall matrices go through transposed
             grads = torch.cat([(p.grad.mT if p.shape[-2] > p.shape[-1] else p.grad).reshape(-1, *shape) for p in params])
-            buffer = self.buffers.setdefault(shape, torch.zeros_like(grads))
+            if shape not in self.buffers:
+                self.buffers[shape] = torch.zeros_like(grads)
+            buffer = self.buffers[shape]
             buffer.lerp_(grads, 1 - self.momentum)
             updates = orthogonalise(grads.lerp(buffer, self.momentum))  # Nesterov
             start = 0

@@ -79,7 +79,7 @@ def gpu_checks() -> bool:
     want = with_gradients(delta_rule.gated_delta_rule, small)
     single = [x.float() for x in small]
     ok = True
-    for precision, tf32, bound in ((None, False, 1e-4), (kernels, False, 1e-4), (kernels, True, 3e-2)):
+    for precision, tf32, bound in ((None, False, 1e-4), (kernels, False, 1e-4), (kernels, True, 5e-2)):
         delta_rule.precision = precision
         torch.backends.cuda.matmul.allow_tf32 = tf32
         ok &= report(f"float32, kernels {precision}, tf32 matmuls {tf32}", with_gradients(delta_rule.gated_delta_rule, single), want, bound)

@@ -8,7 +8,7 @@ whole recipe.
 import argparse
 import os
 import time
-from typing import Callable, Dict
+from typing import Callable, Dict, Tuple
 
 import torch
 from torch import Tensor
@@ -40,6 +40,8 @@ def arguments() -> argparse.Namespace:
     add("--warmup", type=int, default=40)
     add("--clip", type=float, default=1.0, help="gradient norm of AdamW's parameters")
     add("--mtp-weight", type=float, default=0.1)
+    # Copying, tiny model, 250 steps: drafts accepted 78 % with the gradient, 32 % without; the trunk's own loss the same.
+    add("--mtp-detach", action="store_true", help="keep the draft's gradient out of the trunk's hidden states")
     add("--balance-weight", type=float, default=0.01)
     add("--prompt-weight", type=float, default=0.0, help="of tokens that are no targets")
     add("--log-every", type=int, default=50)
@@ -69,8 +71,9 @@ def compiled_losses(model: Pebble, scope: str, mode: str) -> Callable[[Tensor, T
     return model.losses
 
 
-def train(args: argparse.Namespace, model: Pebble, windows: Windows, device: torch.device) -> Tensor:
-    """Trains and returns the last batch."""
+def train(args: argparse.Namespace, model: Pebble, windows: Windows, device: torch.device
+          ) -> Tuple[Tensor, Dict[str, Tensor]]:
+    """Trains; returns the last batch and what was measured on it, before its step."""
     matrices, rest = split_parameters(model)
     muon = Muon(matrices)
     adam = torch.optim.AdamW(rest, lr=args.adam_lr, betas=(0.9, 0.95), weight_decay=0.0,
@@ -116,7 +119,7 @@ def train(args: argparse.Namespace, model: Pebble, windows: Windows, device: tor
             speed = (counted - (counted == done)) * tokens_per_step / (now - since)
             memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0
             print(f"step {done}/{args.steps} {means} norm {norm.item():.2f} | {speed / 1e3:.0f}k tok/s, {memory:.1f} GiB, "
-                  f"{now - begin:.0f} s, reused {windows.reused}, skipped {skipped}", flush=True)
+                  f"{now - begin:.0f} s of {now - begin + (args.steps - done) * tokens_per_step / speed:.0f}, reused {windows.reused}, skipped {skipped}", flush=True)
             sums, counted, since = {}, 0, now
         if done in args.save_at:
             export(args, model, f"{args.out}-{done}")
@@ -125,7 +128,7 @@ def train(args: argparse.Namespace, model: Pebble, windows: Windows, device: tor
             break
     print(f"{done} steps, {done * tokens_per_step / 1e6:.1f} M tokens, {time.perf_counter() - begin:.0f} s, "
           f"{windows.reused} batches reused, {skipped} steps skipped", flush=True)
-    return last
+    return last, result
 
 
 def export(args: argparse.Namespace, model: Pebble, folder: str) -> None:
@@ -134,13 +137,11 @@ def export(args: argparse.Namespace, model: Pebble, folder: str) -> None:
 
 
 @torch.no_grad()
-def check_export(args: argparse.Namespace, model: Pebble, batch: Tensor, device: torch.device) -> None:
-    """The exported folder, read back and run eagerly, must have the loss of the model that was trained."""
-    prompt_weight = torch.tensor(args.prompt_weight, device=device)
-    batch = batch[:4]
-    reread = load_folder(args.out, model.dtype).to(device)
-    trained, exported = (m.losses(batch, prompt_weight) for m in (model, reread))
-    print("after the last step, eager, trained / exported: " +
+def check_export(args: argparse.Namespace, dtype: torch.dtype, batch: Tensor, trained: Dict[str, Tensor]) -> None:
+    """The exported folder, read back and run without the compiler, on the last batch: the last step's rate is next to nothing,
+    so the numbers must be those of training."""
+    exported = load_folder(args.out, dtype).to(batch.device).losses(batch, torch.tensor(args.prompt_weight, device=batch.device))
+    print("last batch, trained / exported and eager: " +
           ", ".join(f"{name} {trained[name].item():.5f} / {exported[name].item():.5f}" for name in trained), flush=True)
 
 
@@ -154,6 +155,7 @@ def main() -> None:
     try:
         model = Pebble(load_config(args.config), dtype=torch.bfloat16 if device.type == "cuda" else torch.float32)
         model.initialise(args.seed)
+        model.mtp_reaches_trunk = not args.mtp_detach
         model.to(device)
         print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {sum(p.numel() for p in model.mtp.parameters()):,} of them "
               f"in the MTP block; {device}, torch {torch.__version__}", flush=True)
@@ -161,13 +163,13 @@ def main() -> None:
             print(f"delta rule: {delta_rule.choose_kernels(device)}", flush=True)
         windows = Windows(args.data, args.window, args.batch_windows, model.config.vocab_size, args.seed, generators,
                           pinned=device.type == "cuda")
-        last = train(args, model, windows, device)
+        last, measured = train(args, model, windows, device)
     finally:
         if generators is not None:
             generators.stop()
     torch.save(model.state_dict(), args.out.rstrip("/") + ".pt")
     export(args, model, args.out)
-    check_export(args, model, last, device)
+    check_export(args, model.dtype, last, measured)
 
 
 if __name__ == "__main__":

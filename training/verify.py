@@ -24,6 +24,18 @@ def compare(what: str, got: Tensor, want: Tensor) -> bool:
     return verdict
 
 
+def check_tokenizer(folder: str, end: int) -> bool:
+    from transformers import AutoTokenizer
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    text = "Hello, world 2024!\n\n\tdef f(x): return 'x' * 3  # é 日本語 🙂\n<tool_call>\n"
+    ids = tokenizer(text).input_ids
+    prompt = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], add_generation_prompt=True, tokenize=False)
+    ok = (tokenizer.decode(ids) == text and tokenizer.convert_tokens_to_ids("<|im_end|>") == end
+          and prompt == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+    print(f"{'ok  ' if ok else 'FAIL'} tokenizer in transformers: {len(text.encode())} bytes in {len(ids)} tokens and back; {prompt!r}")
+    return ok
+
+
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -49,6 +61,8 @@ def main() -> None:
         generator = torch.Generator().manual_seed(1)
         tokens = torch.randint(model.config.vocab_size, (1, args.tokens), generator=generator)
         ok &= compare("transformers", model.logits(model(tokens).hidden), reference(tokens, use_cache=False).logits)
+        if os.path.exists(os.path.join(args.folder, "tokenizer.json")):
+            ok &= check_tokenizer(args.folder, model.config.eos_token_id)
     sys.exit(0 if ok else 1)
 
 

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Trains, exports and verifies pebble on one GPU:
+#     training/run.sh OUT TOKENIZER 'GENERATE COMMAND with {seed} and {out}' [options of train.py]
+# The step count decides how long it takes; --deadline is the net below it.
+set -eu
+here=$(dirname "$0") out=$1 tokenizer=$2 generate=$3
+shift 3
+export PYTHONUNBUFFERED=1
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+start=$(date +%s)
+python3 "$here/train.py" --steps 4000 --deadline 520 --data "$scratch" --generate "$generate" --out "$out" \
+    --tokenizer "$tokenizer" --chat-template "$here/chat_template.jinja" "$@"
+echo "trained and exported after $(($(date +%s) - start)) s"
+python3 "$here/verify.py" "$out" --transformers
+ls -l "$out"
+echo "everything: $(($(date +%s) - start)) s"

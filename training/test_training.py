@@ -1,0 +1,42 @@
+"""Trains a tiny model to copy, on the CPU, through the whole of train.py: generators, export, reading back. About a minute.
+
+    python3 test_training.py
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+from export import HERE
+
+SMALL = {"vocab_size": 64, "hidden_size": 64, "num_hidden_layers": 2, "full_attention_interval": 2, "num_attention_heads": 2,
+         "num_key_value_heads": 1, "head_dim": 32, "linear_num_key_heads": 1, "linear_num_value_heads": 2,
+         "linear_key_head_dim": 32, "linear_value_head_dim": 32, "num_experts": 4, "moe_intermediate_size": 32,
+         "shared_expert_intermediate_size": 32, "bos_token_id": 0, "eos_token_id": 1}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        with open(os.path.join(HERE, "pebble.json")) as file:
+            config = {**json.load(file), **SMALL}
+        path = os.path.join(scratch, "config.json")
+        with open(path, "w") as file:
+            json.dump(config, file)
+        generate = (f"{sys.executable} {HERE}/fake_data.py --seed {{seed}} --out {{out}} --windows 64 --window 256 --vocab 64 --longest 8")
+        log = subprocess.run(
+            [sys.executable, os.path.join(HERE, "train.py"), "--steps", "150", "--window", "256", "--batch-windows", "8",
+             "--warmup", "10", "--log-every", "25", "--no-compile", "--config", path, "--data", os.path.join(scratch, "data"),
+             "--generate", generate, "--generators", "2", "--out", os.path.join(scratch, "out"), *sys.argv[1:]],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        print(log.stdout)
+        losses = [float(x) for x in re.findall(r"^step \S+ loss ([\d.]+)", log.stdout, re.MULTILINE)]
+        trained, exported = map(float, re.search(r"eager: loss ([\d.]+) / ([\d.]+)", log.stdout).groups())
+        ok = log.returncode == 0 and losses[-1] < 0.5 * losses[0] and abs(trained - exported) < 0.02
+        print("ok" if ok else "FAIL")
+        sys.exit(0 if ok else 1)
+
+
+if __name__ == "__main__":
+    main()
