@@ -7,11 +7,13 @@
 namespace quern {
 
 class Random {
+  __extension__ using Wide = unsigned __int128;
+
  public:
   explicit Random(uint64_t seed) : state_(seed) {}
   uint64_t next() { return mix(state_ += 0x9E3779B97F4A7C15ULL); }
   // Uniform in [0, bound), bound >= 1; the bias of 2^-64 * bound does not matter here.
-  uint64_t below(uint64_t bound) { return static_cast<uint64_t>(static_cast<unsigned __int128>(next()) * bound >> 64); }
+  uint64_t below(uint64_t bound) { return static_cast<uint64_t>(Wide{next()} * bound >> 64); }
   int64_t between(int64_t low, int64_t high) { return low + static_cast<int64_t>(below(static_cast<uint64_t>(high - low) + 1)); }
   double unit() { return static_cast<double>(next() >> 11) * 0x1p-53; }  // [0, 1)
   bool chance(double probability) { return unit() < probability; }

@@ -13,13 +13,13 @@
 
 #include "base/cpu_features.h"
 #include "base/result.h"
+#include "kernels/attention/attention.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace quern {
 
 enum class OpsKind { reference, cpu };
-enum class KvFormat { f32, bf16, int8 };
 
 struct EngineOptions {
   std::filesystem::path model;  // a folder

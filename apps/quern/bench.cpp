@@ -1,0 +1,152 @@
+// quern bench: prefill and decode speed, memory, time to the first token, and the share of this machine's read bandwidth that decoding
+// reaches: a decoded token reads each active weight once, so bytes per token over bandwidth is the floor.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include "base/json.h"
+#include "base/random.h"
+#include "command.h"
+#include "runtime/engine_impl.h"
+#include "runtime/sampler.h"
+
+namespace quern {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  int64_t prompt = 512, generated = 64, depth = 0, repeats = 3;
+  bool json = false;
+};
+
+using Clock = std::chrono::steady_clock;
+double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n == 0 ? 0 : n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+// Bytes per second that all threads together read from memory: sums over a block larger than the caches, the best of five.
+double read_bandwidth(ThreadPool& pool) {
+  constexpr int64_t kBlock = int64_t{1} << 16;
+  const std::vector<uint64_t> data(size_t{1} << 27, 0x9E3779B97F4A7C15ULL);  // 1 GiB
+  const int64_t blocks = static_cast<int64_t>(data.size()) / kBlock;
+  std::vector<uint64_t> sums(static_cast<size_t>(blocks));
+  double best = 0;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    const auto start = Clock::now();
+    pool.parallel_for(blocks, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        const uint64_t* at = data.data() + b * kBlock;
+        uint64_t sum[8] = {};
+        for (int64_t i = 0; i < kBlock; i += 8)
+          for (int k = 0; k < 8; ++k) sum[k] ^= at[i + k];
+        sums[static_cast<size_t>(b)] += std::accumulate(sum, sum + 8, uint64_t{repeat});
+      }
+    });
+    best = std::max(best, static_cast<double>(data.size()) * 8 / since(start));
+  }
+  volatile uint64_t keep = std::accumulate(sums.begin(), sums.end(), uint64_t{0});  // the sums are used, so they are computed
+  static_cast<void>(keep);
+  return best;
+}
+
+// Bytes of weights that one decoded token reads.
+double bytes_per_token(const Model& m) {
+  const auto expert = [](const Expert& e) { return static_cast<double>(e.gate_proj.bytes() + e.up_proj.bytes() + e.down_proj.bytes()); };
+  double bytes = static_cast<double>(m.lm_head.bytes());
+  for (const Layer& l : m.layers) {
+    const FullAttention& a = l.attention;
+    const GatedDeltaNet& d = l.delta;
+    for (const Weight* w : {&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj, &d.in_proj_qkvz, &d.in_proj_ba, &d.in_proj_qkv, &d.in_proj_z, &d.in_proj_b, &d.in_proj_a,
+                            &d.out_proj, &l.mlp.router, &l.mlp.shared_expert_gate})
+      if (*w) bytes += static_cast<double>(w->bytes());
+    if (l.mlp.kind == MlpKind::dense) bytes += expert(l.mlp.dense);
+    else bytes += expert(l.mlp.shared_expert) + static_cast<double>(m.config.num_experts_per_tok) * expert(l.mlp.experts.front());
+  }
+  return bytes;
+}
+
+Result<int> bench(const Options& o) {
+  QUERN_ASSIGN(const EngineOptions engine_options, o.common.engine());
+  QUERN_ASSIGN(const auto engine, Engine::load(engine_options));
+  const Engine::Impl& impl = engine->impl();
+  const double bandwidth = read_bandwidth(*impl.pool);
+  Random random(1);
+  std::vector<int32_t> ids(static_cast<size_t>(o.depth + o.prompt));
+  for (int32_t& id : ids) id = static_cast<int32_t>(random.below(static_cast<uint64_t>(impl.drawable)));
+  const std::span<const int32_t> all(ids);
+
+  std::vector<double> prefill, decode, first_token;
+  Progress progress("bench");
+  for (int64_t r = 0; r < o.repeats; ++r) {
+    Timeline timeline(*impl.runner);
+    QUERN_TRY(timeline.feed(all.first(static_cast<size_t>(o.depth))));
+    const auto start = Clock::now();
+    QUERN_TRY(timeline.feed(all.subspan(static_cast<size_t>(o.depth))));
+    prefill.push_back(static_cast<double>(o.prompt) / since(start));
+    int32_t token = argmax(timeline.logits());
+    first_token.push_back(since(start));
+    const auto decode_start = Clock::now();
+    for (int64_t i = 0; i < o.generated; ++i) {
+      QUERN_TRY(timeline.feed(std::span(&token, 1)));
+      token = argmax(timeline.logits());
+    }
+    decode.push_back(static_cast<double>(o.generated) / since(decode_start));
+    progress.update(static_cast<double>(r + 1), static_cast<double>(o.repeats));
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const double per_token = bytes_per_token(*impl.model), decode_tps = median(decode), share = decode_tps * per_token / bandwidth;
+  Json out = Json::object();
+  out["prefill_tps"] = median(prefill);
+  out["decode_tps"] = decode_tps;
+  out["load_s"] = impl.load_s;
+  out["first_token_s"] = median(first_token);
+  out["peak_rss_bytes"] = int64_t{usage.ru_maxrss} * 1024;
+  out["bytes_per_token"] = per_token;
+  out["read_bandwidth_gbs"] = bandwidth / 1e9;
+  out["decode_roof_share"] = share;
+  out["prompt"] = o.prompt;
+  out["generated"] = o.generated;
+  out["depth"] = o.depth;
+  out["repeats"] = o.repeats;
+  out["threads"] = impl.pool->size();
+  out["isa"] = isa_name(impl.isa);
+  if (o.json) {
+    QUERN_TRY(print_out(out.dump() + "\n"));
+    return kSuccess;
+  }
+  QUERN_TRY(print_out(fmt::format("{}, {} threads, {}, median of {}\n"
+                                  "  load             {:>10.2f} s\n"
+                                  "  prefill {:>6}   {:>10.1f} tokens/s   at depth {}\n"
+                                  "  first token      {:>10.3f} s\n"
+                                  "  decode {:>6}    {:>10.1f} tokens/s   {:.1f} MB a token\n"
+                                  "  memory bandwidth {:>10.1f} GB/s read; decoding reaches {:.0f} % of the roof it sets\n"
+                                  "  peak memory      {:>10.1f} MB\n",
+                                  engine_options.model.string(), impl.pool->size(), isa_name(impl.isa), o.repeats, impl.load_s, o.prompt, median(prefill), o.depth,
+                                  median(first_token), o.generated, decode_tps, per_token / 1e6, bandwidth / 1e9, 100 * share, static_cast<double>(usage.ru_maxrss) / 1e3)));
+  return kSuccess;
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app, Body& body) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("bench", "Measure prefill and decode speed and what share of the roof they reach");
+  command->footer("Example:\n  quern bench -p 512 -n 64 -r 5 --json\n\nSmall models live in the caches and may pass the memory roof; that share means something for models larger than those.");
+  const auto positive = CLI::Range(int64_t{1}, int64_t{1} << 31);
+  command->add_option("-p", o->prompt, "Prompt tokens")->check(positive)->capture_default_str();
+  command->add_option("-n", o->generated, "Tokens to decode")->check(positive)->capture_default_str();
+  command->add_option("-d", o->depth, "Tokens already in the context")->check(CLI::Range(int64_t{0}, int64_t{1} << 31))->capture_default_str();
+  command->add_option("-r", o->repeats, "Repeats; medians are reported")->check(CLI::Range(1, 1000))->capture_default_str();
+  command->add_flag("--json", o->json, "One JSON document");
+  o->common.add_to(*command, "bf16");
+  command->callback([o, &body] { body = [o] { return bench(*o); }; });
+}
+
+}  // namespace quern

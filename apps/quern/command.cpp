@@ -1,0 +1,97 @@
+#include "command.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+
+namespace quern {
+namespace {
+
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+constexpr std::string_view kEmbeddedModel = "pebble";
+
+}  // namespace
+
+void CommonOptions::add_to(CLI::App& app, const std::string& default_kv) {
+  kv = default_kv;
+  app.add_option("--model,-m", model, "Model folder; absent: the embedded model, pebble")->group("Model");
+  app.add_option("-t,--threads", threads, "Threads; absent: the cores this process may use")->check(CLI::Range(1, 1024))->group("Model");
+  app.add_option("--ops", ops, "Back end: reference (the scalar definitions) or cpu")->check(CLI::IsMember({"reference", "cpu"}))->capture_default_str()->group("Model");
+  app.add_option("--isa", isa, "Instruction set: scalar or avx2; absent: the best of this machine")->check(CLI::IsMember({"scalar", "avx2"}))->group("Model");
+  app.add_option("--kv", kv, "Precision of the key-value cache")->check(CLI::IsMember({"f32", "bf16", "int8"}))->capture_default_str()->group("Model");
+  app.add_option("--context", context, "Tokens a sequence may hold; absent: what the model was made for")->check(CLI::Range(int64_t{1}, int64_t{1} << 40))->group("Model");
+  app.add_option("--yarn", yarn, "YaRN factor: stretches the context that many times")->check(CLI::Range(1.0, 10000.0))->group("Model");
+  app.add_option("--template", chat_template, "Chat format: instruct or thinking; absent: what the model's template says")
+      ->check(CLI::IsMember({"instruct", "thinking", "coder"}))->group("Model");
+}
+
+Result<EngineOptions> CommonOptions::engine() const {
+  EngineOptions options;
+  QUERN_ASSIGN(options.model, find_model(model));
+  options.threads = threads;
+  options.ops = ops == "reference" ? OpsKind::reference : OpsKind::cpu;
+  if (!isa.empty()) options.isa = isa == "avx2" ? Isa::avx2 : Isa::scalar;
+  options.kv = kv == "f32" ? KvFormat::f32 : kv == "int8" ? KvFormat::int8 : KvFormat::bf16;
+  if (context > 0) options.context = context;
+  if (yarn > 0) options.yarn = yarn;
+  if (!chat_template.empty()) {
+    QUERN_ASSIGN(options.chat_format, parse_chat_format(chat_template));
+  }
+  options.on_warning = [](const std::string& warning) { fmt::print(stderr, "quern: warning: {}\n", warning); };
+  return options;
+}
+
+Result<std::filesystem::path> find_model(const std::string& named) {
+  if (!named.empty()) return std::filesystem::path(named);
+  const char* configured = std::getenv("QUERN_MODELS");  // where models live, for moved installations
+  std::error_code ignored;
+  for (const std::string& models : {std::string(configured ? configured : ""), std::string(QUERN_INSTALLED_MODELS), std::string(QUERN_SOURCE_MODELS)})
+    if (const auto folder = std::filesystem::path(models) / kEmbeddedModel; !models.empty() && std::filesystem::exists(folder / "config.json", ignored)) return folder;
+  return fail(Errc::not_found, "the embedded model {} is in neither {} nor {} (QUERN_MODELS names another place)", kEmbeddedModel, QUERN_INSTALLED_MODELS, QUERN_SOURCE_MODELS);
+}
+
+Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where) {
+  std::vector<int32_t> ids;
+  const auto separator = [](char c) { return c == ',' || c == ' ' || c == '\n' || c == '\t' || c == '\r'; };
+  size_t at = 0;
+  for (;;) {
+    while (at < text.size() && separator(text[at])) ++at;
+    if (at == text.size()) return ids;
+    int32_t id = 0;
+    const auto [end, status] = std::from_chars(text.data() + at, text.data() + text.size(), id);
+    const auto stop = static_cast<size_t>(end - text.data());
+    if (status != std::errc() || id < 0 || (stop < text.size() && !separator(text[stop])))
+      return fail(Errc::malformed, "{}: byte {}: expected token ids separated by commas or white space", where, at);
+    ids.push_back(id);
+    at = stop;
+  }
+}
+
+Result<void> print_out(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t put = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return fail(Errc::io, "cannot write to standard output: {}", std::strerror(errno));
+    text.remove_prefix(static_cast<size_t>(put));
+  }
+  return {};
+}
+
+Progress::Progress(std::string label) : label_(std::move(label)), terminal_(::isatty(STDERR_FILENO) == 1), start_(now_s()) {}
+Progress::~Progress() {
+  if (terminal_ && shown_ > 0) fmt::print(stderr, "\r\x1b[K");
+}
+void Progress::update(double done, double total) {
+  const double now = now_s();
+  if (!terminal_ || now - start_ < 1 || now - shown_ < 0.1 || total <= 0) return;  // nothing under a second
+  shown_ = now;
+  const double left = done > 0 ? (now - start_) / done * (total - done) : 0;
+  fmt::print(stderr, "\r\x1b[K{}  {:.0f} %  {:.0f} s left", label_, 100 * done / total, left);
+}
+
+}  // namespace quern

@@ -1,0 +1,72 @@
+#include "formats/checkpoint.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/utf8.h"
+
+namespace quern {
+namespace {
+
+// weight_map of the index, file -> tensor names. A file name must be a plain name: an index cannot reach outside its folder.
+Result<std::map<std::string, std::vector<std::string>>> read_index(const std::filesystem::path& path) {
+  QUERN_ASSIGN(const std::string text, read_file(path, size_t{256} << 20));
+  QUERN_ASSIGN(const Json index, Json::parse(text, path.string(), {.max_depth = 8}));
+  const Json* map = index.find("weight_map");
+  if (!map || !map->is_object()) return fail(Errc::malformed, "{}: no weight_map object", path.string());
+  std::map<std::string, std::vector<std::string>> files;
+  for (const auto& [tensor, file] : map->as_object()) {
+    if (!file.is_string()) return fail(Errc::malformed, "{}: {}: file name is {}", path.string(), tensor, file.kind_name());
+    const std::string& name = file.as_string();
+    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos || name.find('\0') != std::string::npos)
+      return fail(Errc::malformed, "{}: {}: \"{}\" is not a file name", path.string(), tensor, replace_invalid_utf8(name));
+    files[name].push_back(tensor);
+  }
+  return files;
+}
+
+}  // namespace
+
+Result<Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
+  Checkpoint checkpoint;
+  checkpoint.folder_ = folder;
+  std::error_code ignored;
+  const auto index = folder / "model.safetensors.index.json", single = folder / "model.safetensors";
+  if (std::filesystem::exists(index, ignored)) {
+    QUERN_ASSIGN(const auto files, read_index(index));
+    for (const auto& [name, wanted] : files) {
+      QUERN_ASSIGN(SafetensorsFile file, SafetensorsFile::open(folder / name));
+      std::unordered_map<std::string_view, const StoredTensor*> held;
+      for (const StoredTensor& tensor : file.tensors()) held[tensor.name] = &tensor;
+      std::vector<const StoredTensor*> found;
+      for (const std::string& tensor : wanted) {
+        const auto at = held.find(tensor);
+        if (at == held.end()) return fail(Errc::mismatch, "{}: the index places {} there, but the file has no such tensor", (folder / name).string(), tensor);
+        found.push_back(at->second);
+      }
+      checkpoint.files_.push_back(std::move(file));  // moving the file keeps its vector's elements where they are
+      checkpoint.tensors_.insert(checkpoint.tensors_.end(), found.begin(), found.end());
+    }
+  } else if (std::filesystem::exists(single, ignored)) {
+    QUERN_ASSIGN(SafetensorsFile file, SafetensorsFile::open(single));
+    checkpoint.files_.push_back(std::move(file));
+    for (const StoredTensor& tensor : checkpoint.files_.back().tensors()) checkpoint.tensors_.push_back(&tensor);
+  } else {
+    return fail(Errc::not_found, "{}: no model.safetensors and no model.safetensors.index.json", folder.string());
+  }
+  for (const StoredTensor* tensor : checkpoint.tensors_) checkpoint.by_name_[tensor->name] = tensor;
+  return checkpoint;
+}
+
+const StoredTensor* Checkpoint::find(std::string_view name) const {
+  const auto at = by_name_.find(name);
+  return at == by_name_.end() ? nullptr : at->second;
+}
+
+size_t Checkpoint::total_bytes() const {
+  size_t total = 0;
+  for (const StoredTensor* tensor : tensors_) total += tensor->bytes.size();
+  return total;
+}
+
+}  // namespace quern

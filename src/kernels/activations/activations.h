@@ -1,0 +1,14 @@
+// The scalar functions between the matrix products, in f32 through the C library: exact to its last bit or two, and never a bottleneck
+// beside the matrices.
+#pragma once
+
+#include <cmath>
+
+namespace quern {
+
+inline float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+inline float silu(float x) { return x / (1.0f + std::exp(-x)); }
+// ln(1 + e^x); x itself above 20, where they agree in f32 (the reference switches there too).
+inline float softplus(float x) { return x > 20.0f ? x : std::log1p(std::exp(x)); }
+
+}  // namespace quern

@@ -1,0 +1,24 @@
+#include "kernels/linear/linear.h"
+
+namespace quern {
+
+void linear(Isa isa, const LinearArgs& args, int64_t begin, int64_t end) {
+  if (isa == Isa::scalar) scalar::linear(args, begin, end);
+  else avx2::linear(args, begin, end);
+}
+
+namespace scalar {
+
+void linear(const LinearArgs& a, int64_t begin, int64_t end) {
+  for (int64_t n = begin; n < end; ++n) {
+    const std::byte* row = a.weight + n * a.k * static_cast<int64_t>(dtype_size(a.dtype));
+    for (int64_t t = 0; t < a.tokens; ++t) {
+      float sum = 0;
+      for (int64_t k = 0; k < a.k; ++k) sum += a.x[t * a.x_stride + k] * load_f32(a.dtype, row, k);
+      a.out[t * a.out_stride + n] = sum;
+    }
+  }
+}
+
+}  // namespace scalar
+}  // namespace quern

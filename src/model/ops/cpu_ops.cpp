@@ -1,0 +1,246 @@
+#include "model/ops/cpu_ops.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "kernels/activations/activations.h"
+#include "kernels/attention/attention.h"
+#include "kernels/gated_delta/gated_delta.h"
+#include "kernels/linear/linear.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rope/rope.h"
+#include "kernels/router/router.h"
+#include "kernels/short_conv/short_conv.h"
+
+namespace quern {
+namespace {
+
+// Rows of a matrix that one task takes: about 64 thousand multiplications, some ten microseconds, far above the cost of handing it out.
+int64_t linear_grain(int64_t k, int64_t tokens) { return std::clamp<int64_t>(65536 / std::max<int64_t>(1, k * std::min<int64_t>(tokens, 8)), 1, 256) * 8; }
+
+void silu_mul(Tensor gate, Tensor up, int64_t begin, int64_t end) {
+  for (int64_t t = begin; t < end; ++t)
+    for (int64_t i = 0; i < gate.cols; ++i) gate.row(t)[i] = silu(gate.row(t)[i]) * up.row(t)[i];
+}
+
+LinearArgs linear_args(Tensor x, const Weight& weight, Tensor out) {
+  QUERN_CHECK(x.cols == weight.cols && out.cols == weight.rows && x.rows == out.rows, x.rows, x.cols, weight.rows, weight.cols, out.rows, out.cols);
+  return {.x = x.data, .tokens = x.rows, .k = x.cols, .x_stride = x.stride, .weight = weight.data, .dtype = weight.dtype, .out = out.data, .out_stride = out.stride};
+}
+
+}  // namespace
+
+void CpuOps::embed(std::span<const int32_t> ids, const Weight& table, Tensor out) {
+  QUERN_CHECK(out.cols == table.cols && out.rows == static_cast<int64_t>(ids.size()), out.rows, out.cols, table.cols);
+  for (int64_t t = 0; t < out.rows; ++t) {
+    const int64_t id = ids[static_cast<size_t>(t)];
+    QUERN_CHECK(0 <= id && id < table.rows, id, table.rows);
+    to_f32(table.dtype, table.data + id * table.cols * static_cast<int64_t>(dtype_size(table.dtype)), out.row(t), out.cols);
+  }
+}
+
+void CpuOps::rms_norm(Tensor x, const Vector& weight, float eps, Tensor out) {
+  QUERN_CHECK(x.cols == static_cast<int64_t>(weight.size()) && x.rows == out.rows, x.cols, weight.size());
+  pool_.parallel_for(x.rows, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) quern::rms_norm(x.row(t), weight.data(), eps, x.cols, out.row(t));
+  });
+}
+
+void CpuOps::add(Tensor residual, Tensor x) {
+  pool_.parallel_for(x.rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t i = 0; i < x.cols; ++i) residual.row(t)[i] += x.row(t)[i];
+  });
+}
+
+void CpuOps::linear(Tensor x, const Weight& weight, Tensor out) {
+  const LinearArgs args = linear_args(x, weight, out);
+  pool_.parallel_for(weight.rows, linear_grain(x.cols, x.rows), [&](int64_t begin, int64_t end) { quern::linear(isa_, args, begin, end); });
+}
+
+void CpuOps::norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vector& weight, float eps, const RopeTable& table) {
+  const auto head_dim = static_cast<int64_t>(weight.size());
+  QUERN_CHECK(x.cols == heads * head_stride && head_dim <= head_stride && 2 * table.cos.cols <= head_dim, x.cols, heads, head_stride, head_dim);
+  pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t h = 0; h < heads; ++h) {
+        float* head = x.row(t) + h * head_stride;
+        quern::rms_norm(head, weight.data(), eps, head_dim, head);
+        rope_apply(head, table.cos.row(t), table.sin.row(t), table.cos.cols);
+      }
+  });
+}
+
+void CpuOps::append_kv(Tensor k, Tensor v, int64_t first, KvCache& cache) {
+  cache.extend(first, k.rows);
+  for (int64_t t = 0; t < k.rows; ++t) {
+    const int64_t position = first + t;
+    kv_store(cache.format(), cache.kv_heads(), cache.head_dim(), cache.pages()[static_cast<size_t>(position / kKvPagePositions)], position % kKvPagePositions, k.row(t), v.row(t));
+  }
+}
+
+void CpuOps::attention(Tensor q_gate, const KvCache& cache, int64_t first_position, Tensor out) {
+  const AttentionArgs args{.tokens = q_gate.rows, .heads = out.cols / cache.head_dim(), .kv_heads = cache.kv_heads(), .head_dim = cache.head_dim(),
+                           .q_gate = q_gate.data, .q_stride = q_gate.stride, .format = cache.format(), .pages = cache.pages(),
+                           .first_position = first_position, .out = out.data, .out_stride = out.stride};
+  const auto needed = static_cast<size_t>(attention_scratch(args));
+  const int64_t lanes = pool_.size();
+  scratch_.resize(static_cast<size_t>(lanes));
+  for (auto& scratch : scratch_)
+    if (scratch.size() < needed) scratch.resize(needed + needed / 2);  // grows with the context: not at every token
+  pool_.parallel_for(lanes, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t lane = begin; lane < end; ++lane)
+      for (int64_t item = lane; item < args.items(); item += lanes)  // dealt out: later tokens attend to more
+        quern::attention(isa_, args, item, item + 1, scratch_[static_cast<size_t>(lane)].data());
+  });
+}
+
+void CpuOps::split_projections(Tensor qkvz, Tensor ba, const ModelConfig& c, Tensor mixed, Tensor z, Tensor b, Tensor a) {
+  const int64_t k_heads = c.linear_num_key_heads, k_dim = c.linear_key_head_dim, group = c.linear_num_value_heads / k_heads;
+  const int64_t value_width = group * c.linear_value_head_dim, width = 2 * k_dim + 2 * value_width, key_dim = c.linear_key_dim();
+  QUERN_CHECK(qkvz.cols == k_heads * width && ba.cols == k_heads * 2 * group, qkvz.cols, ba.cols);
+  pool_.parallel_for(qkvz.rows, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t h = 0; h < k_heads; ++h) {
+        const float* from = qkvz.row(t) + h * width;
+        std::copy(from, from + k_dim, mixed.row(t) + h * k_dim);
+        std::copy(from + k_dim, from + 2 * k_dim, mixed.row(t) + key_dim + h * k_dim);
+        std::copy(from + 2 * k_dim, from + 2 * k_dim + value_width, mixed.row(t) + 2 * key_dim + h * value_width);
+        std::copy(from + 2 * k_dim + value_width, from + width, z.row(t) + h * value_width);
+        const float* gates = ba.row(t) + h * 2 * group;
+        std::copy(gates, gates + group, b.row(t) + h * group);
+        std::copy(gates + group, gates + 2 * group, a.row(t) + h * group);
+      }
+  });
+}
+
+void CpuOps::short_conv(Tensor mixed, const Vector& conv1d, Tensor history, Tensor out) {
+  QUERN_CHECK(mixed.stride == mixed.cols && out.stride == out.cols && history.stride == history.cols, mixed.stride, out.stride, history.stride);
+  const ShortConvArgs args{.input = mixed.data, .tokens = mixed.rows, .channels = mixed.cols, .kernel = history.rows + 1, .history = history.data,
+                           .weight = conv1d.data(), .out = out.data};
+  pool_.parallel_for(mixed.cols, 256, [&](int64_t begin, int64_t end) { quern::short_conv(args, begin, end); });
+}
+
+void CpuOps::delta_gates(Tensor b, Tensor a, const Vector& A, const Vector& dt_bias) {
+  for (int64_t t = 0; t < b.rows; ++t)
+    for (int64_t h = 0; h < b.cols; ++h) {
+      b.row(t)[h] = sigmoid(b.row(t)[h]);
+      a.row(t)[h] = std::exp(-A[static_cast<size_t>(h)] * softplus(a.row(t)[h] + dt_bias[static_cast<size_t>(h)]));
+    }
+}
+
+void CpuOps::normalise_qk(Tensor qkv, const ModelConfig& c) {
+  const int64_t heads = c.linear_num_key_heads, dim = c.linear_key_head_dim;
+  const float q_scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  pool_.parallel_for(qkv.rows, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t h = 0; h < 2 * heads; ++h) l2_normalise(qkv.row(t) + h * dim, dim, h < heads ? q_scale : 1.0f);
+  });
+}
+
+namespace {
+
+GatedDeltaArgs delta_args(const ModelConfig& c, int64_t tokens, float* state) {
+  return {.tokens = tokens, .k_heads = c.linear_num_key_heads, .v_heads = c.linear_num_value_heads, .k_dim = c.linear_key_head_dim,
+          .v_dim = c.linear_value_head_dim, .state = state};
+}
+
+}  // namespace
+
+void CpuOps::gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& c, float* state, Tensor d, Tensor out) {
+  GatedDeltaArgs args = delta_args(c, qkv.rows, state);
+  args.q = qkv.data, args.k = qkv.data + c.linear_key_dim(), args.v = qkv.data + 2 * c.linear_key_dim(), args.qkv_stride = qkv.stride;
+  args.g = g.data, args.beta = beta.data, args.gate_stride = g.stride;
+  args.d = d.data, args.d_stride = d.stride, args.out = out.data, args.out_stride = out.stride;
+  pool_.parallel_for(args.items(), 2, [&](int64_t begin, int64_t end) { quern::gated_delta(isa_, args, begin, end); });
+}
+
+void CpuOps::replay_delta(Tensor k, Tensor g, Tensor d, const ModelConfig& c, float* state) {
+  GatedDeltaArgs args = delta_args(c, k.rows, state);
+  args.k = k.data, args.qkv_stride = k.stride, args.g = g.data, args.gate_stride = g.stride, args.d = d.data, args.d_stride = d.stride;
+  pool_.parallel_for(args.items(), 2, [&](int64_t begin, int64_t end) { quern::replay_delta(isa_, args, begin, end); });
+}
+
+void CpuOps::gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps, Tensor out) {
+  const auto dim = static_cast<int64_t>(weight.size());
+  pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t at = 0; at < x.cols; at += dim) quern::gated_rms_norm(x.row(t) + at, z.row(t) + at, weight.data(), eps, dim, out.row(t) + at);
+  });
+}
+
+void CpuOps::route(Tensor logits, bool renormalise, std::span<int32_t> ids, Tensor weights) {
+  pool_.parallel_for(logits.rows, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) quern::route(logits.row(t), logits.cols, weights.cols, renormalise, ids.data() + t * weights.cols, weights.row(t));
+  });
+}
+
+std::vector<CpuOps::ExpertRows> CpuOps::group_by_expert(std::span<const Expert> experts, std::span<const int32_t> ids) {
+  std::vector<int64_t> counts(experts.size(), 0);
+  for (const int32_t id : ids) ++counts[static_cast<size_t>(id)];
+  std::vector<ExpertRows> groups;
+  std::vector<int64_t> next(experts.size(), 0);
+  int64_t at = 0;
+  for (size_t e = 0; e < experts.size(); ++e) {
+    if (counts[e] == 0) continue;
+    groups.push_back({&experts[e], at, counts[e]});
+    next[e] = at;
+    at += counts[e];
+  }
+  slots_.resize(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) slots_[i] = next[static_cast<size_t>(ids[i])]++;
+  return groups;
+}
+
+void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Weight Expert::*matrix, Tensor out) {
+  const int64_t rows = (groups.front().expert->*matrix).rows, block = std::min<int64_t>(rows, linear_grain(x.cols, groups.front().count));
+  const int64_t blocks = (rows + block - 1) / block;
+  pool_.parallel_for(static_cast<int64_t>(groups.size()) * blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const ExpertRows& g = groups[static_cast<size_t>(item / blocks)];
+      const int64_t row = item % blocks * block;
+      const LinearArgs args = linear_args(x.row_range(g.first, g.first + g.count), g.expert->*matrix, out.row_range(g.first, g.first + g.count));
+      quern::linear(isa_, args, row, std::min(row + block, rows));
+    }
+  });
+}
+
+void CpuOps::experts(Tensor x, std::span<const Expert> experts, std::span<const int32_t> ids, Tensor weights, Tensor out) {
+  const int64_t k = weights.cols, pairs = x.rows * k;
+  const std::vector<ExpertRows> groups = group_by_expert(experts, ids);
+  const int64_t width = experts.front().gate_proj.rows;
+  const Tensor gathered = gathered_.tensor(pairs, x.cols), gate = gate_.tensor(pairs, width), up = up_.tensor(pairs, width), down = down_.tensor(pairs, x.cols);
+  for (int64_t i = 0; i < pairs; ++i) std::copy(x.row(i / k), x.row(i / k) + x.cols, gathered.row(slots_[static_cast<size_t>(i)]));
+  grouped_linear(groups, gathered, &Expert::gate_proj, gate);
+  grouped_linear(groups, gathered, &Expert::up_proj, up);
+  pool_.parallel_for(pairs, 4, [&](int64_t begin, int64_t end) { silu_mul(gate, up, begin, end); });
+  grouped_linear(groups, gate, &Expert::down_proj, down);
+  pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      std::fill(out.row(t), out.row(t) + out.cols, 0.0f);
+      for (int64_t j = 0; j < k; ++j) {
+        const float* row = down.row(slots_[static_cast<size_t>(t * k + j)]);
+        const float weight = weights.row(t)[j];
+        for (int64_t i = 0; i < out.cols; ++i) out.row(t)[i] += weight * row[i];
+      }
+    }
+  });
+}
+
+void CpuOps::expert(Tensor x, const Expert& e, Tensor out) {
+  const Tensor gate = gate_.tensor(x.rows, e.gate_proj.rows), up = up_.tensor(x.rows, e.up_proj.rows);
+  linear(x, e.gate_proj, gate);
+  linear(x, e.up_proj, up);
+  pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) { silu_mul(gate, up, begin, end); });
+  linear(gate, e.down_proj, out);
+}
+
+void CpuOps::add_gated(Tensor out, Tensor gate, Tensor shared) {
+  for (int64_t t = 0; t < out.rows; ++t) {
+    const float g = sigmoid(gate.row(t)[0]);
+    for (int64_t i = 0; i < out.cols; ++i) out.row(t)[i] += g * shared.row(t)[i];
+  }
+}
+
+}  // namespace quern

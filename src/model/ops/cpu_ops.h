@@ -1,0 +1,52 @@
+// CpuOps: Ops on the processor's cores. With Isa::scalar it is the reference back end: every kernel's scalar definition.
+// Uses one pool; one forward pass at a time.
+#pragma once
+
+#include "base/cpu_features.h"
+#include "base/thread_pool.h"
+#include "model/ops/ops.h"
+
+namespace quern {
+
+class CpuOps : public Ops {
+ public:
+  CpuOps(ThreadPool& pool, Isa isa) : pool_(pool), isa_(isa) {}
+
+  void embed(std::span<const int32_t> ids, const Weight& table, Tensor out) override;
+  void rms_norm(Tensor x, const Vector& weight, float eps, Tensor out) override;
+  void add(Tensor residual, Tensor x) override;
+  void linear(Tensor x, const Weight& weight, Tensor out) override;
+  void norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vector& weight, float eps, const RopeTable& table) override;
+  void attention(Tensor q_gate, const KvCache& cache, int64_t first_position, Tensor out) override;
+  void append_kv(Tensor k, Tensor v, int64_t first, KvCache& cache) override;
+  void split_projections(Tensor qkvz, Tensor ba, const ModelConfig& config, Tensor mixed, Tensor z, Tensor b, Tensor a) override;
+  void short_conv(Tensor mixed, const Vector& conv1d, Tensor history, Tensor out) override;
+  void delta_gates(Tensor b, Tensor a, const Vector& A, const Vector& dt_bias) override;
+  void normalise_qk(Tensor qkv, const ModelConfig& config) override;
+  void gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& config, float* state, Tensor d, Tensor out) override;
+  void replay_delta(Tensor k, Tensor g, Tensor d, const ModelConfig& config, float* state) override;
+  void gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps, Tensor out) override;
+  void route(Tensor logits, bool renormalise, std::span<int32_t> ids, Tensor weights) override;
+  void experts(Tensor x, std::span<const Expert> experts, std::span<const int32_t> ids, Tensor weights, Tensor out) override;
+  void expert(Tensor x, const Expert& expert, Tensor out) override;
+  void add_gated(Tensor out, Tensor gate, Tensor shared) override;
+
+ private:
+  // The tokens that go to one expert: `count` rows from `first` in the gathered tensors.
+  struct ExpertRows {
+    const Expert* expert = nullptr;
+    int64_t first = 0, count = 0;
+  };
+  // Sorts (token, choice) pairs by expert: fills slots_ (where each pair's row went) and returns the experts that have any.
+  std::vector<ExpertRows> group_by_expert(std::span<const Expert> experts, std::span<const int32_t> ids);
+  // For each group: out rows = x rows times its matrix.
+  void grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Weight Expert::*matrix, Tensor out);
+
+  ThreadPool& pool_;
+  Isa isa_;
+  Buffer gathered_, gate_, up_, down_;
+  std::vector<int64_t> slots_;
+  std::vector<std::vector<float>> scratch_;  // attention scores, one per range in flight
+};
+
+}  // namespace quern

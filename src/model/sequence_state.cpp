@@ -1,0 +1,138 @@
+#include "model/sequence_state.h"
+
+#include <cstring>
+
+#include "base/check.h"
+#include "formats/safetensors.h"
+#include "model/ops/ops.h"
+
+namespace quern {
+
+// --- KvCache -------------------------------------------------------------------------------------------------------------------------
+
+struct KvCache::Page {
+  explicit Page(size_t bytes) : data(bytes) {}
+  std::vector<std::byte> data;
+};
+
+std::shared_ptr<KvCache::Page> KvCache::make_page() const { return std::make_shared<Page>(page_bytes()); }
+
+void KvCache::extend(int64_t first, int64_t count) {
+  QUERN_CHECK(first == length_ && count >= 0, first, length_, count);
+  if (count == 0) return;
+  const auto first_page = static_cast<size_t>(first / kKvPagePositions), last_page = static_cast<size_t>((first + count - 1) / kKvPagePositions);
+  for (size_t p = first_page; p <= last_page; ++p) {
+    if (p == pages_.size()) pages_.push_back(make_page());
+    else if (pages_[p].use_count() > 1) pages_[p] = std::make_shared<Page>(*pages_[p]);  // a fork still reads the old one
+    views_.resize(pages_.size());
+    views_[p] = KvPage{pages_[p]->data.data()};
+  }
+  length_ = first + count;
+}
+
+void KvCache::truncate(int64_t length) {
+  QUERN_CHECK(0 <= length && length <= length_, length, length_);
+  length_ = length;
+  pages_.resize(static_cast<size_t>((length + kKvPagePositions - 1) / kKvPagePositions));
+  views_.resize(pages_.size());
+}
+
+// --- DeltaState ----------------------------------------------------------------------------------------------------------------------
+
+DeltaState::DeltaState(const ModelConfig& c) : config_(&c) {
+  const auto size = [](int64_t a, int64_t b) { return static_cast<size_t>(a) * static_cast<size_t>(b); };
+  live_.resize(size(c.linear_value_dim(), c.linear_key_head_dim));
+  base_.resize(live_.size());
+  log_k_.resize(size(kLogCapacity, c.linear_key_dim()));
+  log_g_.resize(size(kLogCapacity, c.linear_num_value_heads));
+  log_d_.resize(size(kLogCapacity, c.linear_value_dim()));
+  conv_.resize(size(c.linear_conv_kernel_dim - 1 + kLogCapacity, c.conv_channels()));
+}
+
+Tensor DeltaState::conv_history() {
+  const int64_t channels = config_->conv_channels(), rows = config_->linear_conv_kernel_dim - 1;
+  return {conv_.data() + kLogCapacity * channels, rows, channels, channels};
+}
+
+void DeltaState::append_conv(Tensor inputs) {
+  const int64_t channels = inputs.cols, held = static_cast<int64_t>(conv_.size()) / channels;
+  const int64_t added = std::min(inputs.rows, held);
+  std::move(conv_.begin() + added * channels, conv_.end(), conv_.begin());
+  for (int64_t i = 0; i < added; ++i) {
+    const float* row = inputs.row(inputs.rows - added + i);
+    std::copy(row, row + channels, conv_.begin() + (held - added + i) * channels);
+  }
+}
+
+void DeltaState::replay(Ops& ops, std::vector<float>& state, int64_t entries) {
+  const int64_t keys = config_->linear_key_dim(), heads = config_->linear_num_value_heads, values = config_->linear_value_dim();
+  ops.replay_delta({log_k_.data(), entries, keys, keys}, {log_g_.data(), entries, heads, heads}, {log_d_.data(), entries, values, values}, *config_, state.data());
+}
+
+int64_t DeltaState::make_room(Ops& ops, int64_t tokens) {
+  if (log_length_ + tokens <= kLogCapacity) return 0;
+  const int64_t advance = log_length_ + tokens - kReach;
+  if (advance > log_length_) {  // a long span: its own last tokens make the log
+    log_length_ = 0;
+    return tokens - kReach;
+  }
+  replay(ops, base_, advance);
+  const auto drop = [&](std::vector<float>& log) {
+    const auto width = static_cast<int64_t>(log.size()) / kLogCapacity;
+    std::move(log.begin() + advance * width, log.begin() + log_length_ * width, log.begin());
+  };
+  drop(log_k_), drop(log_g_), drop(log_d_);
+  log_length_ -= advance;
+  return 0;
+}
+
+Tensor DeltaState::append_log(Tensor k, Tensor g) {
+  QUERN_CHECK(log_length_ + k.rows <= kLogCapacity, log_length_, k.rows);
+  for (int64_t i = 0; i < k.rows; ++i) {
+    std::copy(k.row(i), k.row(i) + k.cols, log_k_.begin() + (log_length_ + i) * k.cols);
+    std::copy(g.row(i), g.row(i) + g.cols, log_g_.begin() + (log_length_ + i) * g.cols);
+  }
+  const int64_t values = config_->linear_value_dim();
+  const Tensor d{log_d_.data() + log_length_ * values, k.rows, values, values};
+  log_length_ += k.rows;
+  return d;
+}
+
+void DeltaState::rollback(Ops& ops, int64_t positions) {
+  QUERN_CHECK(positions <= log_length_, positions, log_length_);
+  log_length_ -= positions;
+  live_ = base_;
+  replay(ops, live_, log_length_);
+  const int64_t channels = config_->conv_channels();
+  std::move_backward(conv_.begin(), conv_.end() - positions * channels, conv_.end());  // the oldest rows become unknown, and unreachable
+}
+
+// --- SequenceState -------------------------------------------------------------------------------------------------------------------
+
+SequenceState::SequenceState(const ModelConfig& config, KvFormat kv, uint64_t model_fingerprint, bool with_mtp)
+    : config_(&config), fingerprint_(model_fingerprint) {
+  for (const LayerKind kind : config.layers) {
+    if (kind == LayerKind::full_attention) kv_.emplace_back(config.num_key_value_heads, config.head_dim, kv);
+    else delta_.emplace_back(config);
+  }
+  if (with_mtp) mtp_kv_.emplace(config.num_key_value_heads, config.head_dim, kv);
+}
+
+Result<void> SequenceState::rollback(Ops& ops, int64_t position) {
+  const int64_t oldest = std::max<int64_t>(0, furthest_ - DeltaState::kReach);
+  if (position < oldest || position > position_)
+    return fail(Errc::out_of_range, "rollback to position {}: at {} of a sequence fed up to {}, positions {} to {} can be reached", position, position_,
+                furthest_, oldest, position_);
+  const int64_t back = position_ - position;
+  if (back == 0) return {};
+  for (DeltaState& delta : delta_) delta.rollback(ops, back);
+  for (KvCache& kv : kv_) kv.truncate(position);
+  if (mtp_kv_ && !mtp_hidden_.empty()) {
+    mtp_hidden_.resize(mtp_hidden_.size() - static_cast<size_t>(std::min<int64_t>(back, static_cast<int64_t>(mtp_hidden_.size()) / config_->hidden_size) * config_->hidden_size));
+    mtp_kv_->truncate(std::max<int64_t>(0, std::min(mtp_kv_->length(), position - 1)));
+  }
+  position_ = position;
+  return {};
+}
+
+}  // namespace quern

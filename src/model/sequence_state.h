@@ -1,0 +1,128 @@
+// SequenceState: everything a sequence's past leaves behind, as a value. Copying forks it (KV pages are shared until written); it can be
+// saved, restored and rolled back. The recurrent layers cannot be truncated, so each keeps, besides the live delta state S, a base state
+// up to kLogCapacity positions older and the log of the writes since: going back r positions is the base plus a replay of the log,
+// bit for bit what a run that stopped there holds.
+// One sequence belongs to one thread at a time.
+#pragma once
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "formats/config_json.h"
+#include "kernels/attention/attention.h"
+#include "tensor/tensor.h"
+
+namespace quern {
+
+class Ops;
+
+// K and V of one full-attention layer, in pages of kPagePositions; a page shared by forks is copied before it is written.
+class KvCache {
+ public:
+  KvCache(int64_t kv_heads, int64_t head_dim, KvFormat format) : kv_heads_(kv_heads), head_dim_(head_dim), format_(format) {}
+
+  int64_t kv_heads() const { return kv_heads_; }
+  int64_t head_dim() const { return head_dim_; }
+  KvFormat format() const { return format_; }
+  int64_t length() const { return length_; }
+
+  // Room for `count` positions from `first` (= length): makes and unshares pages. Views of all pages are then valid until the next call.
+  void extend(int64_t first, int64_t count);
+  void truncate(int64_t length);
+  const std::vector<KvPage>& pages() const { return views_; }
+  size_t page_bytes() const { return kv_page_bytes(format_, kv_heads_, head_dim_); }
+
+ private:
+  struct Page;
+  std::shared_ptr<Page> make_page() const;
+  int64_t kv_heads_, head_dim_;
+  KvFormat format_;
+  int64_t length_ = 0;
+  std::vector<std::shared_ptr<Page>> pages_;
+  std::vector<KvPage> views_;
+};
+
+// One linear layer's past. The widths come from the config: channels, k_heads * k_dim, v_heads, v_heads * v_dim.
+class DeltaState {
+ public:
+  static constexpr int64_t kReach = 8;         // positions a rollback may go back
+  static constexpr int64_t kLogCapacity = 16;  // log entries before the base moves on: twice the reach, so it moves every 8 tokens
+
+  explicit DeltaState(const ModelConfig& config);
+
+  float* live() { return live_.data(); }                        // [v_heads, k_dim, v_dim]
+  std::span<const float> live() const { return live_; }
+  Tensor conv_history();                                        // [K - 1, channels], oldest first
+  void append_conv(Tensor inputs);                              // the convolution's inputs of newly fed tokens
+
+  // Before feeding `tokens`: moves the base so that at most kLogCapacity entries remain after it. Returns how many of the tokens to
+  // feed unlogged; after those, and only if there are any, call rebase().
+  int64_t make_room(Ops& ops, int64_t tokens);
+  void rebase() { base_ = live_; }
+  // The log's next `tokens` rows: normalised keys and decays are copied in, the rule writes the differences into the returned tensor.
+  Tensor append_log(Tensor k, Tensor g);
+
+  int64_t log_length() const { return log_length_; }
+  void rollback(Ops& ops, int64_t positions);  // <= log_length
+
+  // The parts by name, for saving and restoring.
+  struct Part {
+    std::string_view name;
+    std::vector<float>* values;
+  };
+  std::vector<Part> parts() { return {{"live", &live_}, {"base", &base_}, {"log_k", &log_k_}, {"log_g", &log_g_}, {"log_d", &log_d_}, {"conv", &conv_}}; }
+  void set_log_length(int64_t length) { log_length_ = length; }
+
+ private:
+  void replay(Ops& ops, std::vector<float>& state, int64_t entries);
+
+  const ModelConfig* config_;
+  std::vector<float> live_, base_;             // now, and before the log's first entry
+  std::vector<float> log_k_, log_g_, log_d_;   // kLogCapacity rows each, log_length_ of them in use
+  int64_t log_length_ = 0;
+  std::vector<float> conv_;                    // [K - 1 + kLogCapacity, channels]: inputs of the convolution, the newest last
+};
+
+// Copying forks. `config` must outlive every copy.
+class SequenceState {
+ public:
+  SequenceState(const ModelConfig& config, KvFormat kv, uint64_t model_fingerprint, bool with_mtp);
+
+  int64_t position() const { return position_; }  // tokens fed so far
+
+  // Goes back to an earlier position, at most DeltaState::kReach before the furthest one fed. out_of_range otherwise; the state is then
+  // unchanged. `ops` must be of the kind that fed the state.
+  Result<void> rollback(Ops& ops, int64_t position);
+
+  // A file in safetensors layout with the model's fingerprint; restore refuses another model's (mismatch) and anything malformed.
+  Result<void> save(const std::filesystem::path& path) const;
+  static Result<SequenceState> restore(const std::filesystem::path& path, const ModelConfig& config, uint64_t model_fingerprint);
+
+  // For the forward pass; indices count the layers of that kind.
+  KvCache& kv(int64_t full_layer) { return kv_[static_cast<size_t>(full_layer)]; }
+  DeltaState& delta(int64_t linear_layer) { return delta_[static_cast<size_t>(linear_layer)]; }
+  void advance(int64_t tokens) {
+    position_ += tokens;
+    furthest_ = std::max(furthest_, position_);
+  }
+
+  // The MTP block's cache, and the trunk's final hidden states of the last positions: the newest waits for its next token.
+  bool has_mtp() const { return mtp_kv_.has_value(); }
+  KvCache& mtp_kv() { return *mtp_kv_; }
+  std::vector<float>& mtp_hidden() { return mtp_hidden_; }  // [<= kReach + 1, hidden], the newest last
+
+ private:
+  const ModelConfig* config_;
+  uint64_t fingerprint_;
+  int64_t position_ = 0, furthest_ = 0;
+  std::vector<KvCache> kv_;
+  std::vector<DeltaState> delta_;
+  std::optional<KvCache> mtp_kv_;
+  std::vector<float> mtp_hidden_;
+};
+
+}  // namespace quern

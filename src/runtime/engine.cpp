@@ -1,0 +1,218 @@
+#include "runtime/engine.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/file.h"
+#include "runtime/engine_impl.h"
+#include "runtime/sampler.h"
+
+namespace quern {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Ends of a turn besides what the configs list: the family's tokens that no answer contains.
+constexpr std::string_view kEndTokens[] = {"<|im_end|>", "<|endoftext|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"};
+
+// The chat template's text, from chat_template.jinja or tokenizer_config.json; empty when there is none.
+Result<std::string> read_chat_template(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  if (std::filesystem::exists(folder / "chat_template.jinja", ignored)) return read_file(folder / "chat_template.jinja", 1 << 20);
+  const auto path = folder / "tokenizer_config.json";
+  if (!std::filesystem::exists(path, ignored)) return std::string();
+  QUERN_ASSIGN(const std::string text, read_file(path, 64 << 20));
+  QUERN_ASSIGN(const Json config, Json::parse(text, path.string()));
+  const Json* chat = config.find("chat_template");
+  return chat && chat->is_string() ? chat->as_string() : std::string();
+}
+
+Result<ChatFormat> choose_chat_format(const EngineOptions& options) {
+  if (options.chat_format) return *options.chat_format;
+  QUERN_ASSIGN(const std::string text, read_chat_template(options.model));
+  if (text.empty()) return ChatFormat::instruct;
+  auto choice = recognise_template(text);
+  if (!choice) return with_context(choice.error(), options.model.string());
+  if (!choice->exact && options.on_warning)
+    options.on_warning(fmt::format("{}: the chat template is not a published one; using the {} format (--template chooses)", options.model.string(),
+                                   chat_format_name(choice->format)));
+  return choice->format;
+}
+
+// --context and --yarn override what the config says, before anything is sized by it.
+Result<void> apply_overrides(const EngineOptions& options, ModelConfig& config) {
+  if (options.yarn) {
+    if (!(*options.yarn >= 1 && *options.yarn <= 1e4)) return fail(Errc::invalid_argument, "--yarn {}: expected a factor from 1 to 10000", *options.yarn);
+    const double original = config.yarn ? config.yarn->original_max_position : static_cast<double>(config.max_position_embeddings);
+    config.yarn.emplace();
+    config.yarn->factor = *options.yarn;
+    config.yarn->original_max_position = original;
+    config.max_position_embeddings = static_cast<int64_t>(original * *options.yarn);
+  }
+  if (options.context) {
+    if (*options.context < 1 || *options.context > (int64_t{1} << 40)) return fail(Errc::invalid_argument, "--context {}: expected a positive number of tokens", *options.context);
+    config.max_position_embeddings = *options.context;
+  }
+  return {};
+}
+
+}  // namespace
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
+  const auto start = Clock::now();
+  auto impl = std::make_unique<Impl>();
+  impl->options = options;
+  QUERN_ASSIGN(auto model, Model::load(options.model));
+  ModelConfig config = model->config;
+  QUERN_TRY(apply_overrides(options, config));
+  const_cast<ModelConfig&>(model->config) = config;  // still private to this function: nobody else has seen the model yet
+  impl->model = std::move(model);
+  QUERN_ASSIGN(impl->generation, GenerationConfig::load(options.model / "generation_config.json"));
+  std::error_code ignored;
+  if (std::filesystem::exists(options.model / "tokenizer.json", ignored)) {
+    QUERN_ASSIGN(impl->tokenizer, Tokenizer::load(options.model / "tokenizer.json"));
+    QUERN_ASSIGN(impl->chat_format, choose_chat_format(options));
+  }
+  const int64_t vocab = impl->model->config.vocab_size;
+  impl->drawable = impl->tokenizer ? std::min<int64_t>(vocab, impl->tokenizer->vocab_size()) : vocab;
+  for (const int64_t id : impl->generation.eos_token_ids.empty() ? impl->model->config.eos_token_ids : impl->generation.eos_token_ids)
+    impl->end_ids.push_back(static_cast<int32_t>(id));
+  if (impl->tokenizer)
+    for (const std::string_view text : kEndTokens)
+      if (const int32_t id = impl->tokenizer->find_added(text); id >= 0) impl->end_ids.push_back(id);
+
+  if (options.isa && !cpu_supports(*options.isa)) return fail(Errc::unsupported, "--isa {}: this processor does not have it", isa_name(*options.isa));
+  impl->isa = options.ops == OpsKind::reference ? Isa::scalar : options.isa.value_or(best_isa());
+  impl->pool = std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : ThreadPool::available_cores());
+  impl->ops = std::make_unique<CpuOps>(*impl->pool, impl->isa);
+  impl->workspace = std::make_unique<Workspace>(*impl->model);
+  impl->runner = std::make_unique<Runner>(Runner{.model = *impl->model, .ops = *impl->ops, .workspace = *impl->workspace, .kv = options.kv,
+                                                 .context = impl->model->config.max_position_embeddings});
+  if (impl->tokenizer) impl->runner->end_of_turn = impl->tokenizer->find_added("<|im_end|>");
+  impl->load_s = seconds_since(start);
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+const Tokenizer* Engine::tokenizer() const { return impl_->tokenizer ? &*impl_->tokenizer : nullptr; }
+ChatFormat Engine::chat_format() const { return impl_->chat_format; }
+int64_t Engine::context() const { return impl_->runner->context; }
+SamplingParams Engine::default_sampling() const {
+  const GenerationConfig& g = impl_->generation;
+  SamplingParams params;
+  if (!g.do_sample.value_or(g.temperature.has_value())) return params;
+  params.temperature = g.temperature.value_or(1);
+  params.top_p = g.top_p.value_or(1);
+  params.min_p = g.min_p.value_or(0);
+  params.top_k = g.top_k.value_or(0);
+  return params;
+}
+
+struct Session::Impl {
+  const Engine::Impl& engine;
+  Timeline timeline;
+
+  // Makes the timeline a prefix of prompt that ends before its last token, as long as the state allows; returns its length.
+  Result<int64_t> align(std::span<const int32_t> prompt) {
+    const auto& held = timeline.tokens();
+    const auto most = std::min(held.size(), prompt.size() - 1);  // the last token is fed always: its logits are wanted
+    const auto common = static_cast<int64_t>(std::mismatch(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(most), prompt.begin()).first - held.begin());
+    const int64_t kept = timeline.reachable(common);
+    QUERN_TRY(timeline.rollback(kept));
+    return kept;
+  }
+
+  Result<Generation> generate(const GenerateRequest& request);
+  void decode(const GenerateRequest& request, Generation& out);
+};
+
+Session::Session(const Engine& engine) : impl_(new Impl{engine.impl(), Timeline(*engine.impl().runner)}) {}
+Session::Session(Session&&) noexcept = default;
+Session::~Session() = default;
+Result<Generation> Session::generate(const GenerateRequest& request) { return impl_->generate(request); }
+
+Result<Generation> Session::Impl::generate(const GenerateRequest& request) {
+  if (request.prompt.empty()) return fail(Errc::invalid_argument, "the prompt is empty");
+  Generation out;
+  out.prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  const auto start = Clock::now();
+  QUERN_ASSIGN(out.reused_tokens, align(request.prompt));
+  QUERN_TRY(timeline.feed(std::span(request.prompt).subspan(static_cast<size_t>(out.reused_tokens))));
+  timeline.checkpoint("prompt");  // the next turn may render this one differently, but its prompt stays a prefix
+  out.prefill_s = seconds_since(start);
+  const auto decode_start = Clock::now();
+  decode(request, out);
+  out.decode_s = seconds_since(decode_start);
+  return out;
+}
+
+// Text is held back while it could still become a stop string; what stands before one is all that is given out.
+class StopStrings {
+ public:
+  explicit StopStrings(const std::vector<std::string>& stops) : stops_(stops) {}
+  // Adds text; returns what may be given out now. stopped() says that a stop string was completed.
+  std::string push(std::string_view text) {
+    held_ += text;
+    size_t cut = std::string::npos;
+    for (const std::string& stop : stops_)
+      if (const size_t at = stop.empty() ? std::string::npos : held_.find(stop); at < cut) cut = at;
+    if (cut != std::string::npos) {
+      stopped_ = true;
+      return std::exchange(held_, {}).substr(0, cut);
+    }
+    size_t keep = 0;
+    for (const std::string& stop : stops_)
+      for (size_t n = std::min(stop.size(), held_.size()); n > keep; --n)
+        if (held_.ends_with(std::string_view(stop).substr(0, n))) keep = n;
+    std::string out = held_.substr(0, held_.size() - keep);
+    held_.erase(0, held_.size() - keep);
+    return out;
+  }
+  std::string finish() { return std::exchange(held_, {}); }
+  bool stopped() const { return stopped_; }
+
+ private:
+  const std::vector<std::string>& stops_;
+  std::string held_;
+  bool stopped_ = false;
+};
+
+void Session::Impl::decode(const GenerateRequest& request, Generation& out) {
+  Sampler sampler(request.sampling);
+  std::optional<StreamDecoder> decoder;
+  if (engine.tokenizer) decoder.emplace(*engine.tokenizer);
+  StopStrings stops(request.stop);
+  const auto emit = [&](int32_t token, std::string text) {
+    out.text += text;
+    return !request.on_token || request.on_token(token, text);
+  };
+  out.finish = FinishReason::length;
+  while (static_cast<int64_t>(out.tokens.size()) < request.max_tokens) {
+    const int32_t token = sampler.sample(timeline.logits(), engine.drawable);
+    const bool ends = std::find(engine.end_ids.begin(), engine.end_ids.end(), token) != engine.end_ids.end();
+    if (ends && !request.ignore_eos) {
+      out.finish = FinishReason::stop;
+      break;
+    }
+    out.tokens.push_back(token);
+    const bool silent = !decoder || engine.tokenizer->is_special(token);
+    const bool go_on = emit(token, silent ? std::string() : stops.push(decoder->push(token)));
+    if (stops.stopped() || !go_on) {
+      out.finish = stops.stopped() ? FinishReason::stop : FinishReason::cancelled;
+      return;
+    }
+    if (static_cast<int64_t>(out.tokens.size()) == request.max_tokens) break;
+    if (!timeline.feed(std::span(&token, 1))) {  // the only thing left to go wrong: the context is full
+      out.finish = FinishReason::context;
+      break;
+    }
+  }
+  std::string rest = stops.push(decoder ? decoder->finish() : std::string());
+  if (!stops.stopped()) rest += stops.finish();
+  if (!rest.empty()) emit(out.tokens.empty() ? -1 : out.tokens.back(), rest);
+}
+
+}  // namespace quern

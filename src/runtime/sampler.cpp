@@ -1,0 +1,48 @@
+#include "runtime/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace quern {
+
+int32_t argmax(std::span<const float> logits) {
+  size_t best = 0;
+  for (size_t i = 1; i < logits.size(); ++i)
+    if (logits[i] > logits[best]) best = i;
+  return static_cast<int32_t>(best);
+}
+
+int32_t Sampler::sample(std::span<const float> logits, int64_t limit) {
+  logits = logits.first(std::min(logits.size(), static_cast<size_t>(limit)));
+  if (params_.temperature <= 0 || params_.top_k == 1) return argmax(logits);
+
+  const double highest = static_cast<double>(logits[static_cast<size_t>(argmax(logits))]);
+  candidates_.clear();
+  for (size_t i = 0; i < logits.size(); ++i)
+    candidates_.push_back({static_cast<int32_t>(i), std::exp((static_cast<double>(logits[i]) - highest) / params_.temperature)});
+  const auto before = [](const Candidate& a, const Candidate& b) { return a.weight != b.weight ? a.weight > b.weight : a.id < b.id; };
+  size_t kept = candidates_.size();
+  if (params_.top_k > 0) kept = std::min(kept, static_cast<size_t>(params_.top_k));
+  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept), candidates_.end(), before);
+  candidates_.resize(kept);
+
+  double total = 0;
+  for (const Candidate& c : candidates_) total += c.weight;
+  if (params_.top_p < 1) {  // the fewest whose probability reaches top_p, never none
+    double sum = 0;
+    size_t n = 0;
+    while (n < candidates_.size() && (n == 0 || sum < params_.top_p * total)) sum += candidates_[n++].weight;
+    candidates_.resize(n);
+  }
+  // min_p is relative to the most probable token, whose weight is 1.
+  while (candidates_.size() > 1 && candidates_.back().weight < params_.min_p) candidates_.pop_back();
+
+  total = 0;
+  for (const Candidate& c : candidates_) total += c.weight;
+  double at = random_.unit() * total;
+  for (const Candidate& c : candidates_)
+    if ((at -= c.weight) < 0) return c.id;
+  return candidates_.back().id;
+}
+
+}  // namespace quern

@@ -1,0 +1,34 @@
+// Sampling: greedy, or temperature, then top-k, top-p, min-p, drawn with a seeded generator; the same seed and logits give the same token
+// on every machine. All arithmetic on probabilities is in f64 after an f32 softmax input.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/random.h"
+#include "runtime/engine.h"
+
+namespace quern {
+
+class Sampler {
+ public:
+  explicit Sampler(const SamplingParams& params) : params_(params), random_(params.seed) {}
+
+  // logits [vocab]; ids from `limit` on are never drawn (rows of the table that no token has). Ties: the lowest id.
+  int32_t sample(std::span<const float> logits, int64_t limit);
+
+ private:
+  struct Candidate {
+    int32_t id;
+    double weight;  // softmax numerator
+  };
+
+  SamplingParams params_;
+  Random random_;
+  std::vector<Candidate> candidates_;
+};
+
+int32_t argmax(std::span<const float> logits);  // the lowest id among equals
+
+}  // namespace quern

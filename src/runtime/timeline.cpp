@@ -1,0 +1,74 @@
+#include "runtime/timeline.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace quern {
+
+Timeline::Timeline(Runner& runner) : runner_(&runner), state_(runner.model.config, runner.kv, runner.model.fingerprint, runner.with_mtp) {}
+
+int64_t Timeline::next_cut(std::span<const int32_t> rest) const {
+  const auto left = static_cast<int64_t>(rest.size());
+  if (runner_->chunk > 0) return std::min(left, runner_->chunk);
+  const int64_t until_grid = kCut - state_.position() % kCut;
+  const int64_t most = std::min(left, until_grid);
+  for (int64_t i = 0; i < most; ++i)
+    if (rest[static_cast<size_t>(i)] == runner_->end_of_turn) return i + 1;
+  return most;
+}
+
+Result<void> Timeline::feed(std::span<const int32_t> tokens, Batch::Logits logits, OnCut on_cut) {
+  const int64_t vocab = runner_->model.config.vocab_size, end = state_.position() + static_cast<int64_t>(tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i)
+    if (tokens[i] < 0 || tokens[i] >= vocab) return fail(Errc::out_of_range, "token {}: id {} is outside the vocabulary of {}", i, tokens[i], vocab);
+  if (end > runner_->context)
+    return fail(Errc::out_of_range, "{} tokens do not fit the context of {} (--context sets it, --yarn extends it)", end, runner_->context);
+  while (!tokens.empty()) {
+    const auto part = tokens.first(static_cast<size_t>(next_cut(tokens)));
+    const int64_t first = state_.position();
+    Batch batch = Batch::single(state_, part, logits);
+    forward(runner_->ops, runner_->model, batch, runner_->workspace);
+    tokens_.insert(tokens_.end(), part.begin(), part.end());
+    furthest_ = std::max(furthest_, state_.position());
+    on_cut(first, part);
+    tokens = tokens.subspan(part.size());
+  }
+  return {};
+}
+
+std::span<const float> Timeline::logits() const {
+  const Tensor& logits = runner_->workspace.logits;
+  QUERN_CHECK(logits.rows > 0 && !tokens_.empty(), logits.rows);
+  return {logits.row(logits.rows - 1), static_cast<size_t>(logits.cols)};
+}
+
+int64_t Timeline::reachable(int64_t limit) const {
+  const int64_t position = state_.position();
+  limit = std::min(limit, position);
+  if (limit >= std::max<int64_t>(0, furthest_ - DeltaState::kReach)) return limit;
+  int64_t best = 0;
+  for (const auto& [name, state] : checkpoints_)
+    if (state.position() <= limit) best = std::max(best, state.position());
+  return best;
+}
+
+Result<void> Timeline::rollback(int64_t position) {
+  if (position < 0 || reachable(position) != position)
+    return fail(Errc::out_of_range, "position {} cannot be reached from {}: only the last {} positions and checkpoints can", position, state_.position(), DeltaState::kReach);
+  if (position >= std::max<int64_t>(0, furthest_ - DeltaState::kReach)) {
+    QUERN_TRY(state_.rollback(runner_->ops, position));
+  } else {
+    const auto at = std::find_if(checkpoints_.begin(), checkpoints_.end(), [&](const auto& c) { return c.second.position() == position; });
+    if (at != checkpoints_.end()) state_ = at->second;
+    else state_ = SequenceState(runner_->model.config, runner_->kv, runner_->model.fingerprint, runner_->with_mtp);
+    furthest_ = position;
+  }
+  std::erase_if(checkpoints_, [&](const auto& c) { return c.second.position() > position; });
+  tokens_.resize(static_cast<size_t>(position));
+  return {};
+}
+
+void Timeline::checkpoint(const std::string& name) { checkpoints_.insert_or_assign(name, state_); }
+
+}  // namespace quern

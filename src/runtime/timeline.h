@@ -1,0 +1,65 @@
+// Timeline: the tokens of one sequence together with the state they left behind. It feeds in fixed cuts, goes back, forks and names
+// checkpoints; everything above it (generation, agents) speaks of tokens only.
+// Cuts: prefill is cut where the token ids say, every kCut positions and after each end-of-turn token, so that a state depends on the
+// tokens alone, never on how they arrived.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/cpu_features.h"
+#include "base/thread_pool.h"
+#include "model/forward.h"
+#include "model/ops/ops.h"
+
+namespace quern {
+
+// The shared parts a timeline runs on; they outlive it. Not for use by two timelines at the same time (one workspace, one pool).
+struct Runner {
+  const Model& model;
+  Ops& ops;
+  Workspace& workspace;
+  KvFormat kv = KvFormat::bf16;
+  bool with_mtp = false;
+  int64_t context = 0;          // positions a sequence may reach
+  int32_t end_of_turn = -1;     // prefill is cut after this id
+  int64_t chunk = 0;            // > 0: cut every `chunk` tokens of a feed instead (comparisons)
+};
+
+class Timeline {
+ public:
+  static constexpr int64_t kCut = 64;
+
+  explicit Timeline(Runner& runner);
+
+  const std::vector<int32_t>& tokens() const { return tokens_; }
+  SequenceState& state() { return state_; }
+
+  // Called after each cut with the rows just fed: forward()'s workspace holds their logits and hidden states.
+  using OnCut = FunctionRef<void(int64_t first_position, std::span<const int32_t> tokens)>;
+  // Feeds tokens at the end. Errors: an id outside the vocabulary, the context's end (names --context); nothing is fed then.
+  Result<void> feed(std::span<const int32_t> tokens, Batch::Logits logits, OnCut on_cut);
+  Result<void> feed(std::span<const int32_t> tokens) { return feed(tokens, Batch::Logits::last, [](int64_t, std::span<const int32_t>) {}); }
+  // [vocab], of the last token fed; valid until the next feed of any timeline on this runner.
+  std::span<const float> logits() const;
+
+  // Back to `position` <= tokens().size(): one of the last DeltaState::kReach, or a checkpoint's. out_of_range otherwise.
+  Result<void> rollback(int64_t position);
+  void checkpoint(const std::string& name);  // remembers the state at the current position under a name
+  void forget(const std::string& name) { checkpoints_.erase(name); }
+  // The furthest position <= limit that rollback reaches (0 always does: a fresh state).
+  int64_t reachable(int64_t limit) const;
+
+ private:
+  int64_t next_cut(std::span<const int32_t> rest) const;
+
+  Runner* runner_;
+  SequenceState state_;
+  std::vector<int32_t> tokens_;
+  int64_t furthest_ = 0;
+  std::map<std::string, SequenceState> checkpoints_;
+};
+
+}  // namespace quern
