@@ -48,8 +48,8 @@ class Generators:
             path = os.path.join(self.directory, f"{number:04d}-{k:02d}.bin")
             seed = self.seed + number * self.processes + k
             command = self.command.format(seed=seed, out=path + ".part")
-            self.running[k] = process = subprocess.Popen(
-                ["nice", "-n", "10", "sh", "-c", command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+            self.running[k] = process = subprocess.Popen(["nice", "-n", "10", "sh", "-c", command], start_new_session=True,
+                                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             errors = process.communicate()[1].decode(errors="replace")
             if self.stopping.is_set():
                 return
@@ -132,5 +132,6 @@ class Windows:
                     if self.reused in (1, 10, 100, 1000):
                         print(f"generators fall behind: {self.reused} batches trained on again, {self.read} new so far", flush=True)
                     return self.random.choice(self.seen)
-                if waited > 120 or (self.generators is not None and self.generators.failures >= self.generators.processes):
+                all_failed = self.generators is not None and self.generators.failures >= self.generators.processes
+                if waited > 120 or all_failed:
                     raise RuntimeError("no training data")

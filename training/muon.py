@@ -20,7 +20,8 @@ def split_parameters(model: nn.Module) -> Tuple[List[nn.Parameter], List[nn.Para
 
 
 def orthogonalise(g: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly: singular values end between 0.7 and 1.2. g [n, rows, columns], rows <= columns."""
+    """The nearest semi-orthogonal matrices, roughly: singular values end between 0.7 and 1.2.
+    g [n, rows, columns], rows <= columns."""
     x = g.to(torch.bfloat16 if g.is_cuda else torch.float32)
     x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     for _ in range(5):

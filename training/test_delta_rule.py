@@ -55,7 +55,8 @@ def with_gradients(rule: Callable, inputs: List[Tensor]) -> List[Tensor]:
 def report(what: str, got: List[Tensor], want: List[Tensor], bound: float) -> bool:
     errors = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(got, want)]
     ok = all(error < bound for error in errors)  # NaN is not
-    print(f"{'ok  ' if ok else 'FAIL'} {what}: relative errors of out, dq, dk, dv, dg, dbeta " + " ".join(f"{e:.0e}" for e in errors))
+    listed = " ".join(f"{e:.0e}" for e in errors)
+    print(f"{'ok  ' if ok else 'FAIL'} {what}: relative errors of out, dq, dk, dv, dg, dbeta {listed}")
     return ok
 
 
@@ -82,7 +83,8 @@ def gpu_checks() -> bool:
     for precision, tf32, bound in ((None, False, 1e-4), (kernels, False, 1e-4), (kernels, True, 5e-2)):
         delta_rule.precision = precision
         torch.backends.cuda.matmul.allow_tf32 = tf32
-        ok &= report(f"float32, kernels {precision}, tf32 matmuls {tf32}", with_gradients(delta_rule.gated_delta_rule, single), want, bound)
+        got = with_gradients(delta_rule.gated_delta_rule, single)
+        ok &= report(f"float32, kernels {precision}, tf32 matmuls {tf32}", got, want, bound)
     large = [x.detach() for x in random_inputs(12, 8192, 2, 4, 64, 64, 0.5, -1.0, torch.float32, "cuda")]
     lower = (0.2 * torch.randn(6144, 64, 64, device="cuda")).tril(-1)
     a, b = 0.1 * torch.randn(2, 48, 128, 64, 64, device="cuda")

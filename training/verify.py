@@ -32,7 +32,7 @@ def check_tokenizer(folder: str, end: int) -> bool:
     prompt = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], add_generation_prompt=True, tokenize=False)
     ok = (tokenizer.decode(ids) == text and tokenizer.convert_tokens_to_ids("<|im_end|>") == end
           and prompt == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
-    print(f"{'ok  ' if ok else 'FAIL'} tokenizer in transformers: {len(text.encode())} bytes in {len(ids)} tokens and back; {prompt!r}")
+    print(f"{'ok  ' if ok else 'FAIL'} tokenizer in transformers: {len(text.encode())} bytes, {len(ids)} tokens, and back; {prompt!r}")
     return ok
 
 
