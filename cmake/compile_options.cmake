@@ -2,7 +2,7 @@
 add_library(quern_options INTERFACE)
 target_compile_options(quern_options INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-align -Woverloaded-virtual
-  -Wconversion -Wno-sign-conversion -Wdouble-promotion -Wimplicit-fallthrough -ffp-contract=off)
+  -Wconversion -Wno-sign-conversion -Wdouble-promotion -Wimplicit-fallthrough -Wno-missing-field-initializers -ffp-contract=off)
 target_include_directories(quern_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
 if(QUERN_SANITIZE)
   target_compile_options(quern_options INTERFACE -fsanitize=${QUERN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -25,11 +25,11 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  // trusted: added tokens (<|im_end|>, <tool_call>, …) that occur in the text become their single ids. Not trusted: those whose
-  // `special` flag is set (<|im_start|>, <|endoftext|>, …) and the family's markup (<tool_call>, <tool_response>, <think> and their
-  // closers) are encoded as plain text, never as their ids. Text must be valid UTF-8 (malformed otherwise, with the offset).
+  // trusted: added tokens (<|im_end|>, <tool_call>, …) that occur in the text become their single ids. Not trusted: they are plain text,
+  // whatever their flags. Text must be valid UTF-8 (malformed otherwise, with the offset).
   Result<std::vector<int32_t>> encode(std::string_view text, bool trusted) const;
-  // The pieces' ids in order; each piece is encoded on its own.
+  // The whole prompt: added tokens are matched inside trusted text only; normalisation, pre-tokenisation and merges run over the text
+  // between them and across the borders of pieces, so that text without special tokens has the ids the reference gives the joined text.
   Result<std::vector<int32_t>> encode(const Prompt& prompt) const;
 
   // Bytes of one token (an added token: its text); empty for ids without one. The view lives as long as the tokenizer.
@@ -44,8 +44,9 @@ class Tokenizer {
 
   int32_t vocab_size() const;  // one past the largest id
 
- private:
   struct Impl;
+
+ private:
   explicit Tokenizer(std::unique_ptr<const Impl> impl);
   std::unique_ptr<const Impl> impl_;
 };

@@ -1,0 +1,82 @@
+#include "text/assistant_parser.h"
+
+#include <gtest/gtest.h>
+
+namespace quern {
+namespace {
+
+const std::vector<Json> kTools{Json::parse(R"({"type": "function", "function": {"name": "add", "parameters": {"type": "object",
+  "properties": {"n": {"type": "integer", "minimum": 0}, "tag": {"type": "string", "enum": ["a", "b"]}, "list": {"type": "array", "items": {"type": "number"}}},
+  "required": ["n"], "additionalProperties": false}}})", "tools").value()};
+
+AssistantTurn parse(std::string_view text, ChatFormat format = ChatFormat::instruct) { return parse_assistant(text, format, kTools); }
+
+TEST(AssistantParser, FindsCallsAndTheTextBeforeThem) {
+  const auto turn = parse("Let me see.\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"n\": 1.50}}\n</tool_call>\n<tool_call>\n{\"name\": \"sub\", \"arguments\": {}}\n</tool_call>");
+  EXPECT_EQ(turn.content, "Let me see.");
+  ASSERT_EQ(turn.calls.size(), 2u);
+  EXPECT_FALSE(turn.calls[0].error);
+  EXPECT_EQ(turn.calls[0].call.name, "add");
+  EXPECT_EQ(turn.calls[0].call.arguments.dump(), R"({"n": 1.50})");
+  EXPECT_EQ(turn.calls[1].call.name, "sub");
+}
+
+TEST(AssistantParser, IgnoresAnExtraBraceAndMarkupInsideStrings) {
+  const auto turn = parse(R"(<tool_call>{"name": "add", "arguments": {"text": "a </tool_call> } b"}}}</tool_call>)");
+  ASSERT_EQ(turn.calls.size(), 1u);
+  EXPECT_FALSE(turn.calls[0].error);
+  EXPECT_EQ(turn.calls[0].call.arguments.find("text")->as_string(), "a </tool_call> } b");
+}
+
+TEST(AssistantParser, ReportsACallThatIsCutOffInsteadOfRunningIt) {
+  for (const std::string_view text : {"<tool_call>\n{\"name\": \"add\", \"arguments\": {\"n\": 1", "<tool_call>\n{\"name\": \"add\", \"arguments\": {\"n\": 1}}"}) {
+    const auto turn = parse(text);
+    ASSERT_EQ(turn.calls.size(), 1u);
+    EXPECT_EQ(turn.calls[0].error, "the call has no </tool_call>");
+  }
+}
+
+TEST(AssistantParser, SaysWhatIsWrongWithACall) {
+  const auto error = [](std::string_view inside) { return parse("<tool_call>" + std::string(inside) + "</tool_call>").calls.at(0).error.value_or(""); };
+  EXPECT_NE(error("{\"name\": add}").find("not JSON"), std::string::npos);
+  EXPECT_EQ(error("{\"arguments\": {}}"), "name: expected a string");
+  EXPECT_EQ(error("{\"name\": \"add\"}"), "arguments: missing");
+  EXPECT_EQ(error("{\"name\": \"add\", \"arguments\": [1]}"), "arguments: expected an object, found array");
+  EXPECT_EQ(error("add(1)"), "expected a JSON object {\"name\": …, \"arguments\": {…}}");
+  EXPECT_EQ(error(R"({"name": "add", "arguments": "{\"n\": 1}"})"), "");
+}
+
+TEST(AssistantParser, FlagsACallWithoutItsOpener) {
+  EXPECT_TRUE(parse("{\"name\": \"add\", \"arguments\": {\"n\": 1}}\n</tool_call>").missing_opener);
+  EXPECT_TRUE(parse("Sure.\n<function=add>").missing_opener);
+  EXPECT_FALSE(parse("{\"name\": \"Anna\", \"age\": 3}").missing_opener);
+  EXPECT_FALSE(parse("The answer is 4.").missing_opener);
+}
+
+TEST(AssistantParser, KeepsReasoningApartAndTakesNoCallsFromIt) {
+  const auto turn = parse("I could <tool_call>{}</tool_call>\n</think>\n\nDone.", ChatFormat::thinking);
+  EXPECT_EQ(turn.reasoning, "I could <tool_call>{}</tool_call>");
+  EXPECT_EQ(turn.content, "Done.");
+  EXPECT_TRUE(turn.calls.empty());
+  const auto cut = parse("still thinking <tool_call>", ChatFormat::thinking);
+  EXPECT_EQ(cut.content, "");
+  EXPECT_TRUE(cut.calls.empty());
+}
+
+TEST(AssistantParser, ChecksArgumentsAgainstTheSchema) {
+  const auto check = [](std::string_view arguments) {
+    const auto result = check_arguments(kTools[0], Json::parse(arguments, "a").value());
+    return result ? std::string() : result.error().message;
+  };
+  EXPECT_EQ(check(R"({"n": 3, "tag": "a", "list": [1, 2.5]})"), "");
+  EXPECT_EQ(check(R"({"n": 3.0})"), "");
+  EXPECT_EQ(check("{}"), "arguments: n is missing");
+  EXPECT_EQ(check(R"({"n": "3"})"), "arguments.n: expected integer, found string");
+  EXPECT_EQ(check(R"({"n": -1})"), "arguments.n: -1 is below 0");
+  EXPECT_EQ(check(R"({"n": 1, "tag": "c"})"), "arguments.tag: \"c\" is not one of [\"a\", \"b\"]");
+  EXPECT_EQ(check(R"({"n": 1, "x": 2})"), "arguments: x is not a parameter");
+  EXPECT_EQ(check(R"({"n": 1, "list": [1, "2"]})"), "arguments.list[1]: expected number, found string");
+}
+
+}  // namespace
+}  // namespace quern
