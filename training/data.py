@@ -47,7 +47,7 @@ class Generators:
                 continue
             path = os.path.join(self.directory, f"{number:04d}-{k:02d}.bin")
             seed = self.seed + number * self.processes + k
-            command = self.command.format(seed=seed, out=path + ".part")
+            command = self.command.replace("{seed}", str(seed)).replace("{out}", path + ".part")
             self.running[k] = process = subprocess.Popen(["nice", "-n", "10", "sh", "-c", command], start_new_session=True,
                                                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             errors = process.communicate()[1].decode(errors="replace")

@@ -1,8 +1,4 @@
-"""Checkpoint folders with published names: a model to bfloat16 safetensors shards, and back.
-
-    python3 export.py CHECKPOINT.pt OUT --tokenizer tokenizer.json --chat-template chat_template.jinja
-"""
-import argparse
+"""Checkpoint folders with published names: a model to bfloat16 safetensors shards, and back."""
 import json
 import os
 import re
@@ -17,7 +13,8 @@ from torch import Tensor
 from model import Pebble, load_config
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SHARD_BYTES = 14_000_000
+CHAT_TEMPLATE = os.path.join(HERE, "chat_template.jinja")
+SHARD_BYTES = (14 << 20) - (64 << 10)  # of tensors; with the header a shard stays below 14 MiB
 STACKED = re.compile(r"(.*\.mlp\.experts)\.(gate_proj|up_proj|down_proj)$")
 PER_EXPERT = re.compile(r"(.*\.mlp\.experts)\.(\d+)\.(gate_proj|up_proj|down_proj)\.weight$")
 DTYPES = {"F32": np.float32, "F16": np.float16, "I32": np.int32, "I64": np.int64, "BF16": np.uint16}
@@ -64,7 +61,7 @@ def read_safetensors(path: str) -> Dict[str, Tensor]:
     return tensors
 
 
-def export_folder(model: Pebble, folder: str, config_path: str, tokenizer: str = "", chat_template: str = "") -> int:
+def export_folder(model: Pebble, folder: str, config_path: str, tokenizer: str = "", chat_template: str = CHAT_TEMPLATE) -> int:
     """Writes the folder and returns its weights' bytes."""
     os.makedirs(folder, exist_ok=True)
     for stale in os.listdir(folder):
@@ -91,14 +88,14 @@ def export_folder(model: Pebble, folder: str, config_path: str, tokenizer: str =
     write_json(folder, "generation_config.json", {
         "bos_token_id": config["bos_token_id"], "pad_token_id": config["bos_token_id"],
         "eos_token_id": [config["eos_token_id"], config["bos_token_id"]],
-        "do_sample": True, "temperature": 0.7, "top_p": 0.8, "top_k": 20})
+        "do_sample": False})
     if tokenizer:
         shutil.copyfile(tokenizer, os.path.join(folder, "tokenizer.json"))
-        write_json(folder, "tokenizer_config.json", tokenizer_config(tokenizer, chat_template, config))
+        write_json(folder, "tokenizer_config.json", tokenizer_config(tokenizer, chat_template, config["max_position_embeddings"]))
     return sum(sizes)
 
 
-def tokenizer_config(tokenizer: str, chat_template: str, config: dict) -> dict:
+def tokenizer_config(tokenizer: str, chat_template: str, longest: int) -> dict:
     with open(tokenizer, encoding="utf-8") as file:
         added = json.load(file)["added_tokens"]
     flags = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
@@ -106,7 +103,7 @@ def tokenizer_config(tokenizer: str, chat_template: str, config: dict) -> dict:
         "add_bos_token": False, "add_prefix_space": False,
         "added_tokens_decoder": {str(token["id"]): {flag: token[flag] for flag in flags} for token in added},
         "bos_token": None, "clean_up_tokenization_spaces": False, "eos_token": "<|im_end|>", "errors": "replace",
-        "model_max_length": config["max_position_embeddings"], "pad_token": "<|endoftext|>", "split_special_tokens": False,
+        "model_max_length": longest, "pad_token": "<|endoftext|>", "split_special_tokens": False,
         "tokenizer_class": "Qwen2Tokenizer", "unk_token": None}
     if chat_template:
         with open(chat_template, encoding="utf-8") as file:
@@ -141,20 +138,3 @@ def load_folder(folder: str, dtype: torch.dtype = torch.float32) -> Pebble:
     model = Pebble(load_config(os.path.join(folder, "config.json")), any(n.startswith("mtp.") for n in tensors), dtype)
     model.load_state_dict(tensors, strict=True)
     return model
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", help="a state_dict saved by train.py")
-    parser.add_argument("out")
-    parser.add_argument("--config", default=os.path.join(HERE, "pebble.json"))
-    parser.add_argument("--tokenizer", default="")
-    parser.add_argument("--chat-template", default="")
-    args = parser.parse_args()
-    model = Pebble(load_config(args.config))
-    model.load_state_dict(torch.load(args.checkpoint, map_location="cpu"))
-    print(f"{export_folder(model, args.out, args.config, args.tokenizer, args.chat_template):,} bytes of weights in {args.out}")
-
-
-if __name__ == "__main__":
-    main()

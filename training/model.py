@@ -223,9 +223,10 @@ class Output(NamedTuple):
 class Pebble(nn.Module):
     def __init__(self, c: SimpleNamespace, mtp: bool = True, dtype: torch.dtype = torch.float32):
         super().__init__()
-        self.mtp_reaches_trunk = True  # whether the draft's loss also shapes the trunk's hidden states
+        self.mtp_reaches_trunk = False  # whether the draft's loss also shapes the trunk's hidden states
         self.config = c = SimpleNamespace(**{**vars(c), "dtype": dtype})
         self.dtype, self.tied, self.top_k = dtype, c.tie_word_embeddings, c.num_experts_per_tok
+        self.padding = getattr(c, "pad_token_id", None)
         width = int(c.head_dim * c.partial_rotary_factor)
         frequencies = c.rope_theta ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
         self.register_buffer("rope_frequencies", frequencies.float(), persistent=False)
@@ -263,18 +264,22 @@ class Pebble(nn.Module):
         return Output(hidden, mtp_hidden, torch.stack(routings))
 
     def losses(self, raw: Tensor, prompt_weight: Tensor) -> Dict[str, Tensor]:
-        """raw [batch, tokens]: token id in the low 15 bits, bit 15 set on training targets; the others weigh prompt_weight."""
+        """raw [batch, tokens]: token id in the low 15 bits, bit 15 set on training targets. Other tokens weigh prompt_weight in the
+        objectives, padding nothing; loss, accuracy and agreement are of the targets alone."""
         tokens, targets = raw & 0x7FFF, (raw >= 0x8000).float()
-        weights = targets + prompt_weight * (1 - targets)
+        prompt = (1 - targets) if self.padding is None else (1 - targets) * (tokens != self.padding)
+        weights = targets + prompt_weight * prompt
         out = self(tokens)
-        loss, best = next_token_loss(self.logits(out.hidden), tokens, weights, 1)
+        losses, best = next_token_losses(self.logits(out.hidden), tokens, 1)
         share = out.routing[:, 1] * (out.routing.shape[-1] / self.top_k)  # 1 everywhere when balanced
-        result = {"loss": loss, "accuracy": share_of((best == tokens.roll(-1, 1)), targets, 1),
+        result = {"objective": mean_over(losses, weights, 1), "loss": mean_over(losses, targets, 1),
+                  "accuracy": mean_over(best == tokens.roll(-1, 1), targets, 1),
                   "balance": (out.routing[:, 0] * share).sum(-1).mean(), "load": share.max()}
         if out.mtp_hidden is not None:
-            result["mtp_loss"], draft = next_token_loss(self.logits(out.mtp_hidden), tokens, weights, 2)
+            losses, draft = next_token_losses(self.logits(out.mtp_hidden), tokens, 2)
+            result["mtp_objective"], result["mtp_loss"] = mean_over(losses, weights, 2), mean_over(losses, targets, 2)
             # a draft is accepted when it equals what the trunk says one position later
-            result["mtp_agreement"] = share_of(draft == best.roll(-1, 1), targets, 2)
+            result["mtp_agreement"] = mean_over(draft == best.roll(-1, 1), targets, 2)
         return result
 
     @torch.no_grad()
@@ -304,13 +309,14 @@ class Pebble(nn.Module):
                 module.dt_bias.copy_((rate / module.A_log.exp()).expm1().log())
 
 
-def next_token_loss(logits: Tensor, tokens: Tensor, weights: Tensor, ahead: int) -> Tuple[Tensor, Tensor]:
-    """Weighted mean cross-entropy of the token `ahead` positions on, and the likeliest token at every position."""
-    labels, weights = F.pad(tokens[:, ahead:], (0, ahead)), F.pad(weights[:, ahead:], (0, ahead))
-    losses = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none").view_as(weights)
-    return (losses * weights).sum() / weights.sum().clamp(min=1e-6), logits.detach().argmax(-1)
+def next_token_losses(logits: Tensor, tokens: Tensor, ahead: int) -> Tuple[Tensor, Tensor]:
+    """Cross-entropy of the token `ahead` positions on, meaningless at a window's end, and the likeliest token, per position."""
+    labels = F.pad(tokens[:, ahead:], (0, ahead))
+    losses = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+    return losses, logits.detach().argmax(-1)
 
 
-def share_of(hits: Tensor, targets: Tensor, ahead: int) -> Tensor:
-    targets = F.pad(targets[:, ahead:], (0, ahead))
-    return (hits * targets).sum() / targets.sum().clamp(min=1)
+def mean_over(values: Tensor, weights: Tensor, ahead: int) -> Tensor:
+    """Mean of values, weighted as the tokens `ahead` positions on."""
+    weights = F.pad(weights[:, ahead:], (0, ahead))
+    return (values * weights).sum() / weights.sum().clamp(min=1)

@@ -9,8 +9,8 @@ export PYTHONUNBUFFERED=1
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 start=$(date +%s)
-python3 "$here/train.py" --steps 4000 --deadline 520 --data "$scratch" --generate "$generate" --out "$out" \
-    --tokenizer "$tokenizer" --chat-template "$here/chat_template.jinja" "$@"
+python3 "$here/train.py" --steps 4000 --deadline-s 470 --data "$scratch" --generate "$generate" --out "$out" \
+    --tokenizer "$tokenizer" "$@"
 echo "trained and exported after $(($(date +%s) - start)) s"
 python3 "$here/verify.py" "$out" --transformers
 ls -l "$out"

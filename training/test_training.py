@@ -32,8 +32,8 @@ def main() -> None:
              "--generate", generate, "--generators", "2", "--out", os.path.join(scratch, "out"), *sys.argv[1:]],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         print(log.stdout)
-        losses = [float(x) for x in re.findall(r"^step \S+ loss ([\d.]+)", log.stdout, re.MULTILINE)]
-        trained, exported = map(float, re.search(r"eager: loss ([\d.]+) / ([\d.]+)", log.stdout).groups())
+        losses = [float(x) for x in re.findall(r"^step .* loss ([\d.]+) accuracy", log.stdout, re.MULTILINE)]
+        trained, exported = map(float, re.search(r"eager: .* loss ([\d.]+) / ([\d.]+), accuracy", log.stdout).groups())
         ok = log.returncode == 0 and losses[-1] < 0.3 * losses[0] and abs(trained - exported) < 0.02
         print("ok" if ok else "FAIL")
         sys.exit(0 if ok else 1)

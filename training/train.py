@@ -2,11 +2,12 @@
 
     python3 train.py --steps 4000 --out OUT --data SCRATCH --generate 'COMMAND {seed} {out}'
 
-The schedule counts steps, never seconds: a short warm-up, a constant rate, a linear decay over the second half. run.sh is the
-whole recipe.
+The schedule counts steps: a short warm-up, a constant rate, a linear decay over the second half. Only if the steps turn out not to
+fit before --deadline-s is it shortened, so that the decay still ends at zero. SIGTERM ends training at once and exports.
 """
 import argparse
 import os
+import signal
 import time
 from typing import Callable, Dict, Tuple
 
@@ -16,7 +17,7 @@ from torch import Tensor
 import delta_rule
 import model as model_module
 from data import Generators, Windows
-from export import HERE, export_folder, load_folder
+from export import CHAT_TEMPLATE, HERE, export_folder, load_folder
 from model import Pebble, load_config
 from muon import Muon, split_parameters
 
@@ -31,7 +32,7 @@ def arguments() -> argparse.Namespace:
     add("--generators", type=int, default=14, help="processes that run it")
     add("--config", default=os.path.join(HERE, "pebble.json"))
     add("--tokenizer", default="")
-    add("--chat-template", default="")
+    add("--chat-template", default=CHAT_TEMPLATE)
     add("--batch-windows", type=int, default=12)
     add("--window", type=int, default=8192)
     add("--seed", type=int, default=1)
@@ -40,13 +41,12 @@ def arguments() -> argparse.Namespace:
     add("--warmup", type=int, default=40)
     add("--clip", type=float, default=1.0, help="gradient norm of AdamW's parameters")
     add("--mtp-weight", type=float, default=0.1)
-    # Copying, tiny model, 200 steps: 95 % of drafts accepted with the gradient, 66 % without; the trunk's own loss the same.
-    add("--mtp-detach", action="store_true", help="keep the draft's gradient out of the trunk's hidden states")
+    add("--mtp-joint", action="store_true", help="let the draft's gradient into the trunk's hidden states")
     add("--balance-weight", type=float, default=0.01)
-    add("--prompt-weight", type=float, default=0.0, help="of tokens that are no targets")
+    add("--prompt-weight", type=float, default=0.02, help="of tokens that are neither targets nor padding")
     add("--log-every", type=int, default=50)
     add("--save-at", type=int, nargs="*", default=[], help="steps after which to export to OUT-STEP as well")
-    add("--deadline", type=float, default=float("inf"), help="seconds after which to stop early and export all the same")
+    add("--deadline-s", type=float, default=float("inf"), help="seconds from the start by which training is over, come what may")
     add("--compile", choices=("whole", "layers", "none"), default="whole")
     add("--no-compile", dest="compile", action="store_const", const="none")
     add("--compile-mode", default="default")
@@ -55,9 +55,22 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def rate(step: int, steps: int, warmup: int) -> float:
-    """Factor of the learning rates at step 0 .. steps - 1."""
-    return min(1.0, (step + 1) / max(1, warmup), 2 * (steps - step) / steps)
+class Schedule:
+    """Factor of the learning rates at steps 0 .. end - 1: warm-up, constant, linear decay over the second half."""
+
+    def __init__(self, steps: int, warmup: int):
+        self.end, self.warmup, self.decay_from, self.height = steps, max(1, warmup), steps // 2, 1.0
+
+    def decay(self, step: int) -> float:
+        return self.height * min(1.0, (self.end - step) / (self.end - self.decay_from))
+
+    def factor(self, step: int) -> float:
+        return min(self.decay(step), (step + 1) / self.warmup)
+
+    def shorten(self, step: int, end: int) -> None:
+        """End earlier: the decay starts at the new half, or here if that is past, from the rate now."""
+        self.height, self.decay_from = self.decay(step), max(step, min(self.decay_from, end // 2))
+        self.end = end
 
 
 def compiled_losses(model: Pebble, scope: str, mode: str) -> Callable[[Tensor, Tensor], Dict[str, Tensor]]:
@@ -67,7 +80,7 @@ def compiled_losses(model: Pebble, scope: str, mode: str) -> Callable[[Tensor, T
     if scope == "layers":
         for layer in [*model.model.layers, *model.mtp.layers]:
             layer.compile(mode=mode, dynamic=False)
-        model_module.next_token_loss = torch.compile(model_module.next_token_loss, mode=mode, dynamic=False)
+        model_module.next_token_losses = torch.compile(model_module.next_token_losses, mode=mode, dynamic=False)
     return model.losses
 
 
@@ -81,21 +94,23 @@ def train(args: argparse.Namespace, model: Pebble, windows: Windows, device: tor
     losses = compiled_losses(model, args.compile, args.compile_mode)
     prompt_weight = torch.tensor(args.prompt_weight, device=device)
     tokens_per_step = args.batch_windows * args.window
-    begin = since = time.perf_counter()
+    schedule, stop = Schedule(args.steps, args.warmup), []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append("SIGTERM"))
+    begin = since = first_done = time.perf_counter()
     sums: Dict[str, Tensor] = {}
-    counted = skipped = 0
+    counted = skipped = done = 0
     batch = windows.next().to(device, non_blocking=True)
-    for step in range(args.steps):
+    while done < schedule.end and not stop:
         result = losses(batch, prompt_weight)
-        total = result["loss"] + args.balance_weight * result["balance"]
-        if "mtp_loss" in result:
-            total = total + args.mtp_weight * result["mtp_loss"]
+        total = result["objective"] + args.balance_weight * result["balance"]
+        if "mtp_objective" in result:
+            total = total + args.mtp_weight * result["mtp_objective"]
         total.backward()
         last, batch = batch, windows.next().to(device, non_blocking=True)
 
         norm = torch.nn.utils.clip_grad_norm_(matrices, float("inf")) + torch.nn.utils.clip_grad_norm_(rest, args.clip)
         if torch.isfinite(norm):
-            factor = rate(step, args.steps, args.warmup)
+            factor = schedule.factor(done)
             for group in adam.param_groups:
                 group["lr"] = args.adam_lr * factor
             adam.step()
@@ -109,24 +124,31 @@ def train(args: argparse.Namespace, model: Pebble, windows: Windows, device: tor
         for name, value in result.items():
             sums[name] = sums.get(name, 0) + value.detach()
         counted += 1
-        done = step + 1
+        done += 1
         if done == 1:
-            since = time.perf_counter()
-            print(f"first step, compilation included: {since - begin:.1f} s, loss {result['loss'].item():.3f}", flush=True)
-        elif done % args.log_every == 0 or done == args.steps:
+            loss = result["loss"].item()
+            since = first_done = time.perf_counter()
+            print(f"first step, compilation included: {since - begin:.1f} s, loss {loss:.3f}", flush=True)
+        elif done % args.log_every == 0 or done == schedule.end:
             means = " ".join(f"{name} {value.item() / counted:.4f}" for name, value in sums.items())
             now = time.perf_counter()
             speed = (counted - (counted == done)) * tokens_per_step / (now - since)
             memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0
-            print(f"step {done}/{args.steps} {means} norm {norm.item():.2f} | {speed / 1e3:.0f}k tok/s, {memory:.1f} GiB, "
-                  f"{now - begin:.0f} s of {now - begin + (args.steps - done) * tokens_per_step / speed:.0f}, "
+            print(f"step {done}/{schedule.end} {means} norm {norm.item():.2f} | {speed / 1e3:.0f}k tok/s, {memory:.1f} GiB, "
+                  f"{now - begin:.0f} s of {now - begin + (schedule.end - done) * tokens_per_step / speed:.0f}, "
                   f"reused {windows.reused}, skipped {skipped}", flush=True)
             sums, counted, since = {}, 0, now
+            left = 0.98 * (args.started + args.deadline_s - now) / ((now - first_done) / (done - 1))  # in steps
+            if left < schedule.end - done:
+                schedule.shorten(done, done + max(1, int(left)))
+                print(f"{schedule.end} steps fit before the deadline: decay from step {schedule.decay_from}, "
+                      f"rate {schedule.height:.2f}", flush=True)
         if done in args.save_at:
             export(args, model, f"{args.out}-{done}")
-        if time.perf_counter() - begin > args.deadline:
-            print(f"deadline: stopped after {done} of {args.steps} steps", flush=True)
-            break
+        if time.perf_counter() - args.started > args.deadline_s:
+            stop.append("deadline")
+    if stop:
+        print(f"{stop[0]}: stopped after {done} of {schedule.end} steps", flush=True)
     print(f"{done} steps, {done * tokens_per_step / 1e6:.1f} M tokens, {time.perf_counter() - begin:.0f} s, "
           f"{windows.reused} batches reused, {skipped} steps skipped", flush=True)
     return last, result
@@ -149,6 +171,7 @@ def check_export(args: argparse.Namespace, dtype: torch.dtype, batch: Tensor, tr
 
 def main() -> None:
     args = arguments()
+    args.started = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(args.seed)
     torch.set_float32_matmul_precision(args.matmul_precision)
@@ -157,7 +180,7 @@ def main() -> None:
     try:
         model = Pebble(load_config(args.config), dtype=torch.bfloat16 if device.type == "cuda" else torch.float32)
         model.initialise(args.seed)
-        model.mtp_reaches_trunk = not args.mtp_detach
+        model.mtp_reaches_trunk = args.mtp_joint
         model.to(device)
         total, in_mtp = (sum(p.numel() for p in module.parameters()) for module in (model, model.mtp))
         print(f"{total:,} parameters, {in_mtp:,} in the MTP block; {device}, torch {torch.__version__}", flush=True)
@@ -169,7 +192,6 @@ def main() -> None:
     finally:
         if generators is not None:
             generators.stop()
-    torch.save(model.state_dict(), args.out.rstrip("/") + ".pt")
     export(args, model, args.out)
     check_export(args, model.dtype, last, measured)
 

@@ -1,6 +1,6 @@
 """Trains pebble's tokenizer: byte-level BPE as Qwen's, with the 26 added tokens at the end of the id range.
 
-    python3 train_tokenizer.py CORPUS.jsonl --out tokenizer.json [--vocab 4096]
+    python3 train_tokenizer.py CORPUS.jsonl --out tokenizer.json [--vocab 4096]     and tokenizer_config.json beside it
 
 A corpus line is {"messages": [...], "tools": [...]}, with the rendered prompt in "text" if there is one. Added tokens are cut
 out before training. Of pairs equally frequent the one with the lower ids is merged first: the same corpus gives the same file.
@@ -8,12 +8,15 @@ out before training. Of pairs equally frequent the one with the lower ids is mer
 import argparse
 import heapq
 import json
+import os
 import time
 import unicodedata
 from collections import Counter, defaultdict
 from typing import Dict, Iterator, List, Set, Tuple
 
 import regex
+
+from export import CHAT_TEMPLATE, tokenizer_config, write_json
 
 PIECES = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
@@ -141,6 +144,7 @@ def main() -> None:
     parser.add_argument("corpus")
     parser.add_argument("--out", required=True)
     parser.add_argument("--vocab", type=int, default=4096)
+    parser.add_argument("--chat-template", default=CHAT_TEMPLATE)
     args = parser.parse_args()
     start = time.perf_counter()
     pieces = count_pieces(args.corpus)
@@ -150,6 +154,7 @@ def main() -> None:
     with open(args.out, "w", encoding="utf-8") as file:
         json.dump(tokenizer_json(vocab, merges), file, ensure_ascii=False, indent=1)
         file.write("\n")
+    write_json(os.path.dirname(args.out) or ".", "tokenizer_config.json", tokenizer_config(args.out, args.chat_template, 32768))
     print(f"{args.vocab} ids, {len(merges)} merges, {size / tokens:.2f} bytes a token, {time.perf_counter() - start:.1f} s")
 
 

@@ -17,7 +17,7 @@ timeout 90 python3 "$here/test_delta_rule.py" --cuda || echo "FAILED: delta rule
 trial() {
     say "training, --compile $1"
     timeout "$2" python3 "$here/train.py" --steps 100 --log-every 20 --compile "$1" --data "$scratch/$1" --generate "$generate" \
-        --out "$scratch/out" ${TOKENIZER:+--tokenizer "$TOKENIZER" --chat-template "$here/chat_template.jinja"} || { echo "FAILED: --compile $1"; return 1; }
+        --out "$scratch/out" ${TOKENIZER:+--tokenizer "$TOKENIZER"} || { echo "FAILED: --compile $1"; return 1; }
 }
 TOKENIZER=${1:-}
 trial whole 200 || trial layers 120 || trial none 90

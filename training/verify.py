@@ -1,7 +1,7 @@
 """Checks a checkpoint folder: this forward pass against golden logits beside it, or against transformers.
 
-    python3 verify.py FOLDER                   with expected.safetensors in it (input_ids, logits, mtp_logits)
-    python3 verify.py FOLDER --transformers    any folder, float32, random tokens
+    python3 verify.py FOLDER [--expected expected.safetensors]    input_ids, logits, mtp_logits; by default the folder's own
+    python3 verify.py FOLDER --transformers                       any folder, float32, random tokens
 """
 import argparse
 import os
@@ -40,13 +40,14 @@ def check_tokenizer(folder: str, end: int) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
+    parser.add_argument("--expected", default="")
     parser.add_argument("--transformers", action="store_true")
     parser.add_argument("--tokens", type=int, default=300)
     args = parser.parse_args()
     model = load_folder(args.folder).eval()
     print(f"{args.folder}: {sum(p.numel() for p in model.parameters()):,} parameters")
     ok = True
-    expected = os.path.join(args.folder, "expected.safetensors")
+    expected = args.expected or os.path.join(args.folder, "expected.safetensors")
     if os.path.exists(expected):
         want = read_safetensors(expected)
         out = model(want["input_ids"].long()[None])
