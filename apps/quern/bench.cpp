@@ -45,7 +45,7 @@ double read_bandwidth(ThreadPool& pool) {
         uint64_t sum[8] = {};
         for (int64_t i = 0; i < kBlock; i += 8)
           for (int k = 0; k < 8; ++k) sum[k] ^= at[i + k];
-        sums[static_cast<size_t>(b)] += std::accumulate(sum, sum + 8, uint64_t{repeat});
+        sums[static_cast<size_t>(b)] += std::accumulate(sum, sum + 8, static_cast<uint64_t>(repeat));
       }
     });
     best = std::max(best, static_cast<double>(data.size()) * 8 / since(start));

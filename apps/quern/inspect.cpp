@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "command.h"
 #include "model/model.h"
+#include "model/sequence_state.h"
 #include "text/chat_template.h"
 
 namespace quern {

@@ -23,7 +23,6 @@ int run(int argc, char** argv) {
   app.get_formatter()->column_width(34);
   app.footer("Each command has --help with an example. Without --model they use pebble, the model that comes with quern.");
   Body body;
-  add_run_command(app, body);
   add_generate_command(app, body);
   add_logits_command(app, body);
   add_tokenize_command(app, body);
@@ -31,7 +30,6 @@ int run(int argc, char** argv) {
   add_inspect_command(app, body);
   add_synth_command(app, body);
   add_bench_command(app, body);
-  add_eval_command(app, body);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -1,0 +1,79 @@
+#include "eval/scene.h"
+
+#include <algorithm>
+
+namespace quern {
+
+void Scene::user(std::string text) { conversation_.messages.push_back({.role = Role::user, .content = std::move(text)}); }
+
+std::string Scene::call(std::string_view tool, Json arguments) { return parallel({ToolCall{std::string(tool), std::move(arguments)}}).front(); }
+
+std::vector<std::string> Scene::parallel(const std::vector<ToolCall>& calls) {
+  Message turn{.role = Role::assistant};
+  turn.tool_calls = calls;
+  conversation_.messages.push_back(std::move(turn));
+  std::vector<std::string> results;
+  for (const ToolCall& one : calls) {
+    results.push_back(service_(one));
+    conversation_.messages.push_back({.role = Role::tool, .content = results.back()});
+    ++calls_;
+  }
+  return results;
+}
+
+void Scene::say(std::string text) { conversation_.messages.push_back({.role = Role::assistant, .content = std::move(text)}); }
+
+ToolEpisode Scene::finish(std::string kind) && {
+  if (!system_.empty()) conversation_.messages.insert(conversation_.messages.begin(), {.role = Role::system, .content = system_});
+  conversation_.tools = std::move(tools_);
+  conversation_.add_generation_prompt = false;
+  return {std::move(kind), std::move(conversation_), calls_};
+}
+
+Json arguments(std::initializer_list<std::pair<std::string_view, Json>> members) {
+  Json object = Json::object();
+  for (const auto& [name, value] : members) object.as_object().emplace_back(std::string(name), value);
+  return object;
+}
+
+namespace {
+
+// Swaps or doubles one letter in a word of plain lower-case letters of the request's first few words: values stay as they are.
+void mistype(Words& words, std::string& text) {
+  constexpr std::string_view kCommon[] = {"please", "folder", "could", "would", "files", "every", "create", "delete", "rename", "called", "there", "their", "which"};
+  for (const std::string_view word : kCommon) {
+    const size_t at = text.find(word);
+    if (at == std::string::npos) continue;
+    const size_t i = at + 1 + words.random().below(word.size() - 2);
+    if (words.chance(0.5)) std::swap(text[i], text[i + 1]);
+    else text.insert(i, 1, text[i]);
+    return;
+  }
+}
+
+}  // namespace
+
+std::string spoken(Words& words, std::string text) {
+  const auto lower_first = [](std::string s) {
+    if (s.size() > 1 && !(s[1] >= 'A' && s[1] <= 'Z')) s[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(s[0])));
+    return s;
+  };
+  const bool question = text.ends_with('?');
+  if (!question && words.chance(0.45)) {
+    const std::string_view form = words.pick({"Please {0}", "Can you {0}", "Could you {0}", "Could you please {0}", "I want you to {0}", "I need you to {0}", "Hi, {0}", "Hello! Please {0}",
+                                              "Would you {0}", "Hey, can you {0}", "I would like you to {0}", "Your task: {0}", "Kindly {0}", "Next, {0}", "Now {0}", "{0}"});
+    text = fill(form, {lower_first(text)});
+    if ((form.find("an you") != std::string_view::npos || form.find("ould you") != std::string_view::npos) && text.ends_with('.') && words.chance(0.8)) text.back() = '?';
+  } else if (question && words.chance(0.3)) {
+    text = fill(words.pick({"Quick question: {0}", "Please tell me: {0}", "Hi! {0}", "Can you check: {0}", "Tell me, {0}"}), {lower_first(text)});
+  }
+  if (words.chance(0.12)) text = std::string(words.pick({"I am cleaning up today. ", "I need some help here. ", "We have little time. ", "Good morning! ", "I just came back from a trip. ", "One more thing. ",
+                                                         "My desk is a mess. ", "This is for my boss. ", "Okay. ", "Let's go on. "})) + text;
+  if (words.chance(0.12)) text += words.pick({" Thanks!", " Thank you.", " That would be great.", " It is important.", " Take your time.", " Thanks in advance!", " Tell me when you are done.", " Nothing else."});
+  if (words.chance(0.12)) text = lower_first(text);
+  if (words.chance(0.12) && text.ends_with('.')) text.pop_back();
+  if (words.chance(0.05)) mistype(words, text);
+  return text;
+}
+
+}  // namespace quern

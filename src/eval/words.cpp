@@ -1,0 +1,123 @@
+#include "eval/words.h"
+
+#include <array>
+
+#include "base/check.h"
+
+namespace quern {
+
+std::string Words::pick(Pool pool) {
+  for (;;)
+    if (const size_t i = random_.below(pool.size()); mine(i)) return std::string(pool[i]);
+}
+
+std::string_view Words::pick(std::initializer_list<std::string_view> options) {
+  for (;;)
+    if (const size_t i = random_.below(options.size()); options.size() < 5 || mine(i)) return options.begin()[i];
+}
+
+std::string Words::made_up() {
+  constexpr std::array<std::string_view, 24> onsets = {"b", "br", "c", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "pr", "r", "s", "st", "t", "v", "w", "z"};
+  constexpr std::array<std::string_view, 8> vowels = {"a", "e", "i", "o", "u", "ai", "ea", "oo"};
+  constexpr std::array<std::string_view, 10> codas = {"", "", "", "n", "r", "l", "s", "m", "x", "nd"};
+  for (;;) {
+    std::string word;
+    for (int64_t i = 0, n = between(2, 3); i < n; ++i) word += std::string(random_.pick(onsets)) + std::string(random_.pick(vowels)) + std::string(random_.pick(codas));
+    if ((fnv1a_64(word) % 5 == 3) == (split_ == Split::held_out)) return word;
+  }
+}
+
+std::string Words::word() {
+  if (chance(0.25)) return made_up();
+  return chance(0.6) ? pick(pools::nouns) : pick(pools::adjectives);
+}
+
+std::string Words::person() { return chance(0.6) ? pick(pools::first_names) : pick(pools::first_names) + " " + pick(pools::last_names); }
+
+std::string Words::date() {
+  const int64_t year = between(2018, 2029), month = between(1, 12), day = between(1, 28);
+  switch (between(0, 3)) {
+    case 0: return fmt::format("{}.{}.{}", day, month, year);
+    case 1: return fmt::format("{} {} {}", day, pools::months[static_cast<size_t>(month - 1)], year);
+    default: return fmt::format("{}-{:02}-{:02}", year, month, day);
+  }
+}
+
+std::string Words::number(int64_t most) { return fmt::format("{}", between(1, chance(0.5) ? std::min<int64_t>(most, 99) : most)); }
+std::string Words::money() { return chance(0.7) ? fmt::format("{}.{:02}", between(1, 4999), between(0, 99)) : fmt::format("{}", between(1, 9999)); }
+
+std::string Words::code() {
+  const auto letter = [&] { return static_cast<char>('A' + between(0, 25)); };
+  switch (between(0, 5)) {
+    case 0: return fmt::format("{}{}-{}", letter(), letter(), between(10, 99999));
+    case 1: return fmt::format("{}", between(100, 999999));
+    case 2: return fmt::format("{:x}", random_.next() >> 40);
+    case 3: return fmt::format("{}{}{}", letter(), between(1, 99), letter());
+    case 4: return fmt::format("{}-{}", between(2019, 2028), between(1, 9999));
+    default: return fmt::format("{}_{}", made_up().substr(0, 4), between(1, 999));
+  }
+}
+
+std::string Words::extension() { return pick(pools::extensions); }
+
+std::string Words::file_stem() {
+  const auto stem = [&] { return chance(0.15) ? made_up() : chance(0.15) ? word() : pick(pools::file_stems); };
+  std::string name = stem();
+  const std::string_view separator = pick({"_", "-", " ", "."});
+  if (chance(0.4)) name += std::string(separator == "." ? "-" : separator) + (chance(0.5) ? stem() : pick(pools::projects));
+  if (chance(0.3)) name += std::string(separator == "." ? "" : separator) + (chance(0.5) ? number(99) : chance(0.5) ? fmt::format("{}", between(2015, 2029)) : fmt::format("{}-{:02}-{:02}", between(2018, 2029), between(1, 12), between(1, 28)));
+  if (chance(0.1)) name = capitalised(name);
+  if (chance(0.04))
+    for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name;
+}
+
+std::string Words::file_name() { return file_stem() + "." + extension(); }
+
+std::string Words::folder() {
+  const std::string name = chance(0.7) ? pick(pools::folder_names) : chance(0.5) ? pick(pools::projects) : made_up();
+  return chance(0.1) ? fmt::format("{}_{}", name, between(2015, 2029)) : chance(0.1) ? capitalised(name) : name;
+}
+
+std::string capitalised(std::string text) {
+  if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
+std::string join_name(std::span<const std::string> words, NameStyle style) {
+  std::string name;
+  for (size_t i = 0; i < words.size(); ++i) {
+    std::string word = words[i];
+    for (char& c : word)
+      if (c == ' ') c = style == NameStyle::kebab ? '-' : '_';
+    const bool capital = style == NameStyle::pascal || (style == NameStyle::camel && i > 0);
+    if (i > 0 && style == NameStyle::snake) name += '_';
+    if (i > 0 && style == NameStyle::kebab) name += '-';
+    if (i > 0 && style == NameStyle::dotted) name += '.';
+    name += capital ? capitalised(word) : word;
+  }
+  return name;
+}
+
+std::string listed(const std::vector<std::string>& items) {
+  std::string text;
+  for (size_t i = 0; i < items.size(); ++i) text += (i == 0 ? "" : i + 1 == items.size() ? " and " : ", ") + items[i];
+  return text;
+}
+
+std::string fill(std::string_view form, std::initializer_list<std::string_view> arguments) {
+  std::string out;
+  for (size_t i = 0; i < form.size(); ++i) {
+    if (form[i] == '{' && i + 2 < form.size() && form[i + 2] == '}') {
+      const auto index = static_cast<size_t>(form[i + 1] - '0');
+      QUERN_CHECK(index < arguments.size(), form);
+      out += arguments.begin()[index];
+      i += 2;
+    } else {
+      out += form[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace quern

@@ -1,0 +1,194 @@
+#include "kernels/attention/attention.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/kernel_test.h"
+
+namespace quern {
+namespace {
+
+using namespace kernel_test;
+
+struct Shape {
+  int64_t tokens, first, heads, kv_heads, head_dim;
+  int64_t positions() const { return first + tokens; }
+};
+// Short of a page, across its edge, on it, several pages; head dims with and without vector tails.
+const Shape kShapes[] = {{1, 0, 2, 1, 8}, {5, 61, 6, 3, 40}, {64, 0, 4, 2, 33}, {7, 200, 8, 2, 64}, {3, 64, 3, 3, 5}, {2, 127, 16, 2, 256}};
+const KvFormat kFormats[] = {KvFormat::f32, KvFormat::bf16, KvFormat::int8};
+
+std::string name(const Shape& s, KvFormat format, Isa isa) {
+  return fmt::format("{} format {}: {} tokens from {}, heads {}/{} of {}", isa_name(isa), static_cast<int>(format), s.tokens, s.first, s.heads, s.kv_heads, s.head_dim);
+}
+
+// What a page returns for x, by the format's definition.
+std::vector<double> stored(KvFormat format, const float* x, int64_t n) {
+  std::vector<double> out;
+  float highest = 0;
+  for (int64_t i = 0; i < n; ++i) highest = std::max(highest, std::abs(x[i]));
+  const float scale = highest / 127.0f;
+  for (int64_t i = 0; i < n; ++i) {
+    if (format == KvFormat::f32) out.push_back(static_cast<double>(x[i]));
+    if (format == KvFormat::bf16) out.push_back(static_cast<double>(bf16_to_f32(f32_to_bf16(x[i]))));
+    if (format == KvFormat::int8) out.push_back(scale > 0 ? static_cast<double>(scale) * static_cast<double>(std::nearbyint(x[i] / scale)) : 0);
+  }
+  return out;
+}
+
+struct Sequence {
+  Shape shape;
+  KvFormat format;
+  int64_t q_stride;
+  std::vector<float> q_gate, k, v;
+  std::vector<std::vector<std::byte>> memory;
+  std::vector<KvPage> pages;
+
+  Sequence(Shape s, KvFormat f, uint64_t seed) : shape(s), format(f), q_stride(s.heads * 2 * s.head_dim + 3) {
+    Random random(seed);
+    q_gate = random_floats(random, s.tokens * q_stride + 1, -2, 2);
+    k = random_floats(random, s.positions() * s.kv_heads * s.head_dim, -2, 2);
+    v = random_floats(random, s.positions() * s.kv_heads * s.head_dim, -2, 2);
+    for (int64_t p = 0; p < s.positions(); p += kKvPagePositions) memory.emplace_back(kv_page_bytes(f, s.kv_heads, s.head_dim), std::byte{0xFF});
+    for (auto& page : memory) pages.push_back({page.data()});
+    for (int64_t p = 0; p < s.positions(); ++p) store(p, k.data(), v.data());
+  }
+  void store(int64_t p, const float* keys, const float* values) {
+    const int64_t at = p * shape.kv_heads * shape.head_dim;
+    kv_store(format, shape.kv_heads, shape.head_dim, pages[static_cast<size_t>(p / kKvPagePositions)], p % kKvPagePositions, keys + at, values + at);
+  }
+  AttentionArgs args(Guarded& out, int64_t token, int64_t tokens) const {
+    return {.tokens = tokens, .heads = shape.heads, .kv_heads = shape.kv_heads, .head_dim = shape.head_dim, .q_gate = q_gate.data() + 1 + token * q_stride,
+            .q_stride = q_stride, .format = format, .pages = pages, .first_position = shape.first + token, .out = out.row(token), .out_stride = out.stride()};
+  }
+  Guarded output() const { return Guarded(shape.tokens, shape.heads * shape.head_dim, 7); }
+};
+
+void run(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end) {
+  std::vector<float> scratch(static_cast<size_t>(attention_scratch(a)));
+  attention(isa, a, begin, end, scratch.data());
+}
+std::vector<float> run(Isa isa, const Sequence& in) {
+  Guarded out = in.output();
+  const AttentionArgs a = in.args(out, 0, in.shape.tokens);
+  run(isa, a, 0, a.items());
+  EXPECT_TRUE(out.intact());
+  return out.values();
+}
+
+TEST(Attention, MatchesTheDefinitionInEveryPageFormat) {
+  for (const Isa isa : versions())
+    for (const KvFormat format : kFormats)
+      for (const Shape& s : kShapes) {
+        SCOPED_TRACE(name(s, format, isa));
+        const Sequence in(s, format, 17);
+        const std::vector<float> got = run(isa, in);
+        for (int64_t t = 0; t < s.tokens; ++t)
+          for (int64_t h = 0; h < s.heads; ++h) {
+            const float* q = in.q_gate.data() + 1 + t * in.q_stride + h * 2 * s.head_dim;
+            std::vector<double> scores, sum(static_cast<size_t>(s.head_dim), 0.0);
+            double largest_dot = 0, total = 0;
+            const int64_t kv = h / (s.heads / s.kv_heads);
+            for (int64_t p = 0; p <= s.first + t; ++p) {
+              const std::vector<double> key = stored(format, in.k.data() + (p * s.kv_heads + kv) * s.head_dim, s.head_dim);
+              double dot = 0, size = 0;
+              for (int64_t i = 0; i < s.head_dim; ++i) dot += static_cast<double>(q[i]) * key[static_cast<size_t>(i)], size += std::abs(static_cast<double>(q[i]) * key[static_cast<size_t>(i)]);
+              scores.push_back(dot / std::sqrt(static_cast<double>(s.head_dim)));
+              largest_dot = std::max(largest_dot, size / std::sqrt(static_cast<double>(s.head_dim)));
+            }
+            const double highest = *std::max_element(scores.begin(), scores.end());
+            for (size_t p = 0; p < scores.size(); ++p) {
+              const double weight = std::exp(scores[p] - highest);
+              total += weight;
+              const std::vector<double> value = stored(format, in.v.data() + (static_cast<int64_t>(p) * s.kv_heads + kv) * s.head_dim, s.head_dim);
+              for (size_t i = 0; i < sum.size(); ++i) sum[i] += weight * value[i];
+            }
+            // An error in a score is a relative error of its weight, on both sides of the quotient; values are at most 2.
+            const double bound = 2 * kUnit * (2 * static_cast<double>(s.head_dim + 4) * largest_dot + static_cast<double>(scores.size() + 16));
+            for (int64_t i = 0; i < s.head_dim; ++i) {
+              const double want = sum[static_cast<size_t>(i)] / total / (1 + std::exp(-static_cast<double>(q[s.head_dim + i])));
+              ASSERT_NEAR(static_cast<double>(got[static_cast<size_t>((t * s.heads + h) * s.head_dim + i)]), want, bound) << "token " << t << " head " << h << " dim " << i;
+            }
+          }
+      }
+}
+
+TEST(Attention, TokensAloneAndRangesOfItemsHaveTheSameBits) {
+  Random random(4);
+  for (const Isa isa : versions())
+    for (const KvFormat format : kFormats)
+      for (const Shape& s : kShapes) {
+        SCOPED_TRACE(name(s, format, isa));
+        const Sequence in(s, format, 18);
+        const std::vector<float> whole = run(isa, in);
+        Guarded single = in.output(), split = in.output();
+        for (int64_t t = 0; t < s.tokens; ++t) run(isa, in.args(single, t, 1), 0, s.heads);
+        const AttentionArgs a = in.args(split, 0, s.tokens);
+        in_random_ranges(random, a.items(), [&](int64_t begin, int64_t end) { run(isa, a, begin, end); });
+        EXPECT_TRUE(same_bits(single.values(), whole));
+        EXPECT_TRUE(same_bits(split.values(), whole));
+      }
+}
+
+TEST(Attention, PositionsAfterAQueryAreNeverRead) {
+  for (const Isa isa : versions())
+    for (const KvFormat format : kFormats) {
+      Sequence in({70, 30, 4, 2, 24}, format, 19);
+      const std::vector<float> before = run(isa, in);
+      const std::vector<float> poison(in.k.size(), std::numeric_limits<float>::quiet_NaN());
+      for (int64_t p = 50; p < in.shape.positions(); ++p) in.store(p, poison.data(), poison.data());
+      const std::vector<float> after = run(isa, in);
+      const auto untouched = static_cast<std::ptrdiff_t>(20 * 4 * 24);  // tokens at positions 30 .. 49
+      EXPECT_TRUE(same_bits({before.begin(), before.begin() + untouched}, {after.begin(), after.begin() + untouched}));
+    }
+}
+
+TEST(Attention, HugeScoresDoNotOverflow) {
+  for (const Isa isa : versions()) {
+    Sequence in({4, 3, 2, 1, 16}, KvFormat::f32, 20);
+    for (float& x : in.q_gate) x *= 1e4f;
+    for (float& x : in.k) x *= 1e4f;
+    for (int64_t p = 0; p < in.shape.positions(); ++p) in.store(p, in.k.data(), in.v.data());
+    for (const float value : run(isa, in)) EXPECT_TRUE(std::abs(value) <= 2.0f) << value;  // a mean of values within [-2, 2], gated
+  }
+}
+
+TEST(KvStore, TouchesOneSlotOfThePageOnly) {
+  for (const KvFormat format : kFormats) {
+    const size_t bytes = kv_page_bytes(format, 3, 7);
+    std::vector<std::byte> page(bytes, std::byte{0xA5});
+    const std::vector<float> k(21, 1.5f), v(21, -0.5f);
+    kv_store(format, 3, 7, {page.data()}, 63, k.data(), v.data());
+    const size_t element = format == KvFormat::f32 ? 4 : format == KvFormat::bf16 ? 2 : 1;
+    const auto changed = std::count_if(page.begin(), page.end(), [](std::byte b) { return b != std::byte{0xA5}; });
+    EXPECT_LE(static_cast<size_t>(changed), 2 * 21 * element + (format == KvFormat::int8 ? 2 * 3 * 4 : 0));
+    for (size_t i = 0; i < 63 * 21 * element; ++i) ASSERT_EQ(page[i], std::byte{0xA5});  // the slots before it
+  }
+}
+
+TEST(KvStore, Int8KeepsTheLargestValueAndTheRestWithinHalfAStep) {
+  Random random(21);
+  const std::vector<float> k = random_floats(random, 50, -3, 3), v(50, 0.0f);
+  std::vector<std::byte> page(kv_page_bytes(KvFormat::int8, 1, 50));
+  kv_store(KvFormat::int8, 1, 50, {page.data()}, 0, k.data(), v.data());
+  const std::byte* scales = page.data() + 2 * kKvPagePositions * 50;
+  const float scale = load_f32(DType::f32, scales, 0);
+  for (size_t i = 0; i < k.size(); ++i) EXPECT_NEAR(scale * static_cast<float>(static_cast<int8_t>(page[i])), k[i], scale * 0.50001f);
+  EXPECT_EQ(load_f32(DType::f32, scales, kKvPagePositions), 0.0f);  // a zero vector has scale zero and reads back as zero
+}
+
+// A scale among the subnormals is coarse: the quotient can pass 127 and must not wrap around to the other sign.
+TEST(KvStore, Int8NeverTurnsATinyValueAround) {
+  for (int steps = 1; steps < 2000; ++steps) {
+    const float x[] = {static_cast<float>(steps) * 0x1p-149f, -static_cast<float>(steps) * 0x1p-149f};
+    std::vector<std::byte> page(kv_page_bytes(KvFormat::int8, 1, 2));
+    kv_store(KvFormat::int8, 1, 2, {page.data()}, 0, x, x);
+    ASSERT_GE(static_cast<int>(static_cast<int8_t>(page[0])), 0) << steps;
+    ASSERT_LE(static_cast<int>(static_cast<int8_t>(page[1])), 0) << steps;
+  }
+}
+
+}  // namespace
+}  // namespace quern
