@@ -1,0 +1,154 @@
+#include "agent/file_tools.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "agent/root_folder.h"
+#include "base/utf8.h"
+#include "text/file_tools.h"
+
+namespace quern {
+namespace {
+
+using Problem = RootFolder::Problem;
+using Mode = RootFolder::Mode;
+
+constexpr size_t kMostVisited = 200'000;  // find_files gives up on larger trees, and says so
+
+ToolResult done(std::string text) { return {std::move(text), false}; }
+ToolResult error(std::string text) { return {std::move(text), true}; }
+
+// folder_wanted: what is missing is a folder, not a file.
+ToolResult explain(const RootFolder::Failure& failure, bool folder_wanted = false) {
+  switch (failure.problem) {
+    case Problem::outside: return error(file_tools::outside_root(failure.path));
+    case Problem::missing: return error(folder_wanted ? file_tools::no_such_folder(failure.path) : file_tools::no_such_file(failure.path));
+    case Problem::not_a_folder: return error(file_tools::no_such_folder(failure.path));
+    case Problem::is_a_folder: return error(file_tools::is_a_folder(failure.path));
+    case Problem::exists: return error(file_tools::already_exists(failure.path));
+    case Problem::not_empty: return error(file_tools::not_empty(failure.path));
+    case Problem::other: break;
+  }
+  return error(fmt::format("error: {}: {}", failure.path, failure.detail));
+}
+
+// Names come from the disk: any bytes. A line break or an escape sequence in one must not look like another entry.
+std::string printable(std::string_view name) {
+  std::string text = replace_invalid_utf8(name);
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  return text;
+}
+
+std::string listing(RootFolder::Listing found) {
+  for (std::string& path : found.paths) path = printable(path);
+  std::string text = file_tools::listing(found.paths);
+  if (!found.complete) text += fmt::format("\n(only the first {} are listed)", found.paths.size());
+  return text;
+}
+
+// One call: the tool's arguments as the folder wants them. Arguments passed check_arguments: they are strings and they are there.
+class Call {
+ public:
+  Call(RootFolder& root, const Json& arguments, Mode mode) : root_(root), arguments_(arguments), mode_(mode) {}
+
+  ToolResult list() {
+    const auto folder = path("folder");
+    if (!folder) return explain(folder.error());
+    auto found = root_.list(*folder, kMostListed);
+    return found ? done(listing(std::move(*found))) : explain(found.error(), /*folder_wanted=*/true);
+  }
+
+  ToolResult find() {
+    const std::string& pattern = text("pattern");
+    RootFolder::Listing found = root_.find([&](std::string_view name) { return file_tools::glob_matches(pattern, name); }, kMostListed, kMostVisited);
+    return done(found.paths.empty() && found.complete ? file_tools::no_matches(pattern) : listing(std::move(found)));
+  }
+
+  ToolResult read() {
+    const auto path = this->path("path");
+    if (!path) return explain(path.error());
+    auto content = root_.read(*path, kMostReadBytes);
+    if (!content) return explain(content.error());
+    if (content->bytes.empty()) return done(file_tools::empty_file(*path));
+    const bool cut = content->size > content->bytes.size();
+    if (cut) content->bytes.resize(complete_utf8_prefix(content->bytes));
+    const size_t wrong = std::min(find_invalid_utf8(content->bytes), content->bytes.find('\0'));
+    if (wrong != std::string::npos) return error(fmt::format("error: not a text file: {} (byte {})", *path, wrong));
+    if (cut) content->bytes += fmt::format("\n(only the first {} of {} bytes are shown)", content->bytes.size(), content->size);
+    return done(std::move(content->bytes));
+  }
+
+  ToolResult write() {
+    const auto characters = [](std::string_view s) { return static_cast<size_t>(std::count_if(s.begin(), s.end(), [](char c) { return (c & 0xC0) != 0x80; })); };
+    return on_path([&](const std::string& path) { return root_.write(path, text("text"), mode_); },
+                   [&](const std::string& path) { return file_tools::wrote(path, characters(text("text"))); });
+  }
+  ToolResult append() {
+    return on_path([&](const std::string& path) { return root_.append_line(path, text("text"), mode_); }, file_tools::appended);
+  }
+  ToolResult make() {
+    return on_path([&](const std::string& path) { return root_.make_folder(path, mode_); }, file_tools::made_folder);
+  }
+  ToolResult remove() {
+    return on_path([&](const std::string& path) { return root_.remove(path, mode_); }, file_tools::deleted);
+  }
+  ToolResult move() {
+    return transfer([&](const std::string& from, const std::string& to) { return root_.move(from, to, mode_); }, file_tools::moved);
+  }
+  ToolResult copy() {
+    return transfer([&](const std::string& from, const std::string& to) { return root_.copy(from, to, mode_); }, file_tools::copied);
+  }
+
+ private:
+  const std::string& text(std::string_view name) const { return arguments_.find(name)->as_string(); }
+  RootFolder::Outcome<std::string> path(std::string_view name) const { return RootFolder::normal(text(name)); }
+
+  template <class Act, class Say>
+  ToolResult on_path(const Act& act, const Say& say) const {
+    const auto path = this->path("path");
+    if (!path) return explain(path.error());
+    const auto outcome = act(*path);
+    return outcome ? done(say(*path)) : explain(outcome.error());
+  }
+
+  template <class Act, class Say>
+  ToolResult transfer(const Act& act, const Say& say) const {
+    const auto from = path("from"), to = path("to");
+    for (const auto* one : {&from, &to})
+      if (!*one) return explain(one->error());
+    const auto outcome = act(*from, *to);
+    return outcome ? done(say(*from, *to)) : explain(outcome.error());
+  }
+
+  RootFolder& root_;
+  const Json& arguments_;
+  Mode mode_;
+};
+
+using Action = ToolResult (Call::*)();
+constexpr std::pair<std::string_view, Action> kActions[] = {
+    {"list_files", &Call::list},   {"find_files", &Call::find}, {"read_file", &Call::read},   {"write_file", &Call::write},   {"append_file", &Call::append},
+    {"move_file", &Call::move},    {"copy_file", &Call::copy},  {"make_folder", &Call::make}, {"delete_file", &Call::remove},
+};
+
+}  // namespace
+
+Result<void> add_file_tools(ToolRegistry& registry, const std::filesystem::path& root) {
+  QUERN_ASSIGN(RootFolder opened, RootFolder::open(root));
+  const auto folder = std::make_shared<RootFolder>(std::move(opened));
+  for (Json& definition : file_tools::definitions()) {
+    Tool tool;
+    tool.definition = std::move(definition);
+    tool.changes = file_tools::changes_files(tool.name());
+    for (const auto& [name, action] : kActions) {
+      if (name != tool.name()) continue;
+      tool.execute = [folder, act = action](const Json& arguments) { return (Call(*folder, arguments, Mode::act).*act)(); };
+      if (tool.changes) tool.preview = [folder, act = action](const Json& arguments) { return (Call(*folder, arguments, Mode::check).*act)(); };
+    }
+    QUERN_TRY(registry.add(std::move(tool)));
+  }
+  return {};
+}
+
+}  // namespace quern
