@@ -4,9 +4,13 @@
 
 namespace quern {
 
+Scene::Scene(Random& random, Split split, std::vector<Json> tools, std::unique_ptr<World> world)
+    : words(random, split), tools_(std::move(tools)), start_(world->clone()), world_(std::move(world)) {}
+
 void Scene::user(std::string text) { conversation_.messages.push_back({.role = Role::user, .content = std::move(text)}); }
 
-std::string Scene::call(std::string_view tool, Json arguments) { return parallel({ToolCall{std::string(tool), std::move(arguments)}}).front(); }
+std::string Scene::call(std::string_view tool, Json arguments) { return call(ToolCall{std::string(tool), std::move(arguments)}); }
+std::string Scene::call(const ToolCall& one) { return parallel({one}).front(); }
 
 std::vector<std::string> Scene::parallel(const std::vector<ToolCall>& calls) {
   Message turn{.role = Role::assistant};
@@ -14,20 +18,23 @@ std::vector<std::string> Scene::parallel(const std::vector<ToolCall>& calls) {
   conversation_.messages.push_back(std::move(turn));
   std::vector<std::string> results;
   for (const ToolCall& one : calls) {
-    results.push_back(service_(one));
+    results.push_back(world_->execute(one));
     conversation_.messages.push_back({.role = Role::tool, .content = results.back()});
     ++calls_;
   }
   return results;
 }
 
-void Scene::say(std::string text) { conversation_.messages.push_back({.role = Role::assistant, .content = std::move(text)}); }
+void Scene::say(std::string text, std::vector<std::string> facts) {
+  conversation_.messages.push_back({.role = Role::assistant, .content = std::move(text)});
+  facts_ = std::move(facts);
+}
 
 ToolEpisode Scene::finish(std::string kind) && {
   if (!system_.empty()) conversation_.messages.insert(conversation_.messages.begin(), {.role = Role::system, .content = system_});
   conversation_.tools = std::move(tools_);
   conversation_.add_generation_prompt = false;
-  return {std::move(kind), std::move(conversation_), calls_};
+  return {std::move(kind), std::move(conversation_), calls_, std::move(start_), world_->state(), std::move(facts_)};
 }
 
 Json arguments(std::initializer_list<std::pair<std::string_view, Json>> members) {
@@ -74,6 +81,53 @@ std::string spoken(Words& words, std::string text) {
   if (words.chance(0.12) && text.ends_with('.')) text.pop_back();
   if (words.chance(0.05)) mistype(words, text);
   return text;
+}
+
+std::string script(Words& words, const std::vector<std::string>& requests) {
+  if (requests.size() == 1) return spoken(words, requests[0] + ".");
+  const auto lower_first = [](std::string s) {
+    s[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(s[0])));
+    return s;
+  };
+  std::string text;
+  const int64_t style = words.between(0, requests.size() > 3 ? 4 : 6);
+  if (style <= 2) {
+    text = std::string(words.pick({"Please do the following, in this order:", "Here is what I need:", "Do these things one after the other:", "My list for today:", "Carry out these steps:",
+                                   "Work through this list from top to bottom:", "Can you do this for me?", "To do:", "These are your tasks:", "Please take care of the following:"}));
+    for (size_t i = 0; i < requests.size(); ++i) text += style == 0 ? fmt::format("\n{}. {}", i + 1, requests[i]) : style == 1 ? "\n- " + requests[i] : fmt::format("\n{}) {}.", i + 1, requests[i]);
+    if (words.chance(0.2)) text += words.pick({"\nThanks!", "\nKeep to the order.", "\nTell me when it is all done.", "\nThat is all.", "\nPlease leave nothing out."});
+    return text;
+  }
+  if (style == 3) {
+    for (size_t i = 0; i < requests.size(); ++i) text += (i ? " " : "") + requests[i] + ".";
+    return spoken(words, text);
+  }
+  if (style == 4) {
+    for (size_t i = 0; i < requests.size(); ++i)
+      text += i == 0 ? (words.chance(0.7) ? "First " : "First, ") + lower_first(requests[i]) + "."
+                     : " " + std::string(i + 1 == requests.size() ? words.pick({"Finally ", "Finally, ", "Last, ", "And then ", "At the end "}) : words.pick({"Then ", "After that, ", "Next, ", "Then please ", "Now "})) +
+                           lower_first(requests[i]) + ".";
+    return text;
+  }
+  for (size_t i = 0; i < requests.size(); ++i) text += i == 0 ? requests[i] : (i + 1 == requests.size() ? words.chance(0.5) ? " and then " : " and " : ", ") + lower_first(requests[i]);
+  return spoken(words, text + ".");
+}
+
+void play(Scene& scene, const std::vector<Step>& steps) {
+  std::vector<std::string> requests;
+  for (const Step& step : steps) requests.push_back(step.request);
+  scene.user(script(scene.words, requests));
+  for (const Step& step : steps) scene.call(step.call);
+  Words& words = scene.words;
+  if (steps.size() == 1) {
+    scene.say(std::string(words.pick({"", "", "Done. "})) + steps[0].report);
+  } else if (steps.size() <= 4 && words.chance(0.6)) {
+    std::string text = "Done.";
+    for (const Step& step : steps) text += " " + step.report;
+    scene.say(text);
+  } else {
+    scene.say(steps.size() <= 9 ? fmt::format("Done. All {} steps are finished.", steps.size()) : "Done. All steps are finished.");
+  }
 }
 
 }  // namespace quern

@@ -127,6 +127,44 @@ constexpr std::string_view sentences_list[] = {
     "The order was delivered late", "Prices go up in January", "Two boxes are missing", "The report covers the last quarter",
     "Turn off the lights at night", "Dinner with the neighbours on Friday", "Renew the passport before summer",
 };
+constexpr std::string_view common_words_list[] = {
+    "time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school", "state", "family",
+    "student", "group", "country", "problem", "hand", "part", "place", "case", "week", "company", "system", "program",
+    "question", "work", "government", "number", "night", "point", "home", "water", "room", "mother", "area", "money",
+    "story", "fact", "month", "lot", "right", "study", "book", "eye", "job", "word", "business", "issue", "side", "kind",
+    "head", "house", "service", "friend", "father", "power", "hour", "game", "line", "end", "member", "law", "car", "city",
+    "community", "name", "president", "team", "minute", "idea", "kid", "body", "information", "back", "parent", "face",
+    "others", "level", "office", "door", "health", "person", "art", "war", "history", "party", "result", "change", "morning",
+    "reason", "research", "girl", "guy", "moment", "air", "teacher", "force", "education", "foot", "boy", "age", "policy",
+    "process", "music", "market", "sense", "nation", "plan", "college", "interest", "death", "experience", "effect", "use",
+    "class", "control", "care", "field", "development", "role", "effort", "rate", "heart", "drug", "show", "leader", "light",
+    "voice", "wife", "police", "mind", "price", "report", "decision", "son", "view", "relationship", "town", "road", "arm",
+    "difference", "value", "building", "action", "season", "society", "tax", "director", "position", "player", "record",
+    "paper", "space", "ground", "form", "event", "official", "matter", "center", "couple", "site", "project", "activity",
+    "star", "table", "need", "court", "oil", "situation", "cost", "industry", "figure", "street", "image", "phone", "data",
+    "picture", "practice", "piece", "land", "product", "doctor", "wall", "patient", "worker", "news", "test", "movie",
+    "north", "love", "support", "technology", "step", "baby", "computer", "type", "attention", "film", "tree", "source",
+    "organization", "hair", "window", "culture", "chance", "brother", "energy", "period", "course", "summer", "plant",
+    "opportunity", "term", "letter", "condition", "choice", "rule", "daughter", "south", "husband", "floor", "campaign",
+    "material", "population", "call", "hospital", "church", "risk", "fire", "future", "bank", "defense", "attack", "west",
+    "sport", "board", "rise", "subject", "growth", "wind", "rain", "snow", "bread", "cheese", "coffee", "tea", "milk",
+    "sugar", "salt", "apple", "orange", "lemon", "butter", "soup", "salad", "dinner", "lunch", "breakfast", "kitchen",
+    "bedroom", "bathroom", "garden", "garage", "roof", "stairs", "train", "station", "airport", "ticket", "hotel", "beach",
+    "mountain", "lake", "forest", "island", "bridge", "village", "farm", "horse", "bird", "fish", "dog", "cat", "cow",
+    "sheep", "shirt", "shoes", "coat", "hat", "dress", "bag", "wallet", "umbrella", "glasses", "watch", "ring", "pencil",
+    "notebook", "printer", "screen", "keyboard", "battery", "charger", "cable", "internet", "website", "password", "email",
+    "message", "meeting", "appointment", "dentist", "lawyer", "plumber", "electrician", "neighbour", "landlord", "customer",
+    "supplier", "delivery", "invoice", "contract", "budget", "deadline", "schedule", "holiday", "birthday", "wedding",
+    "concert", "museum", "library", "theatre", "restaurant", "bakery", "pharmacy", "tomorrow", "today", "yesterday",
+    "tonight", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "spring", "autumn", "winter",
+    "early", "late", "soon", "again", "always", "never", "often", "maybe", "almost", "enough", "about", "after", "before",
+    "between", "during", "under", "over", "through", "without", "against", "near", "inside", "outside", "behind", "buy",
+    "sell", "pay", "send", "bring", "take", "give", "ask", "answer", "write", "read", "open", "close", "start", "finish",
+    "check", "clean", "repair", "paint", "build", "cook", "bake", "wash", "drive", "walk", "run", "fly", "swim", "visit",
+    "meet", "invite", "remember", "forget", "prepare", "order", "return", "move", "keep", "find", "lose", "learn", "teach",
+    "help", "wait", "stay", "leave", "arrive", "happy", "tired", "hungry", "busy", "free", "ready", "important", "urgent",
+    "cheap", "expensive", "difficult", "easy", "possible", "strange", "beautiful",
+};
 constexpr std::string_view months_list[] = {
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
 };
@@ -153,6 +191,7 @@ const Pool verbs_send = verbs_send_list;
 const Pool entities = entities_list;
 const Pool statuses = statuses_list;
 const Pool sentences = sentences_list;
+const Pool common_words = common_words_list;
 const Pool months = months_list;
 
 }  // namespace quern::pools

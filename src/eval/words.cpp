@@ -1,19 +1,27 @@
 #include "eval/words.h"
 
 #include <array>
+#include <cctype>
 
 #include "base/check.h"
 
 namespace quern {
 
+bool held_out(std::string_view word) {
+  std::string lower(word);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  constexpr uint64_t kSalt = 115;  // chosen so that every pool has enough words on both sides
+  return Random::mix(fnv1a_64(lower) + kSalt) % 5 == 3;
+}
+
 std::string Words::pick(Pool pool) {
   for (;;)
-    if (const size_t i = random_.below(pool.size()); mine(i)) return std::string(pool[i]);
+    if (const std::string_view word = pool[random_.below(pool.size())]; held_out(word) == (split_ == Split::held_out)) return std::string(word);
 }
 
 std::string_view Words::pick(std::initializer_list<std::string_view> options) {
   for (;;)
-    if (const size_t i = random_.below(options.size()); options.size() < 5 || mine(i)) return options.begin()[i];
+    if (const size_t i = random_.below(options.size()); options.size() < 5 || (i % 5 == 3) == (split_ == Split::held_out)) return options.begin()[i];
 }
 
 std::string Words::made_up() {
@@ -23,7 +31,8 @@ std::string Words::made_up() {
   for (;;) {
     std::string word;
     for (int64_t i = 0, n = between(2, 3); i < n; ++i) word += std::string(random_.pick(onsets)) + std::string(random_.pick(vowels)) + std::string(random_.pick(codas));
-    if ((fnv1a_64(word) % 5 == 3) == (split_ == Split::held_out)) return word;
+    if (chance(0.04)) word += random_.pick(std::array<std::string_view, 8>{"ü", "é", "ö", "ñ", "å", "ç", "ß", "ä"});
+    if (held_out(word) == (split_ == Split::held_out)) return word;
   }
 }
 
@@ -70,6 +79,22 @@ std::string Words::file_stem() {
   if (chance(0.04))
     for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return name;
+}
+
+std::string Words::sentence() {
+  if (chance(0.25)) return pick(pools::sentences);
+  std::string text;
+  for (int64_t i = 0, n = between(2, 8); i < n; ++i)
+    text += (i ? " " : "") + (chance(0.7) ? pick(pools::common_words) : chance(0.3) ? word() : chance(0.4) ? number(999) : chance(0.4) ? person() : chance(0.3) ? pick(pools::cities) : made_up());
+  if (chance(0.5)) text = capitalised(text);
+  if (chance(0.1)) text.insert(text.rfind(' ') == std::string::npos ? text.size() : text.rfind(' '), chance(0.5) ? "," : ":");
+  return text;
+}
+
+std::string Words::quoted(const std::string& value) {
+  if (chance(0.65)) return value;
+  const std::string_view mark = random_.pick(std::array<std::string_view, 3>{"'", "\"", "`"});
+  return std::string(mark) + value + std::string(mark);
 }
 
 std::string Words::file_name() { return file_stem() + "." + extension(); }

@@ -1,6 +1,5 @@
-// Words: the pools that episodes draw from, split into a training and a held-out part that share nothing. Every pool here, phrasings
-// included, is divided by the same rule (every fifth entry is held out; made-up words by their hash), so that what evaluation uses was
-// never seen in training.
+// Words: the pools that episodes draw from, split into a training and a held-out part that share nothing: a word, made up or of a pool,
+// by its hash, a phrasing by its place in its list. What evaluation uses was never seen in training.
 #pragma once
 
 #include <span>
@@ -18,11 +17,11 @@ using Pool = std::span<const std::string_view>;
 
 namespace pools {
 extern const Pool first_names, last_names, cities, nouns, adjectives, extensions, file_stems, folder_names, projects, companies, fields, verbs_create,
-    verbs_get, verbs_list, verbs_update, verbs_delete, verbs_send, entities, statuses, sentences, months;
+    verbs_get, verbs_list, verbs_update, verbs_delete, verbs_send, entities, statuses, sentences, common_words, months;
 }
 
-// True when entry i of a pool belongs to the held-out part.
-constexpr bool held_out(size_t index) { return index % 5 == 3; }
+// True when a word belongs to the held-out part, in whatever pool it stands; about a fifth does.
+bool held_out(std::string_view word);
 
 class Words {
  public:
@@ -32,7 +31,7 @@ class Words {
   Split split() const { return split_; }
 
   std::string pick(Pool pool);
-  // A phrasing or any other list given in place, split like the pools; lists shorter than five are used whole.
+  // A phrasing out of a list given in place: every fifth is held out; lists shorter than five are used whole.
   std::string_view pick(std::initializer_list<std::string_view> options);
   std::string made_up();               // a pronounceable word: "tavrosel"
   std::string word();                  // of the pools mostly, made up sometimes
@@ -41,6 +40,8 @@ class Words {
   std::string number(int64_t most);    // digits
   std::string money();                 // "1249.50"
   std::string code();                  // "TK-4821", "x93fa", "80124"
+  std::string sentence();              // words in a row, as notes and messages have them
+  std::string quoted(const std::string& value);  // bare mostly, or in one of three kinds of quotes
   std::string file_name();             // stem, separators, digits, extension
   std::string file_stem();
   std::string extension();
@@ -49,7 +50,6 @@ class Words {
   int64_t between(int64_t low, int64_t high) { return random_.between(low, high); }
 
  private:
-  bool mine(size_t index) const { return held_out(index) == (split_ == Split::held_out); }
   Random& random_;
   Split split_;
 };

@@ -1,0 +1,143 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "eval/evaluate.h"
+#include "eval/export.h"
+#include "eval/families/families.h"
+#include "text/assistant_parser.h"
+#include "text/chat_template.h"
+#include "text/file_tools.h"
+
+namespace quern {
+namespace {
+
+constexpr Suite kAll[] = {Suite::mixed, Suite::single, Suite::chain, Suite::files};
+
+// Plays what the expert did.
+ReplyFunction expert(const ToolEpisode& episode) {
+  auto at = std::make_shared<size_t>(0);
+  return [&episode, at](const Conversation&) -> Result<std::string> {
+    const auto& messages = episode.conversation.messages;
+    while (*at < messages.size() && messages[*at].role != Role::assistant) ++*at;
+    if (*at == messages.size()) return std::string("nothing more");
+    const Message& turn = messages[(*at)++];
+    std::string text = turn.content;
+    for (const ToolCall& call : turn.tool_calls) {
+      Json object = Json::object();
+      object["name"] = call.name;
+      object["arguments"] = call.arguments;
+      text += (text.empty() ? "" : "\n") + std::string("<tool_call>\n") + object.dump() + "\n</tool_call>";
+    }
+    return text;
+  };
+}
+
+TEST(Episodes, AreTheSameForTheSameSeedAndDifferForAnother) {
+  for (const Suite suite : kAll)
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+      const auto text = [&](uint64_t s) { return prompt_text(*render(make_episode(suite, Split::training, 10, s).conversation, ChatFormat::instruct)); };
+      EXPECT_EQ(text(seed), text(seed));
+      EXPECT_NE(text(seed), text(seed + 1000));
+    }
+}
+
+TEST(Episodes, EveryExpertCallIsValidUnderItsSchema) {
+  for (const Split split : {Split::training, Split::held_out})
+    for (uint64_t seed = 0; seed < 3000; ++seed) {
+      const ToolEpisode episode = make_episode(Suite::mixed, split, 0, seed);
+      for (const Message& message : episode.conversation.messages)
+        for (const ToolCall& call : message.tool_calls) {
+          const Json* tool = find_tool(episode.conversation.tools, call.name);
+          ASSERT_TRUE(tool) << call.name;
+          const auto valid = check_arguments(*tool, call.arguments);
+          EXPECT_TRUE(valid) << episode.kind << ": " << valid.error().message;
+        }
+    }
+}
+
+TEST(Episodes, TheExpertScoresFullMarks) {
+  for (const Suite suite : kAll)
+    for (uint64_t seed = 0; seed < 500; ++seed) {
+      const ToolEpisode episode = make_episode(suite, Split::held_out, 25, seed);
+      const auto record = play_episode(episode, expert(episode));
+      ASSERT_TRUE(record);
+      EXPECT_EQ(record->scores.complete, 1) << episode.kind << ": " << record->difference;
+      EXPECT_EQ(record->scores.done, 1) << episode.kind;
+      EXPECT_EQ(record->scores.malformed, 0);
+      EXPECT_EQ(record->scores.exact, episode.calls);
+    }
+}
+
+TEST(Episodes, AChainHasTheLengthThatWasAskedFor) {
+  for (const int64_t length : {2, 7, 25, 30})
+    for (uint64_t seed = 0; seed < 100; ++seed) EXPECT_EQ(make_episode(Suite::chain, Split::held_out, length, seed).calls, length);
+}
+
+std::set<std::string> names_of_tools_and_parameters(Split split, uint64_t seeds) {
+  std::set<std::string> own;
+  for (const Json& tool : file_tools::definitions()) own.insert(tool.find("function")->find("name")->as_string());
+  std::set<std::string> names;
+  for (uint64_t seed = 0; seed < seeds; ++seed)
+    for (const Json& tool : make_episode(Suite::single, split, 0, seed).conversation.tools) {
+      const Json& function = *tool.find("function");
+      names.insert(function.find("name")->as_string());
+      for (const auto& [name, schema] : function.find("parameters")->find("properties")->as_object()) names.insert(name);
+    }
+  return names;
+}
+
+TEST(Episodes, HeldOutToolsAndParametersNeverOccurInTraining) {
+  const std::set<std::string> training = names_of_tools_and_parameters(Split::training, 4000), held_out = names_of_tools_and_parameters(Split::held_out, 4000);
+  std::vector<std::string> both;
+  std::set_intersection(training.begin(), training.end(), held_out.begin(), held_out.end(), std::back_inserter(both));
+  EXPECT_TRUE(both.empty()) << both.size() << " in both, such as " << both.front();
+  EXPECT_GT(held_out.size(), 200u);
+}
+
+TEST(Evaluation, CountsMalformedWrongAndMissingCalls) {
+  uint64_t seed = 0;
+  ToolEpisode episode = make_episode(Suite::single, Split::held_out, 0, seed);
+  while (episode.kind != "service_step") episode = make_episode(Suite::single, Split::held_out, 0, ++seed);
+  const auto scores = [&](std::string text) {
+    bool first = true;
+    return play_episode(episode, [&, text](const Conversation&) -> Result<std::string> { return std::exchange(first, false) ? text : "Done."; })->scores;
+  };
+  EXPECT_EQ(scores("<tool_call>\n{\"name\": \"nothing\", \"arguments\": {}}\n</tool_call>").malformed, 1);
+  EXPECT_EQ(scores("<tool_call>\n{not json\n</tool_call>").malformed, 1);
+  const ToolScores none = scores("Done.");
+  EXPECT_EQ(none.calls, 0);
+  EXPECT_EQ(none.complete, 0);
+  EXPECT_EQ(none.done, 0);
+  EXPECT_EQ(none.first_failure, std::vector<int64_t>{0});
+  std::string opened_late = *expert(episode)(episode.conversation);
+  opened_late.erase(0, std::string_view("<tool_call>\n").size());
+  EXPECT_EQ(scores(opened_late).malformed, 1);
+}
+
+TEST(Evaluation, AModelThatNeverStopsCallingIsStopped) {
+  const ToolEpisode episode = make_episode(Suite::files, Split::held_out, 0, 5);
+  const auto record = play_episode(episode, [](const Conversation&) -> Result<std::string> { return "<tool_call>\n{\"name\": \"list_files\", \"arguments\": {\"folder\": \".\"}}\n</tool_call>"; });
+  ASSERT_TRUE(record);
+  EXPECT_LE(record->scores.calls, 2 * episode.calls + 4);
+  EXPECT_EQ(record->scores.complete, 0);
+}
+
+TEST(FileWorld, AnswersAsTheFileToolsDo) {
+  FileWorld world;
+  world.add_file("a.txt", "one\n");
+  world.add_file("docs/b.txt", "two");
+  const auto run = [&](std::string_view tool, std::initializer_list<std::pair<std::string_view, Json>> members) { return world.execute({std::string(tool), arguments(members)}); };
+  EXPECT_EQ(run("list_files", {{"folder", "."}}), "a.txt\ndocs/");
+  EXPECT_EQ(run("find_files", {{"pattern", "*.txt"}}), "a.txt\ndocs/b.txt");
+  EXPECT_EQ(run("move_file", {{"from", "a.txt"}, {"to", "docs/b.txt"}}), file_tools::already_exists("docs/b.txt"));
+  EXPECT_EQ(run("move_file", {{"from", "a.txt"}, {"to", "new/a.txt"}}), file_tools::moved("a.txt", "new/a.txt"));
+  EXPECT_EQ(run("append_file", {{"path", "docs/b.txt"}, {"text", "three"}}), file_tools::appended("docs/b.txt"));
+  EXPECT_EQ(world.files["docs/b.txt"], "two\nthree\n");
+  EXPECT_EQ(run("delete_file", {{"path", "docs"}}), file_tools::not_empty("docs"));
+  EXPECT_EQ(run("read_file", {{"path", "../a"}}), file_tools::outside_root("../a"));
+}
+
+}  // namespace
+}  // namespace quern

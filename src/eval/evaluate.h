@@ -1,0 +1,38 @@
+// Evaluation: a model plays episodes against their mocked services, free-running, greedy or however its function generates.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "eval/episodes.h"
+
+namespace quern {
+
+// The text of the assistant's next turn, without the end-of-turn token.
+using ReplyFunction = std::function<Result<std::string>(const Conversation& conversation)>;
+
+struct ToolScores {
+  int64_t episodes = 0;
+  int64_t expected = 0;   // calls the experts made
+  int64_t calls = 0;      // calls the model made
+  int64_t malformed = 0;  // of them: unknown name, unparsable, invalid under its schema, or without its opener
+  int64_t exact = 0;      // expected calls that were made: the same name and arguments, at the same place; after a first difference, at any
+  int64_t complete = 0;   // episodes whose every call was the expert's, with nothing more, and whose answer names what it must
+  int64_t done = 0;       // episodes that ended in the expert's final state, whatever the way
+  std::vector<int64_t> first_failure;  // for each episode that is not complete: calls right before the first difference
+
+  void add(const ToolScores& other);
+};
+
+struct EpisodeRecord {
+  ToolScores scores;
+  Conversation played;     // what the model did
+  std::string difference;  // empty when complete; else what was expected and what came
+};
+
+// Plays one episode: gives the user's turns in order, executes what the model calls, ends at its answer to the last user turn, or after
+// twice the expert's calls. Errors are the model function's own.
+Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFunction& reply);
+
+}  // namespace quern
