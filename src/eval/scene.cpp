@@ -1,6 +1,7 @@
 #include "eval/scene.h"
 
 #include <algorithm>
+#include <array>
 
 namespace quern {
 
@@ -66,7 +67,10 @@ std::string spoken(Words& words, std::string text) {
     return s;
   };
   const bool question = text.ends_with('?');
-  if (!question && words.chance(0.45)) {
+  // "Can you" and its like go before an imperative only.
+  constexpr std::array<std::string_view, 19> kOtherwise = {"I ", "We ", "The ", "This ", "Please ", "Go ", "You ", "Every ", "Each ", "Since ", "Somewhere ", "It ", "There ", "My ", "Next ", "Begin ", "New ", "With ", "All "};
+  const bool imperative = std::none_of(kOtherwise.begin(), kOtherwise.end(), [&](std::string_view start) { return text.starts_with(start); });
+  if (!question && imperative && words.chance(0.45)) {
     const std::string_view form = words.pick({"Please {0}", "Can you {0}", "Could you {0}", "Could you please {0}", "I want you to {0}", "I need you to {0}", "Hi, {0}", "Hello! Please {0}",
                                               "Would you {0}", "Hey, can you {0}", "I would like you to {0}", "Your task: {0}", "Kindly {0}", "Next, {0}", "Now {0}", "{0}"});
     text = fill(form, {lower_first(text)});

@@ -73,11 +73,13 @@ ToolEpisode sort_mapping(Random& random, Split split, int64_t calls) {  // every
   FileScene scene = with_files(random, split, unique_names(setup, file_count(setup, calls, 1, 30), calls > 0 ? std::vector<std::string>(extensions.begin(), extensions.begin() + kinds) : extensions));
   Words& words = scene.words;
   const int64_t style = words.between(0, 2);
+  const std::string rest = words.chance(0.2) ? words.folder() : "";
   std::string text;
   if (style == 0) {
     const std::string_view pair = words.pick({"{0} files into {1}", "every {0} into {1}", "all .{0} files to {1}", "{0} into {1}", "every {0} file into {1}", "{0} files go to {1}", "each {0} file to the folder {1}", "the {0} files into the folder {1}"});
     std::vector<std::string> parts;
     for (int64_t i = 0; i < kinds; ++i) parts.push_back(fill(pair, {extensions[static_cast<size_t>(i)], goal[extensions[static_cast<size_t>(i)]]}));
+    if (!rest.empty()) parts.push_back(fill(words.pick({"everything else into {0}", "all other files to {0}", "the rest into {0}", "whatever is left to {0}", "other files into {0}"}), {rest}));
     std::string joined;
     for (size_t i = 0; i < parts.size(); ++i) joined += (i ? i + 1 == parts.size() && words.chance(0.6) ? " and " : ", " : "") + parts[i];
     text = spoken(words, fill(words.pick({"Move {0}.", "Sort the files in this folder: {0}.", "Sort the files by their extension: move {0}.", "Tidy this folder: {0}.", "Put {0}.", "Sort this folder. Move {0}.", "Clean up here: {0}.", "Sort the files in this folder by their extension: move {0}.",
@@ -86,13 +88,14 @@ ToolEpisode sort_mapping(Random& random, Split split, int64_t calls) {  // every
   } else {
     text = std::string(words.pick({"Sort the files in this folder like this:", "Please sort the files by type:", "Tidy up this folder. The rules:", "Move the files to these folders:", "Sort everything here by extension:", "Every file belongs into a folder:"}));
     for (int64_t i = 0; i < kinds; ++i) text += (style == 1 ? "\n- " : "\n") + fill(style == 1 ? "{0} files: {1}" : ".{0} -> {1}", {extensions[static_cast<size_t>(i)], goal[extensions[static_cast<size_t>(i)]]});
-    if (words.chance(0.3)) text += "\nLeave other files where they are.";
+    if (!rest.empty()) text += (style == 1 ? "\n- " : "\n") + fill(style == 1 ? words.pick({"everything else: {0}", "other files: {0}", "the rest: {0}"}) : "other -> {0}", {rest});
+    else if (words.chance(0.3)) text += "\nLeave other files where they are.";
   }
   scene.user(text);
   const int64_t n = for_each_listed(scene, "", [&](const std::string& path) {
     const auto folder = goal.find(extension_of(path));
-    if (folder == goal.end()) return false;
-    move_into(scene, path, folder->second);
+    if (folder == goal.end() && rest.empty()) return false;
+    move_into(scene, path, folder == goal.end() ? rest : folder->second);
     return true;
   });
   scene.say(finished(words, n, "moved", " into folders"));
@@ -149,18 +152,18 @@ ToolEpisode tidy(Random& random, Split split, int64_t calls) {
 // Files by a property of their names: an extension, a beginning, a word inside; moved, copied, deleted or renamed.
 ToolEpisode act_on_matching(Random& random, Split split, int64_t calls) {
   Words setup(random, split);
-  const int64_t property = setup.between(0, 3), action = setup.between(0, 4);
-  const std::vector<std::string> extensions = some_extensions(setup, property == 0 ? setup.between(2, 3) : setup.between(1, 3));
+  const int64_t property = setup.between(0, 4), action = setup.between(0, 4);
+  const std::vector<std::string> extensions = some_extensions(setup, property == 0 ? setup.between(2, 3) : property == 4 ? setup.between(3, 4) : setup.between(1, 3));
   const std::string mark = property == 2 && setup.chance(0.4) ? fmt::format("{}", setup.between(2015, 2029)) : setup.chance(0.5) ? setup.pick(pools::file_stems) : setup.made_up();
   std::vector<std::string> names;
   const int64_t n = file_count(setup, calls, 1, 24);
   const auto matches = [&](const std::string& name) {
-    return property == 0 ? extension_of(name) == extensions[0] : property == 1 ? name.starts_with(mark) : property == 2 ? name.find(mark) != std::string::npos : true;
+    return property == 0 ? extension_of(name) == extensions[0] : property == 1 ? name.starts_with(mark) : property == 2 ? name.find(mark) != std::string::npos : property == 3 || extension_of(name) == extensions[0] || extension_of(name) == extensions[1];
   };
   while (static_cast<int64_t>(names.size()) < n) {  // about half of them match; all when a number of calls is wanted
     std::string name = setup.file_stem() + "." + setup.random().pick(extensions);
     if ((calls > 0 || setup.chance(0.5)) && !matches(name))
-      name = property == 0 ? setup.file_stem() + "." + extensions[0] : property == 1 ? mark + setup.random().pick(std::array<std::string_view, 3>{"-", "_", " "}).data() + name : setup.file_stem() + "-" + mark + "." + extensions[0];
+      name = property == 0 || property == 4 ? setup.file_stem() + "." + extensions[0] : property == 1 ? mark + setup.random().pick(std::array<std::string_view, 3>{"-", "_", " "}).data() + name : setup.file_stem() + "-" + mark + "." + extensions[0];
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
   }
   FileScene scene = with_files(random, split, names);
@@ -172,8 +175,9 @@ ToolEpisode act_on_matching(Random& random, Split split, int64_t calls) {
       property == 0   ? fill(words.pick({"all {0} files", "every {0} file", "all .{0} files", "the {0} files", "all files ending in .{0}", "all files with the extension {0}", "each {0} file", "every .{0}", "all {1} files", "the {1} files"}), {extensions[0], upper})
       : property == 1 ? fill(words.pick({"every file whose name starts with {0}", "all files that start with {0}", "the files beginning with {0}", "all files whose names begin with {0}", "each file that begins with {0}", "all {0} files whose name starts like that"}), {words.quoted(mark)})
       : property == 2 ? fill(words.pick({"every file with {0} in its name", "all files whose name contains {0}", "the files with {0} in the name", "all files that have {0} in their names", "each file containing {0} in its name", "every file named something with {0}"}), {words.quoted(mark)})
+      : property == 4 ? fill(words.pick({"all {0} and {1} files", "every {0} and {1} file", "the {0} and {1} files", "all files ending in {0} or {1}", "all .{0} and .{1} files", "{0} and {1} files"}), {extensions[0], extensions[1]})
                       : std::string(words.pick({"all files", "every file", "everything", "all the files here", "each of the files", "the files in this folder", "all of my files"}));
-  const std::string_view here = property < 3 ? words.pick({" here", " in this folder", "", "", " at the top"}) : "";
+  const std::string_view here = property != 3 ? words.pick({" here", " in this folder", "", "", " at the top"}) : "";
   const std::string whom = which + std::string(here);
   std::string_view form;
   if (action <= 1) form = words.pick({"Move {0} to {1}.", "Move {0} into {1}.", "Put {0} into {1}.", "Put {0} into the folder {1}.", "Bring {0} to {1}.", "Collect {0} in {1}.", "Take {0} and move them to {1}.", "Gather {0} in the folder {1}."});
