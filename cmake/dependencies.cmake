@@ -19,6 +19,8 @@ foreach(lib PCRE2 UTF8PROC YAML_CPP)
   target_include_directories(dep_${lib} SYSTEM INTERFACE ${${lib}_INCLUDE})
   target_link_libraries(dep_${lib} INTERFACE ${${lib}_LIBRARY})
 endforeach()
+add_library(dep_FMT INTERFACE)
+target_link_libraries(dep_FMT INTERFACE $<IF:$<BOOL:${QUERN_STATIC}>,fmt::fmt-header-only,fmt::fmt>)  # Debian has no static fmt
 target_compile_definitions(dep_UTF8PROC INTERFACE UTF8PROC_STATIC)
 
 if(QUERN_TESTS)
