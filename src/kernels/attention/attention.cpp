@@ -40,7 +40,9 @@ void store_vector(KvFormat format, const float* x, int64_t n, const Slot& to) {
     for (int64_t i = 0; i < n; ++i) highest = std::max(highest, std::abs(x[i]));
     const float scale = highest / 127.0f;
     std::memcpy(to.scale, &scale, 4);
-    for (int64_t i = 0; i < n; ++i) to.values[i] = static_cast<std::byte>(scale > 0 ? static_cast<int8_t>(std::lrint(x[i] / scale)) : 0);
+    // A scale among the subnormals was rounded by up to a third: the quotient passes 127, and clamped it keeps its sign.
+    const auto code = [&](float value) { return static_cast<int8_t>(std::lrint(std::clamp(value / scale, -127.0f, 127.0f))); };
+    for (int64_t i = 0; i < n; ++i) to.values[i] = static_cast<std::byte>(scale > 0 ? code(x[i]) : 0);
   }
 }
 
