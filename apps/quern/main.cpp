@@ -23,6 +23,7 @@ int run(int argc, char** argv) {
   app.get_formatter()->column_width(34);
   app.footer("Each command has --help with an example. Without --model they use pebble, the model that comes with quern.");
   Body body;
+  add_run_command(app, body);
   add_generate_command(app, body);
   add_logits_command(app, body);
   add_tokenize_command(app, body);

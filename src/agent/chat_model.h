@@ -1,0 +1,30 @@
+// ChatModel: who answers. The engine behind a real run, a script in tests.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "runtime/engine.h"
+#include "text/chat_template.h"
+#include "text/conversation.h"
+
+namespace quern {
+
+struct Reply {
+  std::string text;  // the whole turn as generated, reasoning and calls included, without the end-of-turn token
+  FinishReason finish = FinishReason::stop;  // context also when the prompt alone did not fit
+  int64_t prompt_tokens = 0, reused_tokens = 0, tokens = 0;
+  double prefill_s = 0, decode_s = 0;
+};
+
+class ChatModel {
+ public:
+  virtual ~ChatModel() = default;
+  virtual ChatFormat format() const = 0;
+  // on_token is called with each token's text, empty or not; false cancels.
+  virtual Result<Reply> reply(const Conversation& conversation, int64_t max_tokens, const std::function<bool(std::string_view)>& on_token) = 0;
+};
+
+}  // namespace quern

@@ -1,0 +1,41 @@
+// The agent loop: the model answers, its calls are carried out in order, their results go back to it, until it answers without a call or
+// a budget ends. Whatever the model gets wrong (an unknown tool, arguments that do not fit, text that is no call) is told to it as the
+// result of that call; what the run may not do is told to it the same way.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agent/chat_model.h"
+#include "agent/events.h"
+#include "agent/task.h"
+#include "agent/tool.h"
+
+namespace quern {
+
+enum class Decision { yes, no, all, quit };  // all: and everything after it; quit: end the run
+
+// What happens to calls of tools that change things.
+enum class ChangePolicy { ask, allow, preview };  // preview: nothing is changed, the model is told what would have been
+
+struct CheckResult {
+  bool passed = false;
+  std::string output;
+};
+
+struct LoopOptions {
+  std::string name, instruction, system, root;  // root: for the start and end events
+  Budget budget;
+  ChangePolicy changes = ChangePolicy::ask;
+  std::function<Decision(const Tool&, const ToolCall&)> confirm;     // of `ask`; empty: nobody is there to say yes
+  std::function<Result<CheckResult>(const std::string& answer)> check;  // once the model is done; empty: its word is taken
+  std::function<bool()> cancelled;                                   // looked at before each step and token; empty: never
+  std::function<void(std::string_view text)> on_text;                // as it is generated; empty: nobody looks
+  EventSink on_event;
+};
+
+// Runs to the end. The last event, also returned, is an EndEvent, whatever happened.
+EndEvent run_loop(ChatModel& model, const ToolRegistry& tools, const LoopOptions& options);
+
+}  // namespace quern

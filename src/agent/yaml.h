@@ -1,0 +1,30 @@
+// The part of YAML that task files use: scalars, lists and maps, each with its line. Anchors, aliases, tags and repeated keys are
+// refused, so a small file cannot stand for a large one and every value is where it is read.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace quern {
+
+struct YamlNode {
+  enum class Kind { null, scalar, list, map };
+  Kind kind = Kind::null;
+  int line = 0;        // from 1; of a map's member: its key's
+  std::string scalar;  // its text, whatever it looks like
+  std::vector<YamlNode> items;
+  std::vector<std::pair<std::string, YamlNode>> members;
+
+  const YamlNode* find(std::string_view key) const;
+};
+
+std::string_view yaml_kind_name(YamlNode::Kind kind);
+
+// One document. malformed: "where:line: what".
+Result<YamlNode> parse_yaml(std::string_view text, std::string_view where);
+
+}  // namespace quern
