@@ -119,7 +119,7 @@ SequenceState::SequenceState(const ModelConfig& config, KvFormat kv, uint64_t mo
 }
 
 Result<void> SequenceState::rollback(Ops& ops, int64_t position) {
-  const int64_t oldest = std::max<int64_t>(0, furthest_ - DeltaState::kReach);
+  const int64_t oldest = oldest_reachable();
   if (position < oldest || position > position_)
     return fail(Errc::out_of_range, "rollback to position {}: at {} of a sequence fed up to {}, positions {} to {} can be reached", position, position_,
                 furthest_, oldest, position_);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "formats/config_json.h"
+#include "formats/safetensors.h"
 #include "kernels/attention/attention.h"
 #include "tensor/tensor.h"
 
@@ -98,9 +99,15 @@ class SequenceState {
   // unchanged. `ops` must be of the kind that fed the state.
   Result<void> rollback(Ops& ops, int64_t position);
 
-  // A file in safetensors layout with the model's fingerprint; restore refuses another model's (mismatch) and anything malformed.
+  // The earliest position rollback reaches now.
+  int64_t oldest_reachable() const { return std::max<int64_t>(0, furthest_ - DeltaState::kReach); }
+
+  // A file in safetensors layout with the model's fingerprint and a checksum; restore refuses another model's (mismatch) and anything
+  // malformed: truncated, changed, or numbers that do not go together.
   Result<void> save(const std::filesystem::path& path) const;
   static Result<SequenceState> restore(const std::filesystem::path& path, const ModelConfig& config, uint64_t model_fingerprint);
+  // What the checksum of a saved state covers: the metadata without its "checksum", and every tensor with its description, in file order.
+  static std::string checksum(const Json& metadata, std::span<const StoredTensor> tensors);
 
   // For the forward pass; indices count the layers of that kind.
   KvCache& kv(int64_t full_layer) { return kv_[static_cast<size_t>(full_layer)]; }

@@ -1,8 +1,10 @@
 // A sequence's state as a safetensors file. Tensors: layers.N.{live, base, log_k, log_g, log_d, conv} and log_length for linear layers,
 // layers.N.pages (the raw KV pages) for full ones, mtp.pages and mtp.hidden; the metadata holds what must match to restore it.
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
+#include "base/checksum.h"
 #include "formats/safetensors.h"
 #include "model/sequence_state.h"
 
@@ -28,6 +30,24 @@ Out pages(std::string name, const KvCache& cache) {
   for (const KvPage& page : cache.pages()) out.pieces.push_back({page.data, cache.page_bytes()});
   return out;
 }
+
+// The checksum over metadata and tensors, whether their bytes lie in one piece or in pages.
+class Summing {
+ public:
+  explicit Summing(const Json& metadata) {
+    Json kept = metadata;
+    if (kept.is_object()) std::erase_if(kept.as_object(), [](const Json::Member& member) { return member.first == "checksum"; });
+    sum_.add(kept.dump());
+  }
+  void describe(std::string_view name, std::string_view dtype, std::span<const int64_t> shape) {
+    sum_.add(fmt::format("\n{} {} {}\n", name, dtype, shape_text(shape)));
+  }
+  void add(std::span<const std::byte> bytes) { sum_.add(bytes); }
+  std::string text() const { return fmt::format("{:016x}", sum_.value()); }
+
+ private:
+  Checksum64 sum_;
+};
 
 class Reader {
  public:
@@ -71,6 +91,15 @@ class Reader {
 
 }  // namespace
 
+std::string SequenceState::checksum(const Json& metadata, std::span<const StoredTensor> tensors) {
+  Summing sum(metadata);
+  for (const StoredTensor& tensor : tensors) {
+    sum.describe(tensor.name, tensor.dtype, tensor.shape);
+    sum.add(tensor.bytes);
+  }
+  return sum.text();
+}
+
 Result<void> SequenceState::save(const std::filesystem::path& path) const {
   std::vector<Out> outs;
   Json metadata = Json::object();
@@ -90,7 +119,13 @@ Result<void> SequenceState::save(const std::filesystem::path& path) const {
   if (mtp_kv_) outs.push_back(pages("mtp.kv", *mtp_kv_)), outs.push_back(floats("mtp.hidden", mtp_hidden_));
 
   std::vector<SafetensorsWriter::Entry> entries;
-  for (const Out& out : outs) entries.push_back(out.entry);
+  Summing sum(metadata);
+  for (const Out& out : outs) {
+    entries.push_back(out.entry);
+    sum.describe(out.entry.name, out.entry.dtype, out.entry.shape);
+    for (const auto piece : out.pieces) sum.add(piece);
+  }
+  metadata["checksum"] = sum.text();
   QUERN_ASSIGN(SafetensorsWriter writer, SafetensorsWriter::create(path, entries, metadata));
   for (const Out& out : outs)
     for (const auto piece : out.pieces) QUERN_TRY(writer.write(piece));
@@ -104,14 +139,20 @@ Result<SequenceState> SequenceState::restore(const std::filesystem::path& path, 
   const Json* model = file.metadata().find("model");
   if (!model || !(*model == Json(fmt::format("{:016x}", model_fingerprint))))
     return fail(Errc::mismatch, "{}: saved by another model", path.string());
+  const Json* sum = file.metadata().find("checksum");
+  if (!sum || !(*sum == Json(checksum(file.metadata(), file.tensors()))))
+    return fail(Errc::malformed, "{}: the checksum does not match: the file is damaged", path.string());
   const Reader read(file);
   QUERN_ASSIGN(const int64_t position, read.number("position", 0, int64_t{1} << 40));
   QUERN_ASSIGN(const int64_t furthest, read.number("furthest", position, position + DeltaState::kReach));
   QUERN_ASSIGN(const int64_t kv, read.number("kv", 0, 2));
-  QUERN_ASSIGN(const int64_t log_length, read.number("log_length", 0, std::min(position, DeltaState::kLogCapacity)));
+  const int64_t reach = position - std::max<int64_t>(0, furthest - DeltaState::kReach);  // what the log must cover for rollback to keep its word
+  const bool recurrent = std::find(config.layers.begin(), config.layers.end(), LayerKind::linear_attention) != config.layers.end();
+  QUERN_ASSIGN(const int64_t log_length, read.number("log_length", recurrent ? reach : 0, std::min(position, DeltaState::kLogCapacity)));
   QUERN_ASSIGN(const int64_t mtp, read.number("mtp", 0, 1));
-  QUERN_ASSIGN(const int64_t mtp_length, read.number("mtp_length", 0, position));
+  QUERN_ASSIGN(const int64_t mtp_length, read.number("mtp_length", 0, std::max<int64_t>(0, position - 1)));
   QUERN_ASSIGN(const int64_t mtp_hidden, read.number("mtp_hidden", 0, (DeltaState::kReach + 1) * config.hidden_size));
+  if (mtp_hidden % config.hidden_size != 0) return fail(Errc::malformed, "{}: mtp_hidden {} is not in rows of {}", path.string(), mtp_hidden, config.hidden_size);
   SequenceState state(config, static_cast<KvFormat>(kv), model_fingerprint, mtp == 1);
   for (size_t i = 0; i < state.delta_.size(); ++i) {
     for (const DeltaState::Part& part : state.delta_[i].parts())
