@@ -1,10 +1,12 @@
 // quern run: carries out a task file or a sentence by calling tools.
-#include <csignal>
-#include <cstdlib>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstdlib>
 #include <map>
+#include <optional>
 
 #include "agent/engine_model.h"
 #include "agent/file_tools.h"
@@ -12,6 +14,7 @@
 #include "agent/shell.h"
 #include "agent/task.h"
 #include "base/file.h"
+#include "base/utf8.h"
 #include "command.h"
 #include "run_view.h"
 
@@ -135,28 +138,40 @@ Result<CheckResult> check(const Options& o, const Task& task, const fs::path& ro
   return CheckResult{outcome.exit_code == 0, std::move(outcome.output)};
 }
 
+// One line from the terminal; nothing when the input ended or somebody pressed Ctrl-C. That may happen just before a read begins, or
+// in another thread, so a read alone would not always notice.
+std::optional<std::string> read_line() {
+  std::string line;
+  while (interrupted == 0) {
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    if (::poll(&input, 1, 100) <= 0) continue;
+    char c = 0;
+    if (::read(STDIN_FILENO, &c, 1) != 1) return std::nullopt;
+    if (c == '\n') return line;
+    line += c;
+  }
+  return std::nullopt;
+}
+
 // Asks on the terminal; what is not an answer is asked again, the end of input is "quit".
 Decision ask(RunView& view, const ToolCall& call) {
   view.clear_status();
   while (true) {
     fmt::print(stderr, "{}\n  do it? [y]es, [n]o, [a]ll that follow, [q]uit: ", RunView::call_line(call.name, call.arguments));
-    std::string answer;
-    char c = 0;
-    ssize_t got = 0;
-    while ((got = ::read(STDIN_FILENO, &c, 1)) == 1 && c != '\n') answer += c;
-    if (got != 1) {
+    const auto answer = read_line();
+    if (!answer) {
       fmt::print(stderr, "\n");
       return Decision::quit;
     }
     for (const auto& [word, decision] : {std::pair("yes", Decision::yes), {"no", Decision::no}, {"all", Decision::all}, {"quit", Decision::quit}})
-      if (answer == word || (answer.size() == 1 && answer[0] == word[0])) return decision;
+      if (*answer == word || (answer->size() == 1 && answer->front() == word[0])) return decision;
   }
 }
 
 void end_on_interrupt() {
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // no SA_RESTART: a question ends too; the second Ctrl-C ends the program
+  action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second Ctrl-C ends the program
   ::sigaction(SIGINT, &action, nullptr);
 }
 
@@ -176,7 +191,7 @@ Result<EndEvent> run_task(const Options& o, RunView& view) {
   end_on_interrupt();
   if (place.fresh && !task.setup.empty()) QUERN_TRY(set_up(o, task, place.root));
 
-  LoopOptions loop{.name = task.name, .instruction = task.instruction, .system = task.system, .root = place.root.string(), .budget = task.budget};
+  LoopOptions loop{.name = task.name, .instruction = task.instruction, .system = task.system, .root = replace_invalid_utf8(place.root.string()), .budget = task.budget};
   if (o.max_turns > 0) loop.budget.turns = o.max_turns;
   loop.changes = o.dry_run ? ChangePolicy::preview : o.yes ? ChangePolicy::allow : ChangePolicy::ask;
   if (::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1) loop.confirm = [&](const Tool&, const ToolCall& call) { return ask(view, call); };
@@ -191,9 +206,10 @@ Result<int> run(const Options& o) {
   RunView view(o.json);
   const auto end = run_task(o, view);
   if (!end) {
-    EndEvent failed;
-    failed.reason = end.error().message;
-    if (o.json) view.show(failed);  // a reader of --json finds its last line there whatever happened
+    EndEvent last;  // a reader of --json finds its last line there whatever happened
+    last.status = interrupted != 0 ? RunStatus::cancelled : RunStatus::failed;
+    last.reason = end.error().message;
+    if (o.json) view.show(last);
     if (interrupted != 0) return 130;
     return tl::unexpected(end.error());
   }

@@ -8,6 +8,7 @@
 
 #include "agent/yaml.h"
 #include "base/file.h"
+#include "base/utf8.h"
 
 namespace quern {
 namespace {
@@ -190,13 +191,15 @@ Result<void> Task::fill(const std::map<std::string, std::string>& values) {
   }
   for (const TaskInput& input : inputs)
     if (!input.value) return fail(Errc::invalid_argument, "input {} has no value: give --input {}=…", input.name, input.name);
-  if (inputs.empty()) return {};  // a sentence may say {{ }} and mean it
   const auto value_of = [&](const std::string& key) -> Result<std::string> {
     const auto input = find(key);
     if (input == inputs.end()) return fail(Errc::invalid_argument, "task: {{{{{}}}}} is not among inputs:", key);
     return *input->value;
   };
-  QUERN_ASSIGN(instruction, replace_placeholders(instruction, value_of));
+  if (!inputs.empty()) {  // a sentence may say {{ }} and mean it
+    QUERN_ASSIGN(instruction, replace_placeholders(instruction, value_of));
+  }
+  if (const size_t at = find_invalid_utf8(instruction); at != std::string::npos) return fail(Errc::malformed, "task: byte {}: not UTF-8", at);
   return {};
 }
 

@@ -71,6 +71,7 @@ TEST(Task, ASentenceIsTakenAsItIs) {
   ASSERT_TRUE(task.fill({}));
   EXPECT_EQ(task.instruction, "Replace {{name}} in a.txt");
   EXPECT_FALSE(task.fill({{"name", "x"}}));
+  EXPECT_EQ(Task::from_sentence("a\xFF").fill({}).error().message, "task: byte 1: not UTF-8");
 }
 
 TEST(Task, NamesTheLineOfWhatIsWrong) {
