@@ -82,7 +82,7 @@ class Builder : public YAML::EventHandler {
       parent.has_key = true;
     } else {
       value.line = parent.key_line;
-      parent.node.members.emplace_back(std::move(parent.key), std::move(value));
+      parent.node.members.push_back({std::move(parent.key), std::move(value)});
       parent.has_key = false;
     }
   }

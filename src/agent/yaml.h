@@ -4,12 +4,13 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
 
 namespace quern {
+
+struct YamlMember;
 
 struct YamlNode {
   enum class Kind { null, scalar, list, map };
@@ -17,9 +18,14 @@ struct YamlNode {
   int line = 0;        // from 1; of a map's member: its key's
   std::string scalar;  // its text, whatever it looks like
   std::vector<YamlNode> items;
-  std::vector<std::pair<std::string, YamlNode>> members;
+  std::vector<YamlMember> members;
 
   const YamlNode* find(std::string_view key) const;
+};
+
+struct YamlMember {
+  std::string key;
+  YamlNode value;
 };
 
 std::string_view yaml_kind_name(YamlNode::Kind kind);
