@@ -99,7 +99,7 @@ TEST(Episodes, HeldOutToolsAndParametersNeverOccurInTraining) {
 TEST(Evaluation, CountsMalformedWrongAndMissingCalls) {
   uint64_t seed = 0;
   ToolEpisode episode = make_episode(Suite::single, Split::held_out, 0, seed);
-  while (episode.kind != "service_step") episode = make_episode(Suite::single, Split::held_out, 0, ++seed);
+  while (episode.final_state == episode.world->state()) episode = make_episode(Suite::single, Split::held_out, 0, ++seed);
   const auto scores = [&](std::string text) {
     bool first = true;
     return play_episode(episode, [&, text](const Conversation&) -> Result<std::string> { return std::exchange(first, false) ? text : "Done."; })->scores;

@@ -43,7 +43,7 @@ FieldType field_type(Words& words, const std::string& phrase) {
 
 RecordField random_field(Words& words, const Naming& naming) {
   RecordField field;
-  field.phrase = words.chance(0.75) ? words.pick(pools::fields) : words.chance(0.4) ? words.made_up() : words.pick(pools::adjectives) + " " + words.pick(pools::nouns);
+  field.phrase = words.chance(0.5) ? words.pick(pools::fields) : words.chance(0.6) ? words.word() : words.word() + " " + words.word();
   field.type = field_type(words, field.phrase);
   field.parameter = naming.nonsense_parameters ? words.made_up() : naming.of(field.phrase);
   field.key = naming.of(field.phrase);
@@ -55,7 +55,7 @@ RecordField random_field(Words& words, const Naming& naming) {
 
 RecordKind random_kind(Words& words, const Naming& naming) {
   RecordKind kind;
-  kind.noun = words.chance(0.75) ? words.pick(pools::entities) : words.chance(0.5) ? words.made_up() : words.pick(pools::nouns);
+  kind.noun = words.chance(0.5) ? words.pick(pools::entities) : words.word();
   kind.plural = plural_of(kind.noun);
   kind.id_parameter = words.split() == Split::training && words.chance(0.4) ? "id" : words.chance(0.6) ? naming.of(kind.noun + " id") : naming.nonsense_parameters ? words.made_up() : naming.of(kind.noun);
   const auto letter = [&] { return static_cast<char>('A' + words.between(0, 25)); };
@@ -112,7 +112,7 @@ RecordTool random_tool(Words& words, const RecordWorld& world, const Naming& nam
     phrase = fill(kActions[i][1], {kind.noun});
     what = capitalised(tool.verb) + " one " + kind.noun;
   } else {
-    tool.verb = words.pick(verbs[static_cast<size_t>(op)]);
+    tool.verb = words.chance(0.25) ? words.word() : words.pick(verbs[static_cast<size_t>(op)]);
     phrase = tool.verb + " " + (op == RecordOp::list ? kind.plural : kind.noun);
     constexpr std::array<std::string_view, 5> kWhat = {"a new {0}", "one {0} by its id", "{1}, all or those that match", "fields of a {0}", "a {0} for good"};
     what = capitalised(tool.verb) + " " + fill(kWhat[static_cast<size_t>(op)], {kind.noun, kind.plural});
@@ -172,8 +172,8 @@ Json random_value(Words& words, const RecordField& field) {
   switch (words.between(0, 6)) {
     case 0: return words.code();
     case 1: return words.sentence();
-    case 2: return words.pick(pools::cities);
-    case 3: return words.pick(pools::companies);
+    case 2: return words.proper(pools::cities);
+    case 3: return words.proper(pools::companies);
     case 4: return words.made_up();
     default: return words.chance(0.5) ? words.word() : words.pick(pools::adjectives) + " " + words.word();
   }

@@ -36,6 +36,7 @@ class Words {
   std::string made_up();               // a pronounceable word: "tavrosel"
   std::string word();                  // of the pools mostly, made up sometimes
   std::string person();                // "Anna" or "Anna Berg"
+  std::string proper(Pool pool);       // of the pool, or made up, with a capital
   std::string date();                  // one of several forms
   std::string number(int64_t most);    // digits
   std::string money();                 // "1249.50"

@@ -230,25 +230,25 @@ struct Records {
 Records records(Words& words, int64_t count, int64_t fields, bool few_values) {
   Records r;
   while (static_cast<int64_t>(r.fields.size()) < fields)
-    if (std::string field = words.pick(pools::fields); std::find(r.fields.begin(), r.fields.end(), field) == r.fields.end()) r.fields.push_back(std::move(field));
+    if (std::string field = words.chance(0.6) ? words.pick(pools::fields) : words.word(); std::find(r.fields.begin(), r.fields.end(), field) == r.fields.end()) r.fields.push_back(std::move(field));
   const std::vector<std::string> extensions = {words.chance(0.8) ? "txt" : words.extension()};
   r.names = words.chance(0.4) ? std::vector<std::string>() : unique_names(words, count, extensions);
-  const std::string stem = words.pick(pools::file_stems);
+  const std::string stem = words.chance(0.6) ? words.pick(pools::file_stems) : words.word();
   for (int64_t i = 0, at = words.between(1, 90); static_cast<int64_t>(r.names.size()) < count; ++i) r.names.push_back(fmt::format("{}-{:02}.{}", stem, at + i, extensions[0]));
   std::sort(r.names.begin(), r.names.end());
   const auto value = [&] {
     switch (words.between(0, 6)) {
       case 0: return words.person();
-      case 1: return words.pick(pools::companies);
+      case 1: return words.proper(pools::companies) + (words.chance(0.3) ? " " + capitalised(words.word()) : "");
       case 2: return words.money();
-      case 3: return words.pick(pools::cities);
-      case 4: return words.pick(pools::projects);
+      case 3: return words.proper(pools::cities);
+      case 4: return words.proper(pools::projects);
       case 5: return words.code();
       default: return words.chance(0.5) ? capitalised(words.word()) : words.made_up();
     }
   };
   std::vector<std::string> few;
-  for (int64_t i = 0, n = words.between(2, 4); i < n; ++i) few.push_back(words.chance(0.5) ? words.pick(pools::projects) : words.chance(0.5) ? words.pick(pools::companies) : words.chance(0.5) ? words.folder() : words.made_up());
+  for (int64_t i = 0, n = words.between(2, 4); i < n; ++i) few.push_back(words.chance(0.5) ? words.proper(pools::projects) : words.chance(0.5) ? words.proper(pools::companies) : words.chance(0.5) ? words.folder() : words.made_up());
   const bool note_first = words.chance(0.3), note_last = words.chance(0.5);
   for (const std::string& name : r.names) {
     std::vector<std::string> values;

@@ -58,13 +58,6 @@ ToolEpisode few_steps(Random& random, Split split, int64_t) {
   return std::move(scene).finish("file_steps");
 }
 
-ToolEpisode several_turns(Random& random, Split split, int64_t) {
-  FileScene scene = any_scene(random, split);
-  FileWorld plan = scene.files();
-  for (int64_t i = 0, n = scene.words.between(2, 4); i < n; ++i) play(scene, {file_step(scene.words, plan)});
-  return std::move(scene).finish("file_turns");
-}
-
 ToolEpisode move_listed(Random& random, Split split, int64_t) {
   FileScene scene = any_scene(random, split);
   Words& words = scene.words;
@@ -124,8 +117,7 @@ ToolEpisode write_lines(Random& random, Split split, int64_t) {
   return std::move(scene).finish("file_lines");
 }
 
-ToolEpisode what_is_in(Random& random, Split split, int64_t) {
-  FileScene scene = any_scene(random, split);
+void look(FileScene& scene) {
   Words& words = scene.words;
   const std::string folder = some_folder(words, scene.files());
   const bool count = words.chance(0.5);
@@ -139,7 +131,27 @@ ToolEpisode what_is_in(Random& random, Split split, int64_t) {
   const auto n = static_cast<int64_t>(files.size());
   if (count) scene.say(n == 0 ? "There are no files." : fmt::format("There {} {}.", n == 1 ? "is" : "are", things(n, "file", "files")), {n == 0 ? "no files" : fmt::format(" {} file", n)});
   else scene.say(n == 0 ? "There are no files." : fmt::format("There {} {}: {}.", n == 1 ? "is" : "are", things(n, "file", "files"), listed(names)), names);
-  return std::move(scene).finish(count ? "file_count" : "file_list");
+}
+
+ToolEpisode what_is_in(Random& random, Split split, int64_t) {
+  FileScene scene = any_scene(random, split);
+  look(scene);
+  return std::move(scene).finish("file_look");
+}
+
+ToolEpisode several_turns(Random& random, Split split, int64_t) {
+  FileScene scene = any_scene(random, split);
+  for (int64_t i = 0, n = scene.words.between(2, 6); i < n; ++i) {
+    FileWorld plan = scene.files();
+    if (scene.words.chance(0.12)) {
+      look(scene);
+      continue;
+    }
+    std::vector<Step> steps = {file_step(scene.words, plan)};
+    if (scene.words.chance(0.15)) steps.push_back(file_step(scene.words, plan));
+    play(scene, steps);
+  }
+  return std::move(scene).finish("file_turns");
 }
 
 ToolEpisode what_does_it_say(Random& random, Split split, int64_t) {
@@ -381,7 +393,7 @@ ToolEpisode cannot(Random& random, Split split, int64_t) {
 }
 
 constexpr std::array<Family, 17> kFamilies = {{
-    {"file_step", 9, one_step}, {"file_steps", 4, few_steps}, {"file_turns", 2, several_turns}, {"file_listed", 2.5, move_listed}, {"file_folders", 1, several_folders},
+    {"file_step", 4, one_step}, {"file_steps", 4, few_steps}, {"file_turns", 7, several_turns}, {"file_listed", 2.5, move_listed}, {"file_folders", 1, several_folders},
     {"file_lines", 2, write_lines}, {"file_look", 2.5, what_is_in}, {"file_read", 2.5, what_does_it_say}, {"file_find", 1.5, find_matching}, {"file_find_then", 1.2, find_then},
     {"file_missing", 1.5, missing_file}, {"file_exists", 0.5, target_exists}, {"file_replace", 1.2, replace_text}, {"file_merge", 1, merge_two}, {"file_mentions", 1, which_mentions},
     {"file_unclear", 0.7, unclear}, {"file_cannot", 0.7, cannot},

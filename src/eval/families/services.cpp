@@ -115,15 +115,7 @@ Step service_step(Words& words, RecordWorld& plan) {
   }
 }
 
-ToolEpisode one_step(Random& random, Split split, int64_t) {
-  ServiceScene scene = any_service(random, split);
-  RecordWorld plan = scene.service();
-  play(scene, {service_step(scene.words, plan)});
-  return std::move(scene).finish("service_step");
-}
-
-ToolEpisode one_question(Random& random, Split split, int64_t) {  // get, then the answer
-  ServiceScene scene = any_service(random, split);
+void ask(ServiceScene& scene) {  // get, then the answer
   Words& words = scene.words;
   const RecordKind kind = scene.kind();
   const RecordKind::Record record = any_record(words, kind);
@@ -131,16 +123,26 @@ ToolEpisode one_question(Random& random, Split split, int64_t) {  // get, then t
     scene.user(spoken(words, fill(words.pick({"Show me {0}.", "Get {0}.", "Look up {0}.", "What do we know about {0}?", "Give me the details of {0}.", "Open {0} for me.", "Tell me about {0}."}), {named(words, kind, record.id)})));
     scene.call(scene.tool(RecordOp::get).name, arguments({{kind.id_parameter, record.id}}));
     std::string text = fmt::format("Here is {} {}:", kind.noun, record.id);
-    for (size_t i = 0; i < kind.fields.size(); ++i) text += fmt::format("\n- {}: {}", kind.fields[i].phrase, plain_text(record.values[i]));
-    scene.say(text, {record.id});
-    return std::move(scene).finish("service_show");
+    for (size_t i = 0; i < kind.fields.size(); ++i)
+      if (!record.values[i].is_null()) text += fmt::format("\n- {}: {}", kind.fields[i].phrase, plain_text(record.values[i]));
+    return scene.say(text, {record.id});
   }
-  const size_t f = words.random().below(kind.fields.size());
+  size_t f = words.random().below(kind.fields.size());
+  while (record.values[f].is_null()) f = words.random().below(kind.fields.size());
   const std::string value = plain_text(record.values[f]);
   scene.user(spoken(words, fill(words.pick({"What is the {0} of {1}?", "Which {0} does {1} have?", "Look up the {0} of {1}.", "Tell me the {0} of {1}.", "I need the {0} of {1}.", "Find out the {0} of {1}.", "For {1}, what is the {0}?", "What does {1} have as its {0}?"}), {kind.fields[f].phrase, named(words, kind, record.id)})));
   scene.call(scene.tool(RecordOp::get).name, arguments({{kind.id_parameter, record.id}}));
   scene.say(fill(words.pick({"The {0} is {1}.", "The {0} of {2} is {1}."}), {kind.fields[f].phrase, value, kind.noun + " " + record.id}), {value});
-  return std::move(scene).finish("service_question");
+}
+
+ToolEpisode steps_and_questions(Random& random, Split split, int64_t calls) {  // one call a turn; one turn when one call is wanted
+  ServiceScene scene = any_service(random, split);
+  for (int64_t i = 0, n = calls == 1 ? 1 : scene.words.between(1, 6); i < n; ++i) {
+    RecordWorld plan = scene.service();
+    if (scene.words.chance(0.2) && !scene.kind().records.empty()) ask(scene);
+    else play(scene, {service_step(scene.words, plan)});
+  }
+  return std::move(scene).finish("service_turns");
 }
 
 // Some records share a value of one field, so that a list of them means something. The field's index is returned.
@@ -472,18 +474,10 @@ ToolEpisode script_of_steps(Random& random, Split split, int64_t calls) {
   return std::move(scene).finish("service_script");
 }
 
-ToolEpisode turns(Random& random, Split split, int64_t) {
-  ServiceScene scene = any_service(random, split);
-  RecordWorld plan = scene.service();
-  for (int64_t i = 0, n = scene.words.between(2, 4); i < n; ++i) play(scene, {service_step(scene.words, plan)});
-  return std::move(scene).finish("service_turns");
-}
-
-constexpr std::array<Family, 2> kSingle = {{{"service_step", 8, one_step}, {"service_question", 2, one_question}}};
-constexpr std::array<Family, 13> kServices = {{
+constexpr std::array<Family, 1> kSingle = {{{"service_turns", 1, steps_and_questions}}};
+constexpr std::array<Family, 12> kServices = {{
     {"service_list", 2, list_question}, {"service_list_all", 0.7, list_all}, {"service_find_then", 3, find_then}, {"service_create_then", 1.5, create_then}, {"service_copy", 1.5, copy_value}, {"service_loop", 3, loop},
     {"service_linked", 1.5, linked}, {"service_parallel", 1, in_parallel}, {"service_corrected", 2, corrected}, {"service_ask_back", 1, ask_back}, {"service_decline", 1, decline}, {"service_script", 4, script_of_steps},
-    {"service_turns", 1.5, turns},
 }};
 
 }  // namespace
