@@ -142,6 +142,10 @@ std::string Words::sentence() {
   for (int64_t i = 0, n = between(2, 8); i < n; ++i)
     text += (i ? " " : "") + (chance(0.5) ? pick(pools::common_words) : chance(0.6) ? word() : chance(0.4) ? number(999) : chance(0.5) ? person() : proper(pools::cities));
   if (chance(0.5)) text = capitalised(text);
+  if (chance(0.2)) {
+    constexpr std::array<std::string_view, 20> kMarked = {"({0})", "#{1}", "{1}%", "{0}@{2}.com", "{1}:30", "${1}", "{0}/{2}", "{0} & {2}", "{0}+{2}", "{0}!", "{0}?", "*{0}*", "[{0}]", "{0}; {2}", "€{1}", "{0}={1}", "<{0}>", "{0} - {2}", "{0}_{2}", "{0}..."};
+    text += " " + fill(random_.pick(kMarked), {word(), number(999), word()});
+  }
   if (chance(0.1)) text.insert(text.rfind(' ') == std::string::npos ? text.size() : text.rfind(' '), chance(0.5) ? "," : ":");
   return text;
 }
