@@ -30,7 +30,6 @@ Result<void> Timeline::feed(std::span<const int32_t> tokens, Batch::Logits logit
     Batch batch = Batch::single(state_, part, logits);
     forward(runner_->ops, runner_->model, batch, runner_->workspace);
     tokens_.insert(tokens_.end(), part.begin(), part.end());
-    furthest_ = std::max(furthest_, state_.position());
     on_cut(first, part);
     tokens = tokens.subspan(part.size());
   }
@@ -46,7 +45,7 @@ std::span<const float> Timeline::logits() const {
 int64_t Timeline::reachable(int64_t limit) const {
   const int64_t position = state_.position();
   limit = std::min(limit, position);
-  if (limit >= std::max<int64_t>(0, furthest_ - DeltaState::kReach)) return limit;
+  if (limit >= state_.oldest_reachable()) return limit;
   int64_t best = 0;
   for (const auto& [name, state] : checkpoints_)
     if (state.position() <= limit) best = std::max(best, state.position());
@@ -56,13 +55,12 @@ int64_t Timeline::reachable(int64_t limit) const {
 Result<void> Timeline::rollback(int64_t position) {
   if (position < 0 || reachable(position) != position)
     return fail(Errc::out_of_range, "position {} cannot be reached from {}: only the last {} positions and checkpoints can", position, state_.position(), DeltaState::kReach);
-  if (position >= std::max<int64_t>(0, furthest_ - DeltaState::kReach)) {
+  if (position >= state_.oldest_reachable()) {
     QUERN_TRY(state_.rollback(runner_->ops, position));
   } else {
     const auto at = std::find_if(checkpoints_.begin(), checkpoints_.end(), [&](const auto& c) { return c.second.position() == position; });
     if (at != checkpoints_.end()) state_ = at->second;
     else state_ = SequenceState(runner_->model.config, runner_->kv, runner_->model.fingerprint, runner_->with_mtp);
-    furthest_ = position;
   }
   std::erase_if(checkpoints_, [&](const auto& c) { return c.second.position() > position; });
   tokens_.resize(static_cast<size_t>(position));

@@ -58,7 +58,6 @@ class Timeline {
   Runner* runner_;
   SequenceState state_;
   std::vector<int32_t> tokens_;
-  int64_t furthest_ = 0;
   std::map<std::string, SequenceState> checkpoints_;
 };
 
