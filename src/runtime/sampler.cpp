@@ -8,18 +8,24 @@ namespace quern {
 int32_t argmax(std::span<const float> logits) {
   size_t best = 0;
   for (size_t i = 1; i < logits.size(); ++i)
-    if (logits[i] > logits[best]) best = i;
+    if (logits[i] > logits[best] || (std::isnan(logits[best]) && !std::isnan(logits[i]))) best = i;
   return static_cast<int32_t>(best);
 }
 
 int32_t Sampler::sample(std::span<const float> logits, int64_t limit) {
   logits = logits.first(std::min(logits.size(), static_cast<size_t>(limit)));
-  if (params_.temperature <= 0 || params_.top_k == 1) return argmax(logits);
+  const int32_t most_likely = argmax(logits);
+  if (params_.temperature <= 0 || params_.top_k == 1 || logits.empty()) return most_likely;
 
-  const double highest = static_cast<double>(logits[static_cast<size_t>(argmax(logits))]);
+  // What has no probability is no candidate: masked ids (-inf), and NaNs, which would also break the order of the sort.
+  const double highest = static_cast<double>(logits[static_cast<size_t>(most_likely)]);
   candidates_.clear();
-  for (size_t i = 0; i < logits.size(); ++i)
-    candidates_.push_back({static_cast<int32_t>(i), std::exp((static_cast<double>(logits[i]) - highest) / params_.temperature)});
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const auto logit = static_cast<double>(logits[i]);
+    const double weight = logit == highest ? 1 : std::exp((logit - highest) / params_.temperature);  // inf - inf would be NaN
+    if (weight > 0) candidates_.push_back({static_cast<int32_t>(i), weight});
+  }
+  if (candidates_.empty()) return most_likely;
   const auto before = [](const Candidate& a, const Candidate& b) { return a.weight != b.weight ? a.weight > b.weight : a.id < b.id; };
   size_t kept = candidates_.size();
   if (params_.top_k > 0) kept = std::min(kept, static_cast<size_t>(params_.top_k));

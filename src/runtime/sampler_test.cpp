@@ -1,0 +1,131 @@
+#include "runtime/sampler.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+namespace quern {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+// Probabilities 0.4, 0.3, 0.15, 0.1, 0.05 for ids 2, 0, 4, 1, 3 at temperature 1.
+const std::vector<float> kLogits = {std::log(0.3f), std::log(0.1f), std::log(0.4f), std::log(0.05f), std::log(0.15f)};
+using Distribution = std::map<int32_t, double>;
+
+// Chi-square over 40,000 draws, for up to four degrees of freedom: 23.5 is passed by chance once in 10,000 times, and the seed is fixed.
+void expect_draws(SamplingParams params, const Distribution& want, const std::vector<float>& logits = kLogits, int64_t limit = 5) {
+  constexpr int kDraws = 40'000;
+  params.seed = 1234;
+  Sampler sampler(params);
+  std::map<int32_t, int> counts;
+  for (int i = 0; i < kDraws; ++i) ++counts[sampler.sample(logits, limit)];
+  double chi_square = 0;
+  for (const auto& [id, probability] : want) {
+    const double expected = probability * kDraws, difference = counts[id] - expected;
+    chi_square += difference * difference / expected;
+    counts.erase(id);
+  }
+  EXPECT_LE(chi_square, 23.5);
+  for (const auto& [id, count] : counts) EXPECT_EQ(count, 0) << "id " << id << " has no probability here";
+}
+
+TEST(Argmax, TakesTheLowestIdAmongEquals) {
+  EXPECT_EQ(argmax(std::vector<float>{1, 3, 3, 2, 3}), 1);
+  EXPECT_EQ(argmax(std::vector<float>{0, 0}), 0);
+  EXPECT_EQ(argmax(std::vector<float>{-0.0f, 0.0f}), 0);
+  EXPECT_EQ(argmax(std::vector<float>{-kInf, -kInf, -5}), 2);
+}
+
+TEST(Argmax, NeverTakesANaNWhileThereIsANumber) {
+  EXPECT_EQ(argmax(std::vector<float>{kNaN, 1, 2}), 2);
+  EXPECT_EQ(argmax(std::vector<float>{1, kNaN, 0}), 0);
+  EXPECT_EQ(argmax(std::vector<float>{kNaN, -kInf, kNaN}), 1);
+  EXPECT_EQ(argmax(std::vector<float>{kNaN, kNaN}), 0);
+}
+
+TEST(Sampler, IsGreedyAtTemperatureZeroWhateverElseIsAsked) {
+  Sampler sampler({.temperature = 0, .top_p = 0.1, .min_p = 0.9, .top_k = 3, .seed = 9});
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(sampler.sample(kLogits, 5), 2);
+}
+
+TEST(Sampler, DrawsTheSoftmaxAtTemperatureOne) { expect_draws({.temperature = 1}, {{0, 0.3}, {1, 0.1}, {2, 0.4}, {3, 0.05}, {4, 0.15}}); }
+
+TEST(Sampler, FlattensAndSharpensWithTemperature) {
+  for (const double temperature : {0.5, 2.0}) {
+    const double probabilities[] = {0.3, 0.1, 0.4, 0.05, 0.15};
+    Distribution want;
+    double total = 0;
+    for (int32_t id = 0; id < 5; ++id) total += want[id] = std::pow(probabilities[id], 1 / temperature);
+    for (auto& [id, probability] : want) probability /= total;
+    expect_draws({.temperature = temperature}, want);
+  }
+}
+
+TEST(Sampler, KeepsTheTopK) {
+  expect_draws({.temperature = 1, .top_k = 2}, {{2, 0.4 / 0.7}, {0, 0.3 / 0.7}});
+  expect_draws({.temperature = 1, .top_k = 1}, {{2, 1.0}});
+  expect_draws({.temperature = 1, .top_k = 100}, {{0, 0.3}, {1, 0.1}, {2, 0.4}, {3, 0.05}, {4, 0.15}});
+}
+
+TEST(Sampler, KeepsTheFewestThatReachTopP) {
+  expect_draws({.temperature = 1, .top_p = 0.6}, {{2, 0.4 / 0.7}, {0, 0.3 / 0.7}});
+  expect_draws({.temperature = 1, .top_p = 0.75}, {{2, 0.4 / 0.85}, {0, 0.3 / 0.85}, {4, 0.15 / 0.85}});
+  expect_draws({.temperature = 1, .top_p = 0}, {{2, 1.0}});
+}
+
+TEST(Sampler, AppliesTopPToWhatTopKLeft) {
+  // Of 0.4, 0.3, 0.15 (renormalised: 0.47, 0.35, 0.18) the first two reach 0.8; without top_k it would take three.
+  expect_draws({.temperature = 1, .top_p = 0.8, .top_k = 3}, {{2, 0.4 / 0.7}, {0, 0.3 / 0.7}});
+}
+
+TEST(Sampler, DropsWhatIsLessLikelyThanMinPTimesTheMostLikely) {
+  expect_draws({.temperature = 1, .min_p = 0.3}, {{2, 0.4 / 0.85}, {0, 0.3 / 0.85}, {4, 0.15 / 0.85}});
+  expect_draws({.temperature = 1, .min_p = 1}, {{2, 1.0}});
+}
+
+TEST(Sampler, BreaksTiesAtTheEdgeOfTopKByTheLowestId) {
+  expect_draws({.temperature = 1, .top_k = 2}, {{1, 0.5}, {2, 0.5}}, {-1, 0, 0, 0, 0});
+}
+
+TEST(Sampler, NeverDrawsFromTheLimitOn) {
+  expect_draws({.temperature = 1}, {{0, 0.75}, {1, 0.25}}, kLogits, 2);
+  EXPECT_EQ(Sampler({}).sample(kLogits, 2), 0);
+}
+
+TEST(Sampler, RepeatsItselfForOneSeedAndNotForAnother) {
+  const auto draw = [](uint64_t seed) {
+    Sampler sampler({.temperature = 1, .seed = seed});
+    std::vector<int32_t> ids;
+    for (int i = 0; i < 60; ++i) ids.push_back(sampler.sample(kLogits, 5));
+    return ids;
+  };
+  EXPECT_EQ(draw(1), draw(1));
+  EXPECT_NE(draw(1), draw(2));
+}
+
+TEST(Sampler, GivesMaskedAndBrokenLogitsNoProbability) {
+  expect_draws({.temperature = 1}, {{1, 0.5}, {3, 0.5}}, {-kInf, 0, kNaN, 0, -kInf});
+  expect_draws({.temperature = 1, .top_p = 0.9, .min_p = 0.1, .top_k = 4}, {{1, 0.5}, {3, 0.5}}, {kNaN, 0, kNaN, 0, -kInf});
+  expect_draws({.temperature = 1}, {{1, 0.5}, {4, 0.5}}, {5, kInf, kNaN, 1e38f, kInf});
+}
+
+TEST(Sampler, ReturnsAnIdInsideTheVocabularyWhateverTheLogitsAndSettings) {
+  const std::vector<float> values = {kNaN, kInf, -kInf, 0, 1e38f, -1e38f, 1e-45f};
+  const std::vector<double> settings = {0, 1e-320, 1, 1e300, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()};
+  Random random(3);
+  for (int i = 0; i < 3000; ++i) {
+    std::vector<float> logits(1 + random.below(40));
+    for (float& logit : logits) logit = random.pick(values);
+    const SamplingParams params{.temperature = random.pick(settings), .top_p = random.pick(settings), .min_p = random.pick(settings), .top_k = random.between(-1, 50), .seed = 1};
+    const int32_t id = Sampler(params).sample(logits, 40);
+    ASSERT_GE(id, 0);
+    ASSERT_LT(id, static_cast<int32_t>(logits.size()));
+  }
+}
+
+}  // namespace
+}  // namespace quern
