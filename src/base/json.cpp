@@ -118,6 +118,8 @@ Json::Json(double value) {
 }
 
 Result<Json> Json::parse(std::string_view text, std::string_view where, Limits limits) {
+  // The parser below takes a zero byte for the end of the text; no JSON text contains one.
+  if (const size_t zero = text.find('\0'); zero != std::string_view::npos) return fail(Errc::malformed, "{}: not JSON: byte {}: a zero byte", where, zero + 1);
   Builder builder(limits.max_depth);
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) return fail(Errc::malformed, "{}: not JSON: {}", where, builder.error);
   return std::move(builder.root);
