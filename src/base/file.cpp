@@ -17,7 +17,7 @@ tl::unexpected<Error> io_error(const std::filesystem::path& path, std::string_vi
 }
 
 Result<std::pair<UniqueFd, size_t>> open_regular(const std::filesystem::path& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a fifo without a writer would keep us waiting
   if (!fd) return io_error(path, "open");
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return io_error(path, "stat");
@@ -79,6 +79,13 @@ Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
   ::umask(mask);
   if (::fchmod(fd.get(), 0666 & ~mask) != 0) return io_error(path, "set its mode");  // mkostemp made it private
   return AtomicFile(path, name, std::move(fd));
+}
+
+AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
+  if (this == &other) return *this;
+  if (fd_) ::unlink(temporary_.c_str());  // this one was never committed
+  path_ = std::move(other.path_), temporary_ = std::move(other.temporary_), fd_ = std::move(other.fd_);
+  return *this;
 }
 
 AtomicFile::~AtomicFile() {

@@ -55,7 +55,7 @@ class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::filesystem::path& path);
   AtomicFile(AtomicFile&&) = default;
-  AtomicFile& operator=(AtomicFile&&) = default;
+  AtomicFile& operator=(AtomicFile&& other) noexcept;
   ~AtomicFile();
 
   Result<void> write(std::span<const std::byte> bytes);
