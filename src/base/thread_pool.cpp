@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -37,6 +38,11 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::parallel_for(int64_t count, int64_t grain, Task task) {
   QUERN_CHECK(grain >= 1, grain);
   if (count <= 0) return;
+  QUERN_CHECK(!busy_.exchange(true, std::memory_order_acquire), "called from inside a task, or from two threads");
+  struct Idle {
+    std::atomic<bool>& busy;
+    ~Idle() { busy.store(false, std::memory_order_release); }
+  } idle{busy_};
   if (workers_.empty() || count <= grain) {
     for (int64_t begin = 0; begin < count; begin += grain) task(begin, std::min(begin + grain, count));
     return;
@@ -54,13 +60,19 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain, Task task) {
     if (spins < kSpins) pause_cpu();
     else std::this_thread::yield();
   }
+  if (failed_.exchange(false, std::memory_order_relaxed)) std::rethrow_exception(std::exchange(exception_, nullptr));  // the workers are done: no lock
 }
 
 void ThreadPool::take_ranges(const Job& job) {
-  for (;;) {
-    const int64_t begin = next_.fetch_add(job.grain, std::memory_order_relaxed);
-    if (begin >= job.count) return;
-    (*job.task)(begin, std::min(begin + job.grain, job.count));
+  try {
+    while (!failed_.load(std::memory_order_relaxed)) {
+      const int64_t begin = next_.fetch_add(job.grain, std::memory_order_relaxed);
+      if (begin >= job.count) return;
+      (*job.task)(begin, std::min(begin + job.grain, job.count));
+    }
+  } catch (...) {
+    std::lock_guard lock(mutex_);
+    if (!failed_.exchange(true, std::memory_order_relaxed)) exception_ = std::current_exception();
   }
 }
 

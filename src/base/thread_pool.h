@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -26,6 +27,7 @@ class ThreadPool {
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls task(begin, end) on disjoint ranges that cover [0, count), each at most `grain` long (>= 1), and returns when all are done.
+  // The first exception of a task is thrown here, once no task runs any more; ranges not begun by then are left out.
   using Task = FunctionRef<void(int64_t begin, int64_t end)>;
   void parallel_for(int64_t count, int64_t grain, Task task);
 
@@ -45,7 +47,8 @@ class ThreadPool {
   std::atomic<int64_t> next_{0};
   std::atomic<uint64_t> epoch_{0};  // one more with each job; workers wait for it to move
   std::atomic<int> running_{0};     // workers that have not finished the current job
-  std::atomic<bool> stop_{false};
+  std::atomic<bool> stop_{false}, busy_{false}, failed_{false};
+  std::exception_ptr exception_;    // the first of this job's, when failed_
   std::mutex mutex_;
   std::condition_variable wake_;
 };
