@@ -50,7 +50,9 @@ class Checksum64 {
     for (size_t i = 0; i < 4; ++i) {
       uint64_t word;
       std::memcpy(&word, block + 8 * i, 8);
-      lanes_[i] = std::rotl((lanes_[i] ^ word) * 0x9E3779B97F4A7C15ULL, 29);  // odd factor: a bijection of the lane for each word
+      // A bijection of the lane for each word, and of the word for each lane. Two factors: with one, a flipped top bit of a word was
+      // the same as some flipped bit of the next.
+      lanes_[i] = std::rotl(lanes_[i] + word * 0xBF58476D1CE4E5B9ULL, 31) * 0x9E3779B97F4A7C15ULL;
     }
   }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <tl/expected.hpp>
 #include <utility>
@@ -30,14 +31,28 @@ struct Error {
 template <class T>
 using Result = tl::expected<T, Error>;
 
+// text with control characters as \n or \x1b: names in a message come from files and requests, and must neither break its line nor
+// speak to a terminal.
+inline std::string printable_line(std::string text) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
+  if (std::none_of(text.begin(), text.end(), is_control)) return text;
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n') line += "\\n";
+    else if (is_control(c)) line += fmt::format("\\x{:02x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    else line += c;
+  }
+  return line;
+}
+
 template <class... Args>
 [[nodiscard]] tl::unexpected<Error> fail(Errc code, fmt::format_string<Args...> format, Args&&... args) {
-  return tl::unexpected<Error>(Error{code, fmt::format(format, std::forward<Args>(args)...)});
+  return tl::unexpected<Error>(Error{code, printable_line(fmt::format(format, std::forward<Args>(args)...))});
 }
 
 // The same error with "context: " in front, for passing it up.
 [[nodiscard]] inline tl::unexpected<Error> with_context(const Error& error, std::string_view context) {
-  return tl::unexpected<Error>(Error{error.code, fmt::format("{}: {}", context, error.message)});
+  return tl::unexpected<Error>(Error{error.code, printable_line(fmt::format("{}: {}", context, error.message))});
 }
 
 }  // namespace quern
