@@ -203,6 +203,7 @@ Result<ModelConfig> ModelConfig::from_json(const Json& root, std::string_view wh
   Fields config(wrapped ? *text : root, std::string(where));
   ModelConfig m;
   m.model_type = config.text("model_type", "(none)");
+  if (config.error()) return tl::unexpected(*config.error());
   QUERN_ASSIGN(const Family* family, find_family(config, m.model_type));
   m.tensor_prefix = family->model_type != "qwen3_next" && !wrapped ? "model." : std::string(family->tensor_prefix);
   m.delta_projections = family->delta_projections;
