@@ -7,6 +7,10 @@ target_compile_options(quern_options INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(quern_options INTERFACE -Wno-restrict)
 endif()
+# libstdc++ 12's own std::stable_sort uses what C++17 deprecates; clang says so.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(quern_options INTERFACE -Wno-deprecated-declarations)
+endif()
 target_include_directories(quern_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
 if(QUERN_SANITIZE)
   target_compile_options(quern_options INTERFACE -fsanitize=${QUERN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
