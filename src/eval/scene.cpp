@@ -124,8 +124,8 @@ void play(Scene& scene, const std::vector<Step>& steps) {
   for (const Step& step : steps) scene.call(step.call);
   Words& words = scene.words;
   if (steps.size() == 1) {
-    scene.say(std::string(words.pick({"", "", "Done. "})) + steps[0].report);
-  } else if (steps.size() <= 4 && words.chance(0.6)) {
+    scene.say(steps[0].report);
+  } else if (steps.size() <= 4) {
     std::string text = "Done.";
     for (const Step& step : steps) text += " " + step.report;
     scene.say(text);

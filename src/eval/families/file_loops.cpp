@@ -51,9 +51,9 @@ int64_t for_each_listed(FileScene& scene, const std::string& folder, const Act& 
 
 void move_into(FileScene& scene, const std::string& path, const std::string& folder) { scene.call("move_file", arguments({{"from", path}, {"to", in_folder(folder, name_of(path))}})); }
 
-std::string finished(Words& words, int64_t n, std::string_view verb, std::string_view rest) {
+std::string finished(int64_t n, std::string_view verb, std::string_view rest) {
   if (n == 0) return fmt::format("There was nothing to do: no file had to be {}.", verb);
-  if (n > 12 || words.chance(0.15)) return fmt::format("Done. All files are {}{}.", verb, rest);
+  if (n > 12) return fmt::format("Done. All files are {}{}.", verb, rest);
   return fmt::format("Done. I {} {}{}.", verb, counted(n), rest);
 }
 
@@ -98,7 +98,7 @@ ToolEpisode sort_mapping(Random& random, Split split, int64_t calls) {  // every
     move_into(scene, path, folder == goal.end() ? rest : folder->second);
     return true;
   });
-  scene.say(finished(words, n, "moved", " into folders"));
+  scene.say(finished(n, "moved", " into folders"));
   return std::move(scene).finish("sort_mapping");
 }
 
@@ -114,7 +114,7 @@ ToolEpisode sort_extension(Random& random, Split split, int64_t calls) {  // a f
     move_into(scene, path, extension_of(path));
     return true;
   });
-  scene.say(finished(words, n, "sorted", " by extension"));
+  scene.say(finished(n, "sorted", " by extension"));
   return std::move(scene).finish("sort_extension");
 }
 
@@ -145,7 +145,7 @@ ToolEpisode tidy(Random& random, Split split, int64_t calls) {
       if (std::find(category.extensions.begin(), category.extensions.end(), extension_of(path)) != category.extensions.end()) move_into(scene, path, std::string(category.folder));
     return true;
   });
-  scene.say(finished(words, n, "sorted", " by type"));
+  scene.say(finished(n, "sorted", " by type"));
   return std::move(scene).finish("tidy");
 }
 
@@ -193,7 +193,7 @@ ToolEpisode act_on_matching(Random& random, Split split, int64_t calls) {
     else scene.call("move_file", arguments({{"from", path}, {"to", affix + path}}));
     return true;
   });
-  scene.say(finished(words, done, action <= 1 ? "moved" : action == 2 ? "copied" : action == 3 ? "deleted" : "renamed", action <= 2 ? " to " + folder : ""));
+  scene.say(finished(done, action <= 1 ? "moved" : action == 2 ? "copied" : action == 3 ? "deleted" : "renamed", action <= 2 ? " to " + folder : ""));
   return std::move(scene).finish("act_on_matching");
 }
 
@@ -216,7 +216,7 @@ ToolEpisode gather_everywhere(Random& random, Split split, int64_t) {  // find_f
                                 : fill(words.pick({"Delete all {0} files in all folders.", "Find every {0} file, wherever it is, and delete it.", "Remove the {0} files from all folders.", "Search all folders for {0} files and delete them.", "Get rid of the {0} files everywhere."}), {extension})));
   scene.call("find_files", arguments({{"pattern", "*." + extension}}));
   for (const std::string& path : found) move ? move_into(scene, path, folder) : static_cast<void>(scene.call("delete_file", arguments({{"path", path}})));
-  scene.say(finished(words, static_cast<int64_t>(found.size()), move ? "moved" : "deleted", move ? " to " + folder : ""));
+  scene.say(finished(static_cast<int64_t>(found.size()), move ? "moved" : "deleted", move ? " to " + folder : ""));
   return std::move(scene).finish("gather_everywhere");
 }
 
@@ -281,7 +281,7 @@ ToolEpisode sort_by_field(Random& random, Split split, int64_t calls) {
     scene.call("read_file", arguments({{"path", r.names[i]}}));
     move_into(scene, r.names[i], r.values[i][0]);
   }
-  scene.say(finished(words, static_cast<int64_t>(r.names.size()), "moved", fmt::format(" by {}", field)));
+  scene.say(finished(static_cast<int64_t>(r.names.size()), "moved", fmt::format(" by {}", field)));
   return std::move(scene).finish("sort_by_field");
 }
 
@@ -348,7 +348,7 @@ ToolEpisode follow_files(Random& random, Split split, int64_t calls) {
   scene.user(spoken(words, fill(words.pick({"Start with {0}. Each file names the next one; follow them to the end and tell me what the last one says.", "Read {0} and follow the trail from file to file. What is at the end?", "Follow the chain of files that starts at {0}. What does the last file say?",
                                             "Every file says which to read next. Begin with {0} and tell me what you find at the end.", "Read {0}, then the file it names, and so on. What stands in the last one?"}), {names[0]})));
   for (const std::string& name : names) scene.call("read_file", arguments({{"path", name}}));
-  scene.say(fill(words.pick({"The last file says: {0}", "At the end it says: {0}"}), {end}), {end});
+  scene.say(fmt::format("The last file says: {}", end), {end});
   return std::move(scene).finish("follow_files");
 }
 

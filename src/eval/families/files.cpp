@@ -171,7 +171,7 @@ ToolEpisode what_does_it_say(Random& random, Split split, int64_t) {
   if (asks_field) {
     scene.user(spoken(words, fill(words.pick({"What is the {0} in {1}?", "Which {0} does {1} give?", "Look up the {0} in {1}.", "Read {1} and tell me the {0}.", "Tell me the {0} that is written in {1}.", "What {0} does {1} mention?", "Find the {0} in the file {1}."}), {field, words.quoted(path)})));
     scene.call("read_file", arguments({{"path", path}}));
-    scene.say(fill(words.pick({"The {0} is {1}.", "The {0} in {2} is {1}."}), {field, value, path}), {value});
+    scene.say(fmt::format("The {} is {}.", field, value), {value});
   } else {
     scene.user(spoken(words, fill(words.pick({"What does {0} say?", "Read {0} to me.", "Show me {0}.", "What is written in {0}?", "Open {0} and tell me what it says.", "Print the file {0}.", "What is in the file {0}?", "Show the content of {0}.", "Read the file {0}."}), {words.quoted(path)})));
     scene.call("read_file", arguments({{"path", path}}));
@@ -236,7 +236,7 @@ ToolEpisode find_then(Random& random, Split split, int64_t) {  // "delete report
     default:
       scene.user(spoken(words, fill(words.pick({"Where is {0}?", "Find {0}.", "In which folder is {0}?", "I cannot find {0}, where is it?", "Look for {0} and tell me where it is.", "Tell me where {0} is."}), {words.quoted(name)})));
       scene.call("find_files", arguments({{"pattern", name}}));
-      scene.say(fill(words.pick({"{0} is in {1}.", "I found {0} in {1}."}), {name, deep}), {deep});
+      scene.say(fmt::format("{} is in {}.", name, deep), {deep});
   }
   return std::move(scene).finish("file_find_then");
 }
@@ -344,7 +344,7 @@ ToolEpisode which_mentions(Random& random, Split split, int64_t) {
   scene.user(spoken(words, fill(words.pick({"Which file mentions {0}?", "Find the file that mentions {0}.", "In which file does the word {0} occur?", "Which of the files here contains {0}?", "Look for {0} inside the files and tell me which one has it.", "What file speaks of {0}?"}), {words.quoted(word)})));
   scene.call("list_files", arguments({{"folder", "."}}));
   for (const std::string& file : scene.files().files_in("")) scene.call("read_file", arguments({{"path", file}}));
-  scene.say(fill(words.pick({"{0} mentions {1}.", "The file {0} mentions {1}."}), {path, word}), {path});
+  scene.say(fmt::format("{} mentions {}.", path, word), {path});
   return std::move(scene).finish("file_mentions");
 }
 
@@ -355,7 +355,7 @@ ToolEpisode unclear(Random& random, Split split, int64_t) {
   switch (words.between(0, 2)) {
     case 0: {
       scene.user(spoken(words, fill(words.pick({"Rename {0}.", "I want to rename {0}.", "Give {0} a new name.", "Change the name of {0}.", "The file {0} needs another name."}), {words.quoted(name)})));
-      scene.say(std::string(words.pick({"What should it be called?", "Which name should it have?", "What is the new name?"})));
+      scene.say("What should it be called?");
       std::string other = words.file_stem() + "." + extension_of(name);
       if (scene.files().exists(in_folder(folder_of(name), other))) other = "new-" + other;
       scene.user(fill(words.pick({"{0}", "Call it {0}.", "{0} please", "It should be {0}.", "Make it {0}."}), {other}));
@@ -365,7 +365,7 @@ ToolEpisode unclear(Random& random, Split split, int64_t) {
     }
     case 1:
       scene.user(spoken(words, fill(words.pick({"Move {0}.", "Move {0} somewhere else.", "The file {0} is in the wrong place.", "Please put {0} away.", "Move {0} to another folder."}), {words.quoted(name)})));
-      scene.say(std::string(words.pick({"Where should I move it?", "Which folder should it go to?", "To which folder?"})));
+      scene.say("Where should I move it?");
       if (scene.files().exists(in_folder(folder, name_of(name)))) break;
       scene.user(fill(words.pick({"To {0}", "{0}", "Into the folder {0}.", "{0} please", "Put it into {0}."}), {folder}));
       scene.call("move_file", arguments({{"from", name}, {"to", in_folder(folder, name_of(name))}}));
@@ -373,7 +373,7 @@ ToolEpisode unclear(Random& random, Split split, int64_t) {
       break;
     default:
       scene.user(spoken(words, std::string(words.pick({"Delete the file.", "Remove that file.", "Can you delete it?", "Delete the old one.", "Throw the file away."}))));
-      scene.say(std::string(words.pick({"Which file should I delete?", "Which file do you mean?", "What is the name of the file?"})));
+      scene.say("Which file should I delete?");
       scene.user(fill(words.pick({"{0}", "The file {0}.", "I mean {0}", "{0} please", "Take {0}."}), {name}));
       scene.call("delete_file", arguments({{"path", name}}));
       scene.say(fmt::format("I deleted {}.", name_of(name)));
@@ -388,7 +388,7 @@ ToolEpisode cannot(Random& random, Split split, int64_t) {
   scene.user(spoken(words, fill(words.pick({"Send an email to {0}.", "Send {2} to {0} by email.", "What is the weather in {1}?", "Book a flight to {1}.", "Call {0}.", "Print {2} on paper.", "Order a pizza.", "Play some music.", "What time is it in {1}?", "Translate {2} into French.",
                                             "Buy me a ticket to {1}.", "Remind me tomorrow to call {0}.", "Search the web for {1}.", "Upload {2} to the cloud.", "Turn off the lights.", "Compress {2} into a zip archive.", "Send {0} a message."}),
                                 {person, city, words.quoted(name)})));
-  scene.say(std::string(words.pick({"I cannot do that: I only have tools for files and folders.", "Sorry, I have no tool for that. I can list, read, write, move, copy and delete files.", "I have no tool for that. I work with files and folders."})), {"tool"});
+  scene.say("I cannot do that: I only have tools for files and folders.", {"tool"});
   return std::move(scene).finish("file_cannot");
 }
 

@@ -132,7 +132,7 @@ void ask(ServiceScene& scene) {  // get, then the answer
   const std::string value = plain_text(record.values[f]);
   scene.user(spoken(words, fill(words.pick({"What is the {0} of {1}?", "Which {0} does {1} have?", "Look up the {0} of {1}.", "Tell me the {0} of {1}.", "I need the {0} of {1}.", "Find out the {0} of {1}.", "For {1}, what is the {0}?", "What does {1} have as its {0}?"}), {kind.fields[f].phrase, named(words, kind, record.id)})));
   scene.call(scene.tool(RecordOp::get).name, arguments({{kind.id_parameter, record.id}}));
-  scene.say(fill(words.pick({"The {0} is {1}.", "The {0} of {2} is {1}."}), {kind.fields[f].phrase, value, kind.noun + " " + record.id}), {value});
+  scene.say(fmt::format("The {} is {}.", kind.fields[f].phrase, value), {value});
 }
 
 ToolEpisode steps_and_questions(Random& random, Split split, int64_t calls) {  // one call a turn; one turn when one call is wanted
@@ -444,7 +444,7 @@ ToolEpisode ask_back(Random& random, Split split, int64_t) {  // something requi
   const std::string phrase = kind.fields[asked[0].first].phrase;
   const std::string_view form = words.pick({"Create a {0}", "Add a new {0}", "I need a new {0}", "Make a {0}", "Set up a new {0}", "Open a new {0}"});
   scene.user(spoken(words, fill(form, {kind.noun}) + (said.empty() ? "." : " with " + field_list(words, kind, said) + ".")));
-  scene.say(fill(words.pick({"What is the {0}?", "Which {0} should it have?", "What should the {0} be?"}), {phrase}));
+  scene.say(fmt::format("What is the {}?", phrase));
   scene.user(fill(words.pick({"{0}", "{0}.", "It is {0}.", "The {1} is {0}.", "{0} please", "Use {0}."}), {spoken_value(words, asked[0].second), phrase}));
   scene.call(tool.name, std::move(call));
   scene.say(fmt::format("I created the {} {}.", kind.noun, kind.peek_id()), {kind.peek_id()});
@@ -459,7 +459,7 @@ ToolEpisode decline(Random& random, Split split, int64_t) {
   const std::string request = words.chance(0.5) ? service_step(words, other).request + "."
                                                 : fill(words.pick({"What is the weather in {0}?", "Book me a flight to {0}.", "What is the capital of {1}?", "Write a poem about {0}.", "Play some music.", "How far is it to {0}?", "What time is it in {0}?", "Translate this into Spanish."}), {words.pick(pools::cities), words.made_up()});
   scene.user(spoken(words, request));
-  scene.say(fill(words.pick({"I cannot do that: I have no tool for it.", "Sorry, I have no tool for that.", "None of my tools can do that.", "I have no tool for that. I can work with {0}."}), {scene.kind().plural}), {"tool"});
+  scene.say("I cannot do that: I have no tool for it.", {"tool"});
   return std::move(scene).finish("service_decline");
 }
 

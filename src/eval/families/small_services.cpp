@@ -247,7 +247,7 @@ ToolEpisode calculate(Random& random, Split split, int64_t) {
   if (names.names.size() == 1) scene.call(names.names[0], arguments({{names.a, fmt::format("{} {} {}", left, operation.sign, right)}}));
   else scene.call(names.names[which], arguments({{names.a, left}, {names.b, right}}));
   const std::string result = std::to_string(operation.apply(left, right));
-  scene.say(fill(words.pick({"{0} is {1}.", "The result is {1}."}), {task, result}), {result});
+  scene.say(fmt::format("{} is {}.", task, result), {result});
   return std::move(scene).finish("calculate");
 }
 
