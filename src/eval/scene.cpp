@@ -122,7 +122,6 @@ void play(Scene& scene, const std::vector<Step>& steps) {
   for (const Step& step : steps) requests.push_back(step.request);
   scene.user(script(scene.words, requests));
   for (const Step& step : steps) scene.call(step.call);
-  Words& words = scene.words;
   if (steps.size() == 1) {
     scene.say(steps[0].report);
   } else if (steps.size() <= 4) {
