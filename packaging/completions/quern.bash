@@ -1,0 +1,85 @@
+# Bash completion for quern: subcommands, their options, and the values of those that have a fixed set. The options stand here as in
+# apps/quern/*.cpp; a new one is added in both places.
+
+_quern() {
+  local model_options='--model -m --threads -t --ops --isa --kv --context --yarn --template'
+  local input_options='--tokens --tokens-file'
+  local commands='run generate logits tokenize render inspect synth bench eval'
+  # Bash splits words at = and : as well; here "--input=month=may" is one word again.
+  local cur prev words cword
+  if declare -F _init_completion >/dev/null; then
+    _init_completion -n =: || return
+  else
+    words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+    cur=${words[cword]} prev=${words[cword - 1]}
+  fi
+  COMPREPLY=()
+
+  # The subcommand is the first word that is no option; eval has one of its own.
+  local command='' second='' word
+  for word in "${words[@]:1:cword-1}"; do
+    [[ $word == -* ]] && continue
+    if [[ -z $command ]]; then command=$word; elif [[ -z $second ]]; then second=$word; fi
+  done
+  if [[ -z $command ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$commands --help -h --version" -- "$cur")
+    return
+  fi
+  if [[ $command == eval && $second != tools ]]; then
+    mapfile -t COMPREPLY < <(compgen -W 'tools --help -h' -- "$cur")
+    return
+  fi
+
+  case $prev in
+    --ops) mapfile -t COMPREPLY < <(compgen -W 'reference cpu' -- "$cur"); return ;;
+    --isa) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2' -- "$cur"); return ;;
+    --kv) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 int8' -- "$cur"); return ;;
+    --template) mapfile -t COMPREPLY < <(compgen -W 'instruct thinking coder' -- "$cur"); return ;;
+    --suite) mapfile -t COMPREPLY < <(compgen -W 'chain single files mixed' -- "$cur"); return ;;
+    --split) mapfile -t COMPREPLY < <(compgen -W 'held-out training' -- "$cur"); return ;;
+    --format) mapfile -t COMPREPLY < <(compgen -W 'bf16' -- "$cur"); return ;;
+    --model | -m | --root) _quern_files "$cur" folders; return ;;
+    --tokens-file | --file | --out | --tokenizer | --export) _quern_files "$cur"; return ;;
+    # Values nobody can guess.
+    --threads | -t | --context | --yarn | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | \
+      --prompt | --tokens | --text | --decode | --chunk | --episodes | --length | --window) return ;;
+    -p | -n | -d | -r) [[ $command == bench ]] && return ;;
+  esac
+
+  if [[ $cur == -* ]]; then
+    local options='--help -h'
+    case $command in
+      run) options+=" --root --input --yes -y --dry-run --json --max-turns --temperature --seed $model_options" ;;
+      generate)
+        options+=" --prompt $input_options --max-tokens --temperature --top-p --top-k --min-p --seed --stop --ignore-eos --json $model_options" ;;
+      logits) options+=" $input_options --out --hidden --mtp --chunk $model_options" ;;
+      tokenize) options+=' --model -m --tokenizer --text --file --decode --json' ;;
+      render) options+=' --template --json' ;;
+      inspect) options+=' --model -m --json' ;;
+      synth) options+=' --format --mtp' ;;
+      bench) options+=" -p -n -d -r --json $model_options" ;;
+      eval)
+        options+=" --episodes --length --suite --split --seed --unconstrained --export --tokenizer --window --verbose --json $model_options" ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+    return
+  fi
+
+  case $command in
+    run | render) _quern_files "$cur" ;;
+    inspect) _quern_files "$cur" folders ;;
+    synth)
+      _quern_files "$cur"
+      [[ -n $second ]] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'tiny mini slice4 slice8 full80' -- "$cur") ;;
+  esac
+}
+
+# _quern_files WORD [folders]
+_quern_files() {
+  local kind=-f
+  [[ ${2:-} == folders ]] && kind=-d
+  compopt -o filenames 2>/dev/null
+  mapfile -t COMPREPLY < <(compgen "$kind" -- "$1")
+}
+
+complete -F _quern quern
