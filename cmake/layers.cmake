@@ -25,8 +25,8 @@ function(quern_layer name)
   endif()
 endfunction()
 
-# One test binary; every TEST in it is a ctest case. QUERN_REPO lets tests find fixtures and models. Labels: `threads` runs it under
-# the thread sanitizer as well, `speed` in the optimised build.
+# One test binary; every TEST in it is a ctest case. QUERN_REPO lets tests find fixtures and models. The label `threads` has it
+# run under the thread sanitizer as well.
 if(QUERN_TESTS)
   add_custom_target(threads_tests)
 endif()

@@ -75,7 +75,6 @@ Result<int> bench(const Options& o) {
   QUERN_ASSIGN(const EngineOptions engine_options, o.common.engine());
   QUERN_ASSIGN(const auto engine, Engine::load(engine_options));
   const Engine::Impl& impl = engine->impl();
-  const double bandwidth = read_bandwidth(*impl.pool);
   Random random(1);
   std::vector<int32_t> ids(static_cast<size_t>(o.depth + o.prompt));
   for (int32_t& id : ids) id = static_cast<int32_t>(random.below(static_cast<uint64_t>(impl.drawable)));
@@ -100,7 +99,8 @@ Result<int> bench(const Options& o) {
     progress.update(static_cast<double>(r + 1), static_cast<double>(o.repeats));
   }
   rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
+  getrusage(RUSAGE_SELF, &usage);  // before the bandwidth is measured, whose memory is not the model's
+  const double bandwidth = read_bandwidth(*impl.pool);
   const double per_token = bytes_per_token(*impl.model), decode_tps = median(decode), share = decode_tps * per_token / bandwidth;
   Json out = Json::object();
   out["prefill_tps"] = median(prefill);

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Writes 5 to 7 invoices into the current folder; the same for the same $SEED.
+# Writes 4 to 6 invoices into the current folder; the same for the same $SEED.
 set -euo pipefail
 RANDOM=${SEED:-1}
 
-clients=("Miller Bakery" "Nordlicht" "Garden Studio" "Weber and Sons" "Blue Door" "City Library")
+clients=("Miller Bakery" "Nordlicht" "Garden Studio" "Oak House" "Blue Door" "City Library")
 
-count=$((5 + RANDOM % 3)) number=$((10 + RANDOM % 80))
+count=$((4 + RANDOM % 3)) number=$((10 + RANDOM % 80))
 for ((i = 0; i < count; i++)); do
   {
     echo "Client: ${clients[RANDOM % 6]}"
