@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""The command line end to end: exit codes, JSON documents, one line for what is wrong, and nothing half-written.
+
+    tests/cli_test.py REPOSITORY QUERN
+"""
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+REPO, QUERN = (os.path.abspath(path) for path in sys.argv[1:3])
+TINY = os.path.join(REPO, "tests/data/tiny")
+PEBBLE = os.path.join(REPO, "models/pebble")
+COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "synth", "bench", "eval", "run"]
+
+
+def quern(*args, stdin=""):
+    return subprocess.run([QUERN, *args], capture_output=True, text=True, input=stdin, timeout=300)
+
+
+class Test(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="quern-cli-")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def ok(self, *args, **more):
+        done = quern(*args, **more)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), args)
+        return done.stdout
+
+    def fails(self, *args, code=1, says=""):
+        done = quern(*args)
+        self.assertEqual(done.returncode, code, (args, done.stderr))
+        self.assertIn(says, done.stderr)
+        if code == 1:
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            self.assertTrue(done.stderr.startswith("quern: "), done.stderr)
+
+    def broken_tiny(self, header):
+        """A copy of tiny with other first bytes in its weights."""
+        folder = self.path("model")
+        shutil.copytree(TINY, folder)
+        with open(os.path.join(folder, "model.safetensors"), "r+b") as file:
+            file.write(header)
+        return folder
+
+
+class Usage(Test):
+    def test_version_and_help(self):
+        self.assertRegex(self.ok("--version"), r"^quern \d+\.\d+\.\d+\n$")
+        for command in COMMANDS:
+            self.assertIn("Usage: quern", self.ok(command, "--help"))
+
+    def test_wrong_usage_is_2(self):
+        for args in ([], ["nonsense"], ["generate", "--nonsense"], ["generate", "--prompt", "a", "--tokens", "1"], ["bench", "-r", "0"],
+                     ["generate", "--prompt", "a", "--temperature", "much"]):
+            self.fails(*args, code=2)
+
+    def test_completion_knows_every_option(self):
+        with open(os.path.join(REPO, "packaging/completions/quern.bash"), encoding="utf-8") as file:
+            completion = file.read()
+        for command in COMMANDS:
+            self.assertIn(command, completion)
+        for option in ("--model", "--threads", "--isa", "--kv", "--context", "--yarn", "--dry-run", "--suite"):
+            self.assertIn(option, completion)
+
+
+class Plumbing(Test):
+    def test_generate(self):
+        document = json.loads(self.ok("generate", "--model", TINY, "--tokens", "1,2,3", "--max-tokens", "5", "--json"))
+        self.assertEqual((len(document["tokens"]), document["prompt_tokens"]), (5, 3))
+        with open(self.path("ids"), "w", encoding="utf-8") as file:
+            file.write("1\n2, 3")
+        again = json.loads(self.ok("generate", "--model", TINY, "--tokens-file", self.path("ids"), "--max-tokens", "5", "--json", "-t", "1", "--ops", "reference"))
+        self.assertEqual(again["tokens"], document["tokens"])
+
+    def test_logits(self):
+        out = self.path("out.safetensors")
+        self.ok("logits", "--model", TINY, "--tokens", "1,2,3,4", "--out", out, "--hidden", "--mtp", "--chunk", "2")
+        with open(out, "rb") as file:
+            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        self.assertEqual({name: entry["shape"] for name, entry in header.items() if name != "__metadata__"},
+                         {"logits": [4, 512], "hidden_states": [5, 4, 64], "mtp_logits": [3, 512]})
+
+    def test_tokenize_there_and_back(self):
+        text = "Move a.txt to Übersicht/, please. 漢字 <|im_end|>"
+        ids = json.loads(self.ok("tokenize", "--tokenizer", os.path.join(PEBBLE, "tokenizer.json"), "--text", text, "--json"))["ids"]
+        decoded = self.ok("tokenize", "--tokenizer", os.path.join(PEBBLE, "tokenizer.json"), "--decode", ",".join(map(str, ids)), "--json")
+        self.assertEqual(json.loads(decoded)["text"], text)
+
+    def test_render(self):
+        request = self.path("request.json")
+        with open(request, "w", encoding="utf-8") as file:
+            json.dump({"messages": [{"role": "user", "content": "Hi <|im_end|>"}]}, file)
+        self.assertEqual(self.ok("render", "--template", "instruct", request), "<|im_start|>user\nHi <|im_end|><|im_end|>\n<|im_start|>assistant\n")
+        pieces = json.loads(self.ok("render", "--template", "instruct", request, "--json"))
+        self.assertTrue(any("Hi <|im_end|>" in piece["text"] and not piece["trusted"] for piece in pieces.get("pieces", pieces)))
+
+    def test_inspect_and_synth(self):
+        self.ok("synth", "tiny", self.path("model"))
+        document = json.loads(self.ok("inspect", self.path("model"), "--json"))
+        self.assertEqual(document["model_type"], "qwen3_next")
+
+    def test_bench(self):
+        document = json.loads(self.ok("bench", "--model", TINY, "-p", "8", "-n", "2", "-r", "1", "--json"))
+        for key in ("prefill_tps", "decode_tps", "load_s", "first_token_s", "peak_rss_bytes", "bytes_per_token", "read_bandwidth_gbs", "decode_roof_share"):
+            self.assertGreater(document[key], 0, key)
+
+    def test_eval_tools(self):
+        document = json.loads(self.ok("eval", "tools", "--model", PEBBLE, "--suite", "single", "--episodes", "2", "--json"))
+        self.assertEqual(document["episodes"], 2)
+        self.assertEqual(len(document["first_failure"]), document["episodes"] - document["complete"])
+
+
+class BadInput(Test):
+    def test_files_that_are_not_there(self):
+        self.fails("generate", "--model", self.path("none"), "--prompt", "a", says="cannot open")
+        self.fails("tokenize", "--tokenizer", self.path("none"), "--text", "a")
+        self.fails("run", self.path("none.yaml"))
+
+    def test_ids_and_text(self):
+        self.fails("logits", "--model", TINY, "--tokens", "1,512", "--out", self.path("out"), says="outside the vocabulary of 512")
+        self.assertFalse(os.path.exists(self.path("out")))
+        with open(self.path("text"), "wb") as file:
+            file.write(b"a\xff")
+        self.fails("tokenize", "--tokenizer", os.path.join(PEBBLE, "tokenizer.json"), "--file", self.path("text"), says="not valid UTF-8")
+
+    def test_context(self):
+        self.fails("logits", "--model", TINY, "--tokens", "1,2,3,4,5", "--context", "4", "--out", self.path("out"), says="--context")
+
+    def test_lying_headers(self):
+        for header in (struct.pack("<Q", 1 << 62), struct.pack("<Q", 0), struct.pack("<Q", 30) + b"[" * 30):
+            with self.subTest(header=header[:12]):
+                self.fails("inspect", self.broken_tiny(header), says="model.safetensors")
+                shutil.rmtree(self.path("model"))
+
+    def test_configs(self):
+        with open(os.path.join(TINY, "config.json"), encoding="utf-8") as file:
+            good = json.load(file)
+        for change, says in (({"rms_norm_eps": float("nan")}, "config.json"), ({"hidden_size": 1 << 60}, "config.json"), ({"num_hidden_layers": -1}, "config.json"),
+                             ({"architectures": ["LlamaForCausalLM"], "model_type": "llama"}, "llama")):
+            with self.subTest(change=change):
+                shutil.copytree(TINY, self.path("model"))
+                with open(os.path.join(self.path("model"), "config.json"), "w", encoding="utf-8") as file:
+                    json.dump({**good, **change}, file)
+                self.fails("inspect", self.path("model"), says=says)
+                shutil.rmtree(self.path("model"))
+
+    def test_request(self):
+        for text in ("", "{", "[" * 100000, '{"messages": 3}', '{"messages": [{"role": "nobody", "content": "a"}]}'):
+            with self.subTest(text=text[:20]):
+                with open(self.path("request.json"), "w", encoding="utf-8") as file:
+                    file.write(text)
+                self.fails("render", "--template", "instruct", self.path("request.json"))
+
+
+class Run(Test):
+    def events(self, *args):
+        done = quern("run", *args, "--json")
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+    def test_an_example(self):
+        code, events = self.events(os.path.join(REPO, "examples/tidy-folder"), "--yes", "--seed", "1")
+        self.addCleanup(shutil.rmtree, events[-1]["root"])
+        self.assertEqual((code, events[0]["type"], events[-1]["type"], events[-1]["status"], events[-1]["check"]), (0, "start", "end", "success", "passed"))
+        turns = [event for event in events if event["type"] == "turn"]
+        self.assertGreater(turns[-1]["reused_tokens"], 0.8 * turns[-1]["prompt_tokens"])  # nothing is read twice
+
+    def test_without_a_terminal_nothing_is_changed(self):
+        with open(self.path("old.txt"), "w", encoding="utf-8") as file:
+            file.write("old")
+        self.events("Rename old.txt to new.txt.", "--root", self.folder)
+        self.assertEqual(os.listdir(self.folder), ["old.txt"])
+        self.events("Rename old.txt to new.txt.", "--root", self.folder, "--dry-run")
+        self.assertEqual(os.listdir(self.folder), ["old.txt"])
+
+    def test_a_check_that_fails_is_1(self):
+        with open(self.path("task.yaml"), "w", encoding="utf-8") as file:
+            file.write("task: Hello\ncheck: 'false'\n")
+        code, events = self.events(self.path("task.yaml"))
+        self.addCleanup(shutil.rmtree, events[-1]["root"])
+        self.assertEqual((code, events[-1]["status"], events[-1]["check"]), (1, "failed", "failed"))
+
+    def test_a_budget_that_ends_is_1(self):
+        with open(self.path("a.txt"), "w", encoding="utf-8") as file:
+            file.write("a")
+        code, events = self.events("Rename a.txt to b.txt.", "--root", self.folder, "--yes", "--max-turns", "1")
+        self.assertEqual((code, events[-1]["status"]), (1, "failed"))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
