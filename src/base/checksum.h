@@ -18,6 +18,7 @@ class Checksum64 {
  public:
   // How the bytes are divided among calls does not matter.
   void add(std::span<const std::byte> bytes) {
+    if (bytes.empty()) return;  // whose address may be null, which memcpy must not see
     total_ += bytes.size();
     if (held_ > 0) {
       const size_t taken = std::min(bytes.size(), kBlock - held_);

@@ -124,6 +124,14 @@ TEST(Evaluation, AModelThatNeverStopsCallingIsStopped) {
   EXPECT_EQ(record->scores.complete, 0);
 }
 
+TEST(Evaluation, AModelWhoseContextIsFullHasFailedTheEpisodeAlone) {
+  const ToolEpisode episode = make_episode(Suite::files, Split::held_out, 0, 5);
+  const auto record = play_episode(episode, [](const Conversation&) -> Result<std::string> { return fail(Errc::out_of_range, "no room"); });
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->scores.complete, 0);
+  EXPECT_FALSE(play_episode(episode, [](const Conversation&) -> Result<std::string> { return fail(Errc::io, "gone"); }));
+}
+
 TEST(FileWorld, AnswersAsTheFileToolsDo) {
   FileWorld world;
   world.add_file("a.txt", "one\n");

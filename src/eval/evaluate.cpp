@@ -50,7 +50,8 @@ class Match {
   bool differs() const { return differs_; }
   size_t left() const { return expected_.size(); }
 
-  EpisodeRecord finish(const ToolEpisode& episode, const std::string& answer) {
+  EpisodeRecord finish(const ToolEpisode& episode, const std::string& answer, Conversation played) && {
+    record.played = std::move(played);
     if (!expected_.empty()) differ("the answer: " + answer);
     for (const std::string& fact : episode.facts)
       if (!differs_ && answer.find(fact) == std::string::npos) {
@@ -92,14 +93,19 @@ Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFuncti
     if (message.role != Role::user) continue;
     played.messages.push_back(message);
     for (;;) {  // the model's turns until it answers
-      QUERN_ASSIGN(const std::string text, reply(played));
-      const AssistantTurn turn = parse_assistant(text, ChatFormat::instruct, played.tools);
+      const auto text = reply(played);
+      if (!text && text.error().code == Errc::out_of_range) {
+        match.differ("talk until the context was full");
+        return std::move(match).finish(episode, "", std::move(played));
+      }
+      if (!text) return tl::unexpected(text.error());
+      const AssistantTurn turn = parse_assistant(*text, ChatFormat::instruct, played.tools);
       Message said{.role = Role::assistant};
-      said.verbatim = text;
+      said.verbatim = *text;
       played.messages.push_back(std::move(said));
       if (turn.missing_opener && turn.calls.empty()) {
         ++match.record.scores.calls, ++match.record.scores.malformed;
-        match.differ(text);
+        match.differ(*text);
       }
       if (turn.calls.empty()) {
         answer = turn.content;
@@ -114,9 +120,7 @@ Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFuncti
     }
     if (match.record.scores.calls >= most) break;
   }
-  EpisodeRecord record = match.finish(episode, answer);
-  record.played = std::move(played);
-  return record;
+  return std::move(match).finish(episode, answer, std::move(played));
 }
 
 }  // namespace quern

@@ -31,8 +31,9 @@ struct EpisodeRecord {
   std::string difference;  // empty when complete; else what was expected and what came
 };
 
-// Plays one episode: gives the user's turns in order, executes what the model calls, ends at its answer to the last user turn, or after
-// twice the expert's calls. Errors are the model function's own.
+// Plays one episode: gives the user's turns in order, executes what the model calls, ends at its answer to the last user turn, after
+// twice the expert's calls, or where the model's context does (its function's out_of_range: a failure of the episode, not of the
+// evaluation). Other errors are the model function's own.
 Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFunction& reply);
 
 }  // namespace quern
