@@ -31,15 +31,25 @@ void linear_bf16(benchmark::State& state) {
   const std::vector<float> x = random_floats(tokens * kColumns);
   const std::vector<uint16_t> weight(static_cast<size_t>(kRows * kColumns), 0x3F80);
   std::vector<float> out(static_cast<size_t>(tokens * kRows));
-  const LinearArgs args{.x = x.data(), .tokens = tokens, .k = kColumns, .x_stride = kColumns, .weight = reinterpret_cast<const std::byte*>(weight.data()), .dtype = DType::bf16, .out = out.data(), .out_stride = kRows};
+  const LinearArgs args{.x = x.data(),
+                        .tokens = tokens,
+                        .k = kColumns,
+                        .x_stride = kColumns,
+                        .weight = reinterpret_cast<const std::byte*>(weight.data()),
+                        .dtype = DType::bf16,
+                        .out = out.data(),
+                        .out_stride = kRows};
   for (auto _ : state) {
     linear(isa_of(state), args, 0, kRows);
     benchmark::ClobberMemory();
   }
-  state.counters["flop/s"] = benchmark::Counter(2.0 * kRows * kColumns * static_cast<double>(tokens * state.iterations()), benchmark::Counter::kIsRate);
+  state.counters["flop/s"] =
+      benchmark::Counter(2.0 * kRows * kColumns * static_cast<double>(tokens * state.iterations()), benchmark::Counter::kIsRate);
   state.SetBytesProcessed(state.iterations() * kRows * kColumns * 2);
 }
-BENCHMARK(linear_bf16)->ArgNames({"isa", "tokens"})->ArgsProduct({{static_cast<int>(Isa::scalar), static_cast<int>(Isa::avx2)}, {1, 64}});
+BENCHMARK(linear_bf16)
+    ->ArgNames({"isa", "tokens"})
+    ->ArgsProduct({{static_cast<int>(Isa::scalar), static_cast<int>(Isa::avx2)}, {1, 64}});
 
 // One key head with its two value heads, states 128 x 128; `chunk` tokens a call. chunk 1 is decoding; 64 is how prefill runs.
 void gated_delta_rule(benchmark::State& state) {
@@ -48,19 +58,35 @@ void gated_delta_rule(benchmark::State& state) {
   const int64_t chunk = state.range(1);
   const std::vector<float> qkv = random_floats(kTokens * kStride, 0.1);
   const std::vector<float> gates(static_cast<size_t>(kTokens * kValueHeads), 0.9F);
-  std::vector<float> delta_state(static_cast<size_t>(kValueHeads * kDim * kDim)), out(static_cast<size_t>(kTokens * kValueHeads * kDim));
+  std::vector<float> delta_state(static_cast<size_t>(kValueHeads * kDim * kDim)),
+      out(static_cast<size_t>(kTokens * kValueHeads * kDim));
   for (auto _ : state) {
     for (int64_t t = 0; t < kTokens; t += chunk) {
       const float* at = qkv.data() + t * kStride;
-      const GatedDeltaArgs args{.tokens = chunk, .k_heads = 1, .v_heads = kValueHeads, .k_dim = kDim, .v_dim = kDim, .q = at, .k = at + kDim, .v = at + 2 * kDim, .qkv_stride = kStride, .g = gates.data(), .beta = gates.data(), .gate_stride = kValueHeads,
-                                .state = delta_state.data(), .out = out.data() + t * kValueHeads * kDim, .out_stride = kValueHeads * kDim};
+      const GatedDeltaArgs args{.tokens = chunk,
+                                .k_heads = 1,
+                                .v_heads = kValueHeads,
+                                .k_dim = kDim,
+                                .v_dim = kDim,
+                                .q = at,
+                                .k = at + kDim,
+                                .v = at + 2 * kDim,
+                                .qkv_stride = kStride,
+                                .g = gates.data(),
+                                .beta = gates.data(),
+                                .gate_stride = kValueHeads,
+                                .state = delta_state.data(),
+                                .out = out.data() + t * kValueHeads * kDim,
+                                .out_stride = kValueHeads * kDim};
       gated_delta(isa_of(state), args, 0, args.items());
     }
     benchmark::ClobberMemory();
   }
   state.counters["tokens/s"] = benchmark::Counter(static_cast<double>(kTokens * state.iterations()), benchmark::Counter::kIsRate);
 }
-BENCHMARK(gated_delta_rule)->ArgNames({"isa", "chunk"})->ArgsProduct({{static_cast<int>(Isa::scalar), static_cast<int>(Isa::avx2)}, {1, 64}});
+BENCHMARK(gated_delta_rule)
+    ->ArgNames({"isa", "chunk"})
+    ->ArgsProduct({{static_cast<int>(Isa::scalar), static_cast<int>(Isa::avx2)}, {1, 64}});
 
 // 16 heads of 256 over 2 kv heads, one new token after `depth` cached ones.
 void attention_decode(benchmark::State& state) {
@@ -79,7 +105,17 @@ void attention_decode(benchmark::State& state) {
     kv_store(format, kKvHeads, kDim, pages.back(), position % kKvPagePositions, row.data(), row.data());
   }
   std::vector<float> out(static_cast<size_t>(kHeads * kDim));
-  const AttentionArgs args{.tokens = 1, .heads = kHeads, .kv_heads = kKvHeads, .head_dim = kDim, .q_gate = q_gate.data(), .q_stride = kHeads * 2 * kDim, .format = format, .pages = pages, .first_position = depth - 1, .out = out.data(), .out_stride = kHeads * kDim};
+  const AttentionArgs args{.tokens = 1,
+                           .heads = kHeads,
+                           .kv_heads = kKvHeads,
+                           .head_dim = kDim,
+                           .q_gate = q_gate.data(),
+                           .q_stride = kHeads * 2 * kDim,
+                           .format = format,
+                           .pages = pages,
+                           .first_position = depth - 1,
+                           .out = out.data(),
+                           .out_stride = kHeads * kDim};
   std::vector<float> scratch(static_cast<size_t>(attention_scratch(args)));
   for (auto _ : state) {
     attention(isa_of(state), args, 0, args.items(), scratch.data());
@@ -89,7 +125,9 @@ void attention_decode(benchmark::State& state) {
 }
 BENCHMARK(attention_decode)
     ->ArgNames({"isa", "kv", "depth"})
-    ->ArgsProduct({{static_cast<int>(Isa::scalar), static_cast<int>(Isa::avx2)}, {static_cast<int>(KvFormat::f32), static_cast<int>(KvFormat::bf16), static_cast<int>(KvFormat::int8)}, {4096}})
+    ->ArgsProduct({{static_cast<int>(Isa::scalar), static_cast<int>(Isa::avx2)},
+                   {static_cast<int>(KvFormat::f32), static_cast<int>(KvFormat::bf16), static_cast<int>(KvFormat::int8)},
+                   {4096}})
     ->Unit(benchmark::kMicrosecond);
 
 }  // namespace

@@ -26,7 +26,8 @@ const Tokenizer& tokenizer() {
 // At least `bytes` of prose.
 std::string english(size_t bytes) {
   std::string text;
-  for (const char* name : {"architecture.md", "run-tasks.md", "tune.md", "long-context.md"}) text += read_file(std::filesystem::path(QUERN_REPO "/docs") / name, size_t{1} << 20).value_or("");
+  for (const char* name : {"architecture.md", "run-tasks.md", "tune.md", "long-context.md"})
+    text += read_file(std::filesystem::path(QUERN_REPO "/docs") / name, size_t{1} << 20).value_or("");
   while (!text.empty() && text.size() < bytes) text += text;
   return text;
 }

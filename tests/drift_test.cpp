@@ -22,7 +22,8 @@ std::vector<float> logits_along(const std::vector<int32_t>& ids, int64_t step) {
   Timeline timeline(runner);
   std::vector<float> along;
   for (int64_t t = 0; t < kTokens; t += kEvery) {
-    for (int64_t i = 0; i < kEvery; i += step) EXPECT_TRUE(timeline.feed(std::span(ids).subspan(static_cast<size_t>(t + i), static_cast<size_t>(step))));
+    for (int64_t i = 0; i < kEvery; i += step)
+      EXPECT_TRUE(timeline.feed(std::span(ids).subspan(static_cast<size_t>(t + i), static_cast<size_t>(step))));
     const auto logits = timeline.logits();
     along.insert(along.end(), logits.begin(), logits.end());
   }

@@ -23,7 +23,8 @@ void PrintTo(const Golden& golden, std::ostream* out) { *out << golden.name; }
 
 class Vectors {
  public:
-  explicit Vectors(const std::string& fixture) : file_(SafetensorsFile::open(std::string(QUERN_REPO) + "/tests/data/" + fixture + "/expected.safetensors").value()) {}
+  explicit Vectors(const std::string& fixture)
+      : file_(SafetensorsFile::open(std::string(QUERN_REPO) + "/tests/data/" + fixture + "/expected.safetensors").value()) {}
   bool has(std::string_view name) const { return find(name) != nullptr; }
   std::vector<float> floats(std::string_view name) const { return values<float>(name); }
   std::vector<int32_t> ids(std::string_view name) const {
@@ -52,8 +53,18 @@ class Vectors {
 // A model with its back end, as Engine assembles them.
 struct Machine {
   Machine(const std::string& fixture, Isa isa, int threads, bool with_mtp = false, int64_t chunk = 0, KvFormat kv = KvFormat::f32)
-      : model(Model::load(std::string(QUERN_REPO) + "/tests/data/" + fixture).value()), pool(threads), ops(pool, isa), trace(ops, *model), workspace(*model),
-        runner{.model = *model, .ops = trace, .workspace = workspace, .kv = kv, .with_mtp = with_mtp, .context = model->config.max_position_embeddings, .chunk = chunk} {}
+      : model(Model::load(std::string(QUERN_REPO) + "/tests/data/" + fixture).value()),
+        pool(threads),
+        ops(pool, isa),
+        trace(ops, *model),
+        workspace(*model),
+        runner{.model = *model,
+               .ops = trace,
+               .workspace = workspace,
+               .kv = kv,
+               .with_mtp = with_mtp,
+               .context = model->config.max_position_embeddings,
+               .chunk = chunk} {}
 
   std::shared_ptr<const Model> model;
   ThreadPool pool;
@@ -80,7 +91,8 @@ float furthest(const std::vector<float>& a, const std::vector<float>& b) {
 std::vector<float> all_logits(Machine& machine, std::span<const int32_t> ids) {
   Timeline timeline(machine.runner);
   std::vector<float> logits;
-  EXPECT_TRUE(timeline.feed(ids, Batch::Logits::all, [&](int64_t, std::span<const int32_t>) { append(logits, machine.workspace.logits); }));
+  EXPECT_TRUE(
+      timeline.feed(ids, Batch::Logits::all, [&](int64_t, std::span<const int32_t>) { append(logits, machine.workspace.logits); }));
   return logits;
 }
 
@@ -131,10 +143,12 @@ TEST_P(Reference, GreedyContinuationAgreesUpToTheFirstCloseCall) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Reference,
-                         ::testing::Combine(::testing::Values(Golden{"tiny", 1e-3f}, Golden{"tiny-yarn", 1e-3f}, Golden{"tiny-grouped", 5e-3f}),
+                         ::testing::Combine(::testing::Values(Golden{"tiny", 1e-3f}, Golden{"tiny-yarn", 1e-3f},
+                                                              Golden{"tiny-grouped", 5e-3f}),
                                             ::testing::Values(Isa::scalar, Isa::avx2), ::testing::Values(0, 1, 7, 64, 100)),
                          [](const auto& test) {
-                           std::string name = std::get<0>(test.param).name + "_" + std::string(isa_name(std::get<1>(test.param))) + "_chunk" + std::to_string(std::get<2>(test.param));
+                           std::string name = std::get<0>(test.param).name + "_" + std::string(isa_name(std::get<1>(test.param))) +
+                                              "_chunk" + std::to_string(std::get<2>(test.param));
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });

@@ -57,16 +57,20 @@ double read_bandwidth(ThreadPool& pool) {
 
 // Bytes of weights that one decoded token reads.
 double bytes_per_token(const Model& m) {
-  const auto expert = [](const Expert& e) { return static_cast<double>(e.gate_proj.bytes() + e.up_proj.bytes() + e.down_proj.bytes()); };
+  const auto expert = [](const Expert& e) {
+    return static_cast<double>(e.gate_proj.bytes() + e.up_proj.bytes() + e.down_proj.bytes());
+  };
   double bytes = static_cast<double>(m.lm_head.bytes());
   for (const Layer& l : m.layers) {
     const FullAttention& a = l.attention;
     const GatedDeltaNet& d = l.delta;
-    for (const Weight* w : {&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj, &d.in_proj_qkvz, &d.in_proj_ba, &d.in_proj_qkv, &d.in_proj_z, &d.in_proj_b, &d.in_proj_a,
-                            &d.out_proj, &l.mlp.router, &l.mlp.shared_expert_gate})
+    for (const Weight* w : {&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj, &d.in_proj_qkvz, &d.in_proj_ba, &d.in_proj_qkv,
+                            &d.in_proj_z, &d.in_proj_b, &d.in_proj_a, &d.out_proj, &l.mlp.router, &l.mlp.shared_expert_gate})
       if (*w) bytes += static_cast<double>(w->bytes());
-    if (l.mlp.kind == MlpKind::dense) bytes += expert(l.mlp.dense);
-    else bytes += expert(l.mlp.shared_expert) + static_cast<double>(m.config.num_experts_per_tok) * expert(l.mlp.experts.front());
+    if (l.mlp.kind == MlpKind::dense)
+      bytes += expert(l.mlp.dense);
+    else
+      bytes += expert(l.mlp.shared_expert) + static_cast<double>(m.config.num_experts_per_tok) * expert(l.mlp.experts.front());
   }
   return bytes;
 }
@@ -121,15 +125,17 @@ Result<int> bench(const Options& o) {
     QUERN_TRY(print_out(out.dump() + "\n"));
     return kSuccess;
   }
-  QUERN_TRY(print_out(fmt::format("{}, {} threads, {}, median of {}\n"
-                                  "  load             {:>10.2f} s\n"
-                                  "  prefill {:>6}   {:>10.1f} tokens/s   at depth {}\n"
-                                  "  first token      {:>10.3f} s\n"
-                                  "  decode {:>6}    {:>10.1f} tokens/s   {:.1f} MB a token\n"
-                                  "  memory bandwidth {:>10.1f} GB/s read; decoding reaches {:.0f} % of the roof it sets\n"
-                                  "  peak memory      {:>10.1f} MB\n",
-                                  engine_options.model.string(), impl.pool->size(), isa_name(impl.isa), o.repeats, impl.load_s, o.prompt, median(prefill), o.depth,
-                                  median(first_token), o.generated, decode_tps, per_token / 1e6, bandwidth / 1e9, 100 * share, static_cast<double>(usage.ru_maxrss) / 1e3)));
+  QUERN_TRY(
+      print_out(fmt::format("{}, {} threads, {}, median of {}\n"
+                            "  load             {:>10.2f} s\n"
+                            "  prefill {:>6}   {:>10.1f} tokens/s   at depth {}\n"
+                            "  first token      {:>10.3f} s\n"
+                            "  decode {:>6}    {:>10.1f} tokens/s   {:.1f} MB a token\n"
+                            "  memory bandwidth {:>10.1f} GB/s read; decoding reaches {:.0f} % of the roof it sets\n"
+                            "  peak memory      {:>10.1f} MB\n",
+                            engine_options.model.string(), impl.pool->size(), isa_name(impl.isa), o.repeats, impl.load_s, o.prompt,
+                            median(prefill), o.depth, median(first_token), o.generated, decode_tps, per_token / 1e6,
+                            bandwidth / 1e9, 100 * share, static_cast<double>(usage.ru_maxrss) / 1e3)));
   return kSuccess;
 }
 
@@ -138,11 +144,15 @@ Result<int> bench(const Options& o) {
 void add_bench_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("bench", "Measure prefill and decode speed and what share of the roof they reach");
-  command->footer("Example:\n  quern bench -p 512 -n 64 -r 5 --json\n\nSmall models live in the caches and may pass the memory roof; that share means something for models larger than those.");
+  command->footer(
+      "Example:\n  quern bench -p 512 -n 64 -r 5 --json\n\nSmall models live in the caches and may pass the memory roof; that "
+      "share means something for models larger than those.");
   const auto positive = CLI::Range(int64_t{1}, int64_t{1} << 31);
   command->add_option("-p", o->prompt, "Prompt tokens")->check(positive)->capture_default_str();
   command->add_option("-n", o->generated, "Tokens to decode")->check(positive)->capture_default_str();
-  command->add_option("-d", o->depth, "Tokens already in the context")->check(CLI::Range(int64_t{0}, int64_t{1} << 31))->capture_default_str();
+  command->add_option("-d", o->depth, "Tokens already in the context")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31))
+      ->capture_default_str();
   command->add_option("-r", o->repeats, "Repeats; medians are reported")->check(CLI::Range(1, 1000))->capture_default_str();
   command->add_flag("--json", o->json, "One JSON document");
   o->common.add_to(*command, "bf16");

@@ -20,14 +20,29 @@ constexpr std::string_view kEmbeddedModel = "pebble";
 void CommonOptions::add_to(CLI::App& app, const std::string& default_kv) {
   kv = default_kv;
   app.add_option("--model,-m", model, "Model folder; absent: the embedded model, pebble")->group("Model");
-  app.add_option("-t,--threads", threads, "Threads; absent: the cores this process may use")->check(CLI::Range(1, 1024))->group("Model");
-  app.add_option("--ops", ops, "Back end: reference (the scalar definitions) or cpu")->check(CLI::IsMember({"reference", "cpu"}))->capture_default_str()->group("Model");
-  app.add_option("--isa", isa, "Instruction set: scalar or avx2; absent: the best of this machine")->check(CLI::IsMember({"scalar", "avx2"}))->group("Model");
-  app.add_option("--kv", kv, "Precision of the key-value cache")->check(CLI::IsMember({"f32", "bf16", "int8"}))->capture_default_str()->group("Model");
-  app.add_option("--context", context, "Tokens a sequence may hold; absent: what the model was made for")->check(CLI::Range(int64_t{1}, int64_t{1} << 40))->group("Model");
-  app.add_option("--yarn", yarn, "YaRN factor: stretches the context that many times")->check(CLI::Range(1.0, 10000.0))->group("Model");
+  app.add_option("-t,--threads", threads, "Threads; absent: the cores this process may use")
+      ->check(CLI::Range(1, 1024))
+      ->group("Model");
+  app.add_option("--ops", ops, "Back end: reference (the scalar definitions) or cpu")
+      ->check(CLI::IsMember({"reference", "cpu"}))
+      ->capture_default_str()
+      ->group("Model");
+  app.add_option("--isa", isa, "Instruction set: scalar or avx2; absent: the best of this machine")
+      ->check(CLI::IsMember({"scalar", "avx2"}))
+      ->group("Model");
+  app.add_option("--kv", kv, "Precision of the key-value cache")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
+      ->capture_default_str()
+      ->group("Model");
+  app.add_option("--context", context, "Tokens a sequence may hold; absent: what the model was made for")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->group("Model");
+  app.add_option("--yarn", yarn, "YaRN factor: stretches the context that many times")
+      ->check(CLI::Range(1.0, 10000.0))
+      ->group("Model");
   app.add_option("--template", chat_template, "Chat format: instruct or thinking; absent: what the model's template says")
-      ->check(CLI::IsMember({"instruct", "thinking", "coder"}))->group("Model");
+      ->check(CLI::IsMember({"instruct", "thinking", "coder"}))
+      ->group("Model");
 }
 
 Result<EngineOptions> CommonOptions::engine() const {
@@ -50,9 +65,13 @@ Result<std::filesystem::path> find_model(const std::string& named) {
   if (!named.empty()) return std::filesystem::path(named);
   const char* configured = std::getenv("QUERN_MODELS");  // where models live, for moved installations
   std::error_code ignored;
-  for (const std::string& models : {std::string(configured ? configured : ""), std::string(QUERN_INSTALLED_MODELS), std::string(QUERN_SOURCE_MODELS)})
-    if (const auto folder = std::filesystem::path(models) / kEmbeddedModel; !models.empty() && std::filesystem::exists(folder / "config.json", ignored)) return folder;
-  return fail(Errc::not_found, "the embedded model {} is in neither {} nor {} (QUERN_MODELS names another place)", kEmbeddedModel, QUERN_INSTALLED_MODELS, QUERN_SOURCE_MODELS);
+  for (const std::string& models :
+       {std::string(configured ? configured : ""), std::string(QUERN_INSTALLED_MODELS), std::string(QUERN_SOURCE_MODELS)})
+    if (const auto folder = std::filesystem::path(models) / kEmbeddedModel;
+        !models.empty() && std::filesystem::exists(folder / "config.json", ignored))
+      return folder;
+  return fail(Errc::not_found, "the embedded model {} is in neither {} nor {} (QUERN_MODELS names another place)", kEmbeddedModel,
+              QUERN_INSTALLED_MODELS, QUERN_SOURCE_MODELS);
 }
 
 Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where) {

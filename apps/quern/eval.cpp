@@ -24,7 +24,9 @@ Result<int> export_episodes(const Options& o) {
   ExportRequest request{.split = o.which(), .episodes = o.episodes, .length = o.length, .seed = o.seed};
   QUERN_ASSIGN(request.suite, parse_suite(o.suite));
   Progress progress("exporting");
-  request.on_progress = [&](int64_t done, int64_t total) { progress.update(static_cast<double>(done), static_cast<double>(total)); };
+  request.on_progress = [&](int64_t done, int64_t total) {
+    progress.update(static_cast<double>(done), static_cast<double>(total));
+  };
   if (o.export_to.ends_with(".jsonl")) {
     QUERN_TRY(export_jsonl(request, o.export_to));
     return kSuccess;
@@ -69,9 +71,15 @@ Json as_json(const ToolScores& s, const Options& o) {
 }
 
 std::string as_text(const ToolScores& s) {
-  const auto share = [](int64_t part, int64_t whole) { return whole > 0 ? fmt::format("{} of {} ({:.2f} %)", part, whole, 100.0 * static_cast<double>(part) / static_cast<double>(whole)) : std::string("none"); };
-  return fmt::format("calls, valid       {}\ncalls, exact       {}\nepisodes, complete {}\nepisodes, done     {}\nfirst failures     {}\n", share(s.calls - s.malformed, s.calls), share(s.exact, s.expected),
-                     share(s.complete, s.episodes), share(s.done, s.episodes), s.first_failure.empty() ? "none" : fmt::format("after {} calls", fmt::join(s.first_failure, ", ")));
+  const auto share = [](int64_t part, int64_t whole) {
+    return whole > 0
+               ? fmt::format("{} of {} ({:.2f} %)", part, whole, 100.0 * static_cast<double>(part) / static_cast<double>(whole))
+               : std::string("none");
+  };
+  return fmt::format(
+      "calls, valid       {}\ncalls, exact       {}\nepisodes, complete {}\nepisodes, done     {}\nfirst failures     {}\n",
+      share(s.calls - s.malformed, s.calls), share(s.exact, s.expected), share(s.complete, s.episodes), share(s.done, s.episodes),
+      s.first_failure.empty() ? "none" : fmt::format("after {} calls", fmt::join(s.first_failure, ", ")));
 }
 
 Result<int> eval_tools(const Options& o) {
@@ -100,19 +108,31 @@ void add_eval_command(CLI::App& app, Body& body) {
   CLI::App* eval = app.add_subcommand("eval", "Measure a model's quality");
   eval->require_subcommand(1);
   CLI::App* tools = eval->add_subcommand("tools", "Tool calls: chains over mocked services whose final state is checked");
-  tools->footer("Example:\n  quern eval tools --episodes 40 --length 25\n\n"
-                "An episode is a request, tools with random names and parameters, and a mocked service. The held-out split uses tools, values and\n"
-                "phrasings that training never saw. With --export the episodes are written, not played: F.jsonl has a conversation a line,\n"
-                "any other name gets windows of token ids (little-endian u16, bit 15 marks what the assistant says), --episodes of them.");
-  tools->add_option("--episodes", o->episodes, "How many episodes")->check(CLI::Range(int64_t{1}, int64_t{100'000'000}))->capture_default_str();
-  tools->add_option("--length", o->length, "Calls of an episode of the suite chain")->check(CLI::Range(int64_t{2}, int64_t{60}))->capture_default_str();
-  tools->add_option("--suite", o->suite, "chain, single (one call each), files (the built-in tools) or mixed")->check(CLI::IsMember({"mixed", "single", "chain", "files"}))->capture_default_str();
-  tools->add_option("--split", o->split, "held-out or training")->check(CLI::IsMember({"held-out", "training"}))->capture_default_str();
+  tools->footer(
+      "Example:\n  quern eval tools --episodes 40 --length 25\n\n"
+      "An episode is a request, tools with random names and parameters, and a mocked service. The held-out split uses tools, "
+      "values and\n"
+      "phrasings that training never saw. With --export the episodes are written, not played: F.jsonl has a conversation a line,\n"
+      "any other name gets windows of token ids (little-endian u16, bit 15 marks what the assistant says), --episodes of them.");
+  tools->add_option("--episodes", o->episodes, "How many episodes")
+      ->check(CLI::Range(int64_t{1}, int64_t{100'000'000}))
+      ->capture_default_str();
+  tools->add_option("--length", o->length, "Calls of an episode of the suite chain")
+      ->check(CLI::Range(int64_t{2}, int64_t{60}))
+      ->capture_default_str();
+  tools->add_option("--suite", o->suite, "chain, single (one call each), files (the built-in tools) or mixed")
+      ->check(CLI::IsMember({"mixed", "single", "chain", "files"}))
+      ->capture_default_str();
+  tools->add_option("--split", o->split, "held-out or training")
+      ->check(CLI::IsMember({"held-out", "training"}))
+      ->capture_default_str();
   tools->add_option("--seed", o->seed, "Seed of the episodes")->capture_default_str();
   tools->add_flag("--unconstrained", o->unconstrained, "Let the model write calls freely (there is no other way yet)");
   tools->add_option("--export", o->export_to, "Write the episodes to this file");
   tools->add_option("--tokenizer", o->tokenizer, "Tokenizer of exported windows; absent: the model's");
-  tools->add_option("--window", o->window, "Tokens of an exported window")->check(CLI::Range(int64_t{256}, int64_t{1} << 20))->capture_default_str();
+  tools->add_option("--window", o->window, "Tokens of an exported window")
+      ->check(CLI::Range(int64_t{256}, int64_t{1} << 20))
+      ->capture_default_str();
   tools->add_flag("--verbose", o->verbose, "Say on stderr what each episode that failed did");
   tools->add_flag("--json", o->json, "One JSON document with the counts");
   o->common.add_to(*tools, "bf16");

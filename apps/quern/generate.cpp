@@ -70,13 +70,18 @@ Result<int> generate(const Options& o) {
 void add_generate_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("generate", "Continue a prompt");
-  command->footer("Example:\n  quern generate --prompt 'Once upon a time' --max-tokens 40\n\n"
-                  "The prompt is taken as it is, special tokens included; `quern render` makes chat prompts.");
+  command->footer(
+      "Example:\n  quern generate --prompt 'Once upon a time' --max-tokens 40\n\n"
+      "The prompt is taken as it is, special tokens included; `quern render` makes chat prompts.");
   o->input.add_to(*command, /*with_prompt=*/true);
-  command->add_option("--max-tokens", o->max_tokens, "Stop after this many tokens")->check(CLI::Range(int64_t{0}, int64_t{1} << 40))->capture_default_str();
-  command->add_option("--temperature", o->temperature, "0 is greedy; absent: generation_config.json")->check(CLI::Range(0.0, 100.0));
+  command->add_option("--max-tokens", o->max_tokens, "Stop after this many tokens")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+      ->capture_default_str();
+  command->add_option("--temperature", o->temperature, "0 is greedy; absent: generation_config.json")
+      ->check(CLI::Range(0.0, 100.0));
   command->add_option("--top-p", o->top_p, "Keep the likeliest tokens up to this probability")->check(CLI::Range(0.0, 1.0));
-  command->add_option("--top-k", o->top_k, "Keep this many of the likeliest tokens; 0 keeps all")->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
+  command->add_option("--top-k", o->top_k, "Keep this many of the likeliest tokens; 0 keeps all")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
   command->add_option("--min-p", o->min_p, "Drop tokens less likely than this share of the likeliest")->check(CLI::Range(0.0, 1.0));
   command->add_option("--seed", o->seed, "Seed of the sampler")->capture_default_str();
   command->add_option("--stop", o->stop, "Stop before this text; may be given again");

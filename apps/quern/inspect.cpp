@@ -54,7 +54,8 @@ Report examine(const Model& model) {
     int64_t count = 1;
     for (const int64_t extent : t->shape) count *= extent;
     const std::string_view part = part_of(t->name);
-    for (Tally* tally : {&r.parts[std::string(part)], &r.dtypes[t->dtype], &r.total}) ++tally->tensors, tally->parameters += count, tally->bytes += t->bytes.size();
+    for (Tally* tally : {&r.parts[std::string(part)], &r.dtypes[t->dtype], &r.total})
+      ++tally->tensors, tally->parameters += count, tally->bytes += t->bytes.size();
     const double share = part == "experts" ? routed : part == "mtp" || (part == "embeddings" && !c.tie_word_embeddings) ? 0 : 1;
     active += share * static_cast<double>(count);
     read += share * static_cast<double>(t->bytes.size());
@@ -115,17 +116,24 @@ Json as_json(const Model& m, const Report& r) {
 std::string as_text(const Model& m, const Report& r, const std::filesystem::path& folder) {
   const ModelConfig& c = m.config;
   const auto full = std::count(c.layers.begin(), c.layers.end(), LayerKind::full_attention);
-  std::string out = fmt::format("{}\n{}, {} layers ({} DeltaNet, {} attention), hidden {}, vocabulary {}\n", folder.string(), c.model_type, c.layers.size(),
-                                static_cast<std::ptrdiff_t>(c.layers.size()) - full, full, c.hidden_size, c.vocab_size);
-  if (c.num_experts > 0) out += fmt::format("{} experts, {} routed + 1 shared per token; MTP block: {}\n", c.num_experts, c.num_experts_per_tok, m.mtp ? "yes" : "no");
-  out += fmt::format("context {} tokens{}\n\n", c.max_position_embeddings, c.yarn ? fmt::format(" (YaRN, factor {})", c.yarn->factor) : "");
+  std::string out =
+      fmt::format("{}\n{}, {} layers ({} DeltaNet, {} attention), hidden {}, vocabulary {}\n", folder.string(), c.model_type,
+                  c.layers.size(), static_cast<std::ptrdiff_t>(c.layers.size()) - full, full, c.hidden_size, c.vocab_size);
+  if (c.num_experts > 0)
+    out += fmt::format("{} experts, {} routed + 1 shared per token; MTP block: {}\n", c.num_experts, c.num_experts_per_tok,
+                       m.mtp ? "yes" : "no");
+  out += fmt::format("context {} tokens{}\n\n", c.max_position_embeddings,
+                     c.yarn ? fmt::format(" (YaRN, factor {})", c.yarn->factor) : "");
   out += fmt::format("{:<16}{:>10}{:>16}{:>12}\n", "part", "tensors", "parameters", "size");
-  for (const auto& [name, t] : r.parts) out += fmt::format("{:<16}{:>10}{:>16}{:>12}\n", name, t.tensors, t.parameters, size_text(t.bytes));
-  out += fmt::format("{:<16}{:>10}{:>16}{:>12}\n\nformats:", "total", r.total.tensors, r.total.parameters, size_text(r.total.bytes));
+  for (const auto& [name, t] : r.parts)
+    out += fmt::format("{:<16}{:>10}{:>16}{:>12}\n", name, t.tensors, t.parameters, size_text(t.bytes));
+  out +=
+      fmt::format("{:<16}{:>10}{:>16}{:>12}\n\nformats:", "total", r.total.tensors, r.total.parameters, size_text(r.total.bytes));
   for (const auto& [name, t] : r.dtypes) out += fmt::format(" {} ({} tensors)", name, t.tensors);
-  out += fmt::format("\n\nmemory plan\n  weights, mapped              {}\n  read per decoded token       {} ({} parameters)\n", size_text(r.total.bytes),
-                     size_text(r.bytes_per_token), r.active);
-  out += fmt::format("  a sequence, whatever length  {}\n  kv cache, bf16, per token    {}; at the full context {}\n", size_text(r.state_bytes), size_text(r.kv_bytes),
+  out += fmt::format("\n\nmemory plan\n  weights, mapped              {}\n  read per decoded token       {} ({} parameters)\n",
+                     size_text(r.total.bytes), size_text(r.bytes_per_token), r.active);
+  out += fmt::format("  a sequence, whatever length  {}\n  kv cache, bf16, per token    {}; at the full context {}\n",
+                     size_text(r.state_bytes), size_text(r.kv_bytes),
                      size_text(r.kv_bytes * static_cast<size_t>(c.max_position_embeddings)));
   return out;
 }

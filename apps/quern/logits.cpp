@@ -25,13 +25,20 @@ Result<int> logits(const Options& o) {
   QUERN_ASSIGN(const auto engine, Engine::load(engine_options));
   const Engine::Impl& impl = engine->impl();
   const ModelConfig& config = impl.model->config;
-  if (o.mtp && !impl.model->mtp) return fail(Errc::not_found, "{}: the checkpoint has no MTP block (mtp.* tensors)", engine_options.model.string());
+  if (o.mtp && !impl.model->mtp)
+    return fail(Errc::not_found, "{}: the checkpoint has no MTP block (mtp.* tensors)", engine_options.model.string());
   QUERN_ASSIGN(const auto ids, o.input.ids(nullptr, engine_options.model));
   if (ids.empty()) return fail(Errc::invalid_argument, "no token ids");
 
   HiddenTrace trace(*impl.ops, *impl.model);
-  Runner runner{.model = *impl.model, .ops = o.hidden ? static_cast<Ops&>(trace) : *impl.ops, .workspace = *impl.workspace, .kv = engine_options.kv,
-                .with_mtp = o.mtp, .context = engine->context(), .end_of_turn = impl.runner->end_of_turn, .chunk = o.chunk};
+  Runner runner{.model = *impl.model,
+                .ops = o.hidden ? static_cast<Ops&>(trace) : *impl.ops,
+                .workspace = *impl.workspace,
+                .kv = engine_options.kv,
+                .with_mtp = o.mtp,
+                .context = engine->context(),
+                .end_of_turn = impl.runner->end_of_turn,
+                .chunk = o.chunk};
   Timeline timeline(runner);
   const auto tokens = static_cast<int64_t>(ids.size()), layers = static_cast<int64_t>(config.layers.size());
   std::vector<float> values, mtp_values;
@@ -61,13 +68,16 @@ Result<int> logits(const Options& o) {
 void add_logits_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("logits", "Write the logits of every position of a prompt");
-  command->footer("Example:\n  quern logits --model DIR --tokens 1,2,3 --out logits.safetensors --hidden\n\n"
-                  "Tensors: logits [T,V]; --hidden: hidden_states [L+1,T,H]; --mtp: mtp_logits [T-1,V]. All f32.");
+  command->footer(
+      "Example:\n  quern logits --model DIR --tokens 1,2,3 --out logits.safetensors --hidden\n\n"
+      "Tensors: logits [T,V]; --hidden: hidden_states [L+1,T,H]; --mtp: mtp_logits [T-1,V]. All f32.");
   o->input.add_to(*command, /*with_prompt=*/false);
   command->add_option("--out", o->out, "File to write (safetensors)")->required();
-  command->add_flag("--hidden", o->hidden, "Also the hidden states: embeddings, each layer's output, the last after the final norm");
+  command->add_flag("--hidden", o->hidden,
+                    "Also the hidden states: embeddings, each layer's output, the last after the final norm");
   command->add_flag("--mtp", o->mtp, "Also the multi-token prediction block's logits");
-  command->add_option("--chunk", o->chunk, "Feed the prompt this many tokens at a time")->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
+  command->add_option("--chunk", o->chunk, "Feed the prompt this many tokens at a time")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
   o->common.add_to(*command, "f32");
   command->callback([o, &body] { body = [o] { return logits(*o); }; });
 }

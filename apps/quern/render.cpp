@@ -41,9 +41,13 @@ Result<int> render_request(const Options& o) {
 void add_render_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("render", "Show the exact prompt of a chat request");
-  command->footer("Example:\n  quern render request.json\n\nREQUEST.json: {\"messages\": […], \"tools\": […], \"add_generation_prompt\": true}");
+  command->footer(
+      "Example:\n  quern render request.json\n\nREQUEST.json: {\"messages\": […], \"tools\": […], \"add_generation_prompt\": "
+      "true}");
   command->add_option("REQUEST", o->request, "File with the request")->required();
-  command->add_option("--template", o->format, "Chat format")->check(CLI::IsMember({"instruct", "thinking", "coder"}))->capture_default_str();
+  command->add_option("--template", o->format, "Chat format")
+      ->check(CLI::IsMember({"instruct", "thinking", "coder"}))
+      ->capture_default_str();
   command->add_flag("--json", o->json, "The prompt and its pieces, trusted or not");
   command->callback([o, &body] { body = [o] { return render_request(*o); }; });
 }

@@ -42,7 +42,8 @@ Result<Task> find_task(const std::string& named) {
   if (path.extension() == ".yaml" || path.extension() == ".yml") return Task::load(path);
   if (fs::is_regular_file(path / "task.yaml", ignored)) return Task::load(path / "task.yaml");
   if (named.find_first_not_of(" \t\n") == std::string::npos) return fail(Errc::invalid_argument, "the task is empty");
-  if (named.find(' ') == std::string::npos && fs::exists(path, ignored)) return fail(Errc::invalid_argument, "{}: expected a .yaml file, a folder with a task.yaml, or a sentence", named);
+  if (named.find(' ') == std::string::npos && fs::exists(path, ignored))
+    return fail(Errc::invalid_argument, "{}: expected a .yaml file, a folder with a task.yaml, or a sentence", named);
   return Task::from_sentence(named);
 }
 
@@ -113,7 +114,10 @@ class AnswerFile {
 };
 
 ShellCommand shell_command(const Options& o, const Task& task, const std::string& command, const fs::path& root) {
-  ShellCommand shell{.command = command, .folder = root, .environment = {{"TASK_DIR", task.folder.string()}, {"SEED", std::to_string(o.seed)}}, .cancelled = [] { return interrupted != 0; }};
+  ShellCommand shell{.command = command,
+                     .folder = root,
+                     .environment = {{"TASK_DIR", task.folder.string()}, {"SEED", std::to_string(o.seed)}},
+                     .cancelled = [] { return interrupted != 0; }};
   for (const TaskInput& input : task.inputs) {
     std::string variable = "INPUT_" + input.name;
     std::replace(variable.begin(), variable.end(), '-', '_');
@@ -125,7 +129,8 @@ ShellCommand shell_command(const Options& o, const Task& task, const std::string
 Result<void> set_up(const Options& o, const Task& task, const fs::path& root) {
   auto done = run_shell(shell_command(o, task, task.setup, root));
   if (!done) return with_context(done.error(), "setup");
-  if (done->exit_code != 0) return fail(Errc::io, "setup: exit {} in {}: {}", done->exit_code, root.string(), done->output.substr(0, 300));
+  if (done->exit_code != 0)
+    return fail(Errc::io, "setup: exit {} in {}: {}", done->exit_code, root.string(), done->output.substr(0, 300));
   return {};
 }
 
@@ -163,13 +168,14 @@ Decision ask(RunView& view, const ToolCall& call) {
       fmt::print(stderr, "\n");
       return Decision::quit;
     }
-    for (const auto& [word, decision] : {std::pair("yes", Decision::yes), {"no", Decision::no}, {"all", Decision::all}, {"quit", Decision::quit}})
+    for (const auto& [word, decision] :
+         {std::pair("yes", Decision::yes), {"no", Decision::no}, {"all", Decision::all}, {"quit", Decision::quit}})
       if (*answer == word || (answer->size() == 1 && answer->front() == word[0])) return decision;
   }
 }
 
 void end_on_interrupt() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = [](int) { interrupted = 1; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second Ctrl-C ends the program
   ::sigaction(SIGINT, &action, nullptr);
@@ -191,10 +197,15 @@ Result<EndEvent> run_task(const Options& o, RunView& view) {
   end_on_interrupt();
   if (place.fresh && !task.setup.empty()) QUERN_TRY(set_up(o, task, place.root));
 
-  LoopOptions loop{.name = task.name, .instruction = task.instruction, .system = task.system, .root = replace_invalid_utf8(place.root.string()), .budget = task.budget};
+  LoopOptions loop{.name = task.name,
+                   .instruction = task.instruction,
+                   .system = task.system,
+                   .root = replace_invalid_utf8(place.root.string()),
+                   .budget = task.budget};
   if (o.max_turns > 0) loop.budget.turns = o.max_turns;
   loop.changes = o.dry_run ? ChangePolicy::preview : o.yes ? ChangePolicy::allow : ChangePolicy::ask;
-  if (::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1) loop.confirm = [&](const Tool&, const ToolCall& call) { return ask(view, call); };
+  if (::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1)
+    loop.confirm = [&](const Tool&, const ToolCall& call) { return ask(view, call); };
   if (!task.check.empty()) loop.check = [&](const std::string& answer) { return check(o, task, place.root, answer); };
   loop.cancelled = [&] { return interrupted != 0 || view.broken(); };
   loop.on_text = [&](std::string_view) { view.count_token(); };
@@ -230,17 +241,23 @@ void add_run_command(CLI::App& app, Body& body) {
       "  quern run 'Move every jpg into the folder pictures.' --root ~/Downloads\n"
       "  quern run examples/tidy-folder --yes\n"
       "  quern run report.yaml --input month=may --root ./invoices --json > run.jsonl\n\n"
-      "A sentence works on --root, or the current folder. A task file works on --root, on its own root:, or in a fresh temporary folder that\n"
-      "its setup: fills; that folder is named at the end and kept. Tools never reach outside the folder. Those that change files ask first;\n"
+      "A sentence works on --root, or the current folder. A task file works on --root, on its own root:, or in a fresh temporary "
+      "folder that\n"
+      "its setup: fills; that folder is named at the end and kept. Tools never reach outside the folder. Those that change files "
+      "ask first;\n"
       "without a terminal they are refused unless --yes. The run succeeds when the model is done and the task's check: agrees.\n\n"
-      "Exit: 0 success, 1 the task failed or a budget ended, 2 wrong usage, 130 interrupted. docs/run-tasks.md describes task files.");
+      "Exit: 0 success, 1 the task failed or a budget ended, 2 wrong usage, 130 interrupted. docs/run-tasks.md describes task "
+      "files.");
   command->add_option("task", o->task, "A .yaml file, a folder with a task.yaml, or a sentence")->required()->type_name("TASK");
   command->add_option("--root", o->root, "The folder to work in")->type_name("DIR");
-  command->add_option("--input", o->inputs, "A value for the task's {{NAME}}; may be given again")->type_name("NAME=VALUE")->allow_extra_args(false);
+  command->add_option("--input", o->inputs, "A value for the task's {{NAME}}; may be given again")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
   auto* yes = command->add_flag("--yes,-y", o->yes, "Change files without asking");
   command->add_flag("--dry-run", o->dry_run, "Change nothing; the model is told what would have happened")->excludes(yes);
   command->add_flag("--json", o->json, "One event per line, the last {\"type\": \"end\", \"status\": …}");
-  command->add_option("--max-turns", o->max_turns, "Answers the model may give; absent: the task's budget, or 60")->check(CLI::Range(int64_t{1}, int64_t{100000}));
+  command->add_option("--max-turns", o->max_turns, "Answers the model may give; absent: the task's budget, or 60")
+      ->check(CLI::Range(int64_t{1}, int64_t{100000}));
   command->add_option("--temperature", o->temperature, "0 is greedy")->check(CLI::Range(0.0, 100.0))->capture_default_str();
   command->add_option("--seed", o->seed, "Seed of the sampler, and $SEED of setup: and check:")->capture_default_str();
   o->common.add_to(*command, "bf16");

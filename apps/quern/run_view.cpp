@@ -22,8 +22,10 @@ std::string plain(std::string_view text, bool keep_lines = false) {
   for (size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
     const bool c1 = c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;  // U+0080 to U+009F
-    if (c1) out += ' ', ++i;
-    else out += c == '\n' && keep_lines ? '\n' : c < 0x20 || c == 0x7F ? ' ' : text[i];
+    if (c1)
+      out += ' ', ++i;
+    else
+      out += c == '\n' && keep_lines ? '\n' : c < 0x20 || c == 0x7F ? ' ' : text[i];
   }
   return out;
 }
@@ -64,10 +66,15 @@ std::string counted(int64_t n, std::string_view what) { return fmt::format("{} {
 }  // namespace
 
 RunView::RunView(bool json)
-    : json_(json), status_(!json && ::isatty(STDERR_FILENO) == 1), colour_(!json && ::isatty(STDOUT_FILENO) == 1 && !std::getenv("NO_COLOR")), columns_(terminal_columns()) {}
+    : json_(json),
+      status_(!json && ::isatty(STDERR_FILENO) == 1),
+      colour_(!json && ::isatty(STDOUT_FILENO) == 1 && !std::getenv("NO_COLOR")),
+      columns_(terminal_columns()) {}
 RunView::~RunView() { clear_status(); }
 
-std::string RunView::paint(std::string_view text, std::string_view code) const { return colour_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text); }
+std::string RunView::paint(std::string_view text, std::string_view code) const {
+  return colour_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
+}
 
 void RunView::write(const std::string& text) {
   clear_status();
@@ -125,15 +132,18 @@ void RunView::show(const Event& event) {
 void RunView::show_result(const ResultEvent& event) {
   const std::string seconds = fmt::format("{:.2f} s", std::exchange(model_s_, 0) + event.seconds);
   const size_t room = columns_ - std::min(columns_ - 30, 8 + seconds.size()), half = room / 2;
-  const std::string call = padded(shortened(call_, half), half), text = padded(shortened(first_line(event.text), room - half), room - half);
+  const std::string call = padded(shortened(call_, half), half),
+                    text = padded(shortened(first_line(event.text), room - half), room - half);
   write(fmt::format("{:>3}  {} {} {}\n", event.call, call, event.is_error ? paint(text, kRed) : text, paint(seconds, kDim)));
 }
 
 void RunView::show_end(const EndEvent& event) {
   const RunCounts& c = event.counts;
   const std::string_view colour = event.status == RunStatus::success ? kGreen : event.status == RunStatus::failed ? kRed : kYellow;
-  std::string text = fmt::format("\n{}: {}, {}", paint(run_status_name(event.status), colour), counted(c.calls, "call"), counted(c.errors, "error"));
-  text += fmt::format(" · {}, {}, {:.1f} tokens/s · {:.1f} s\n", counted(c.turns, "turn"), counted(c.tokens, "token"), c.tokens_per_s(), c.seconds);
+  std::string text = fmt::format("\n{}: {}, {}", paint(run_status_name(event.status), colour), counted(c.calls, "call"),
+                                 counted(c.errors, "error"));
+  text += fmt::format(" · {}, {}, {:.1f} tokens/s · {:.1f} s\n", counted(c.turns, "turn"), counted(c.tokens, "token"),
+                      c.tokens_per_s(), c.seconds);
   text += fmt::format("folder: {}\n", plain(event.root));
   if (event.check_passed) text += fmt::format("check: {}\n", *event.check_passed ? paint("passed", kGreen) : paint("failed", kRed));
   write(text);

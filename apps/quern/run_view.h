@@ -18,8 +18,8 @@ class RunView {
   RunView& operator=(const RunView&) = delete;
 
   void show(const Event& event);
-  void count_token();               // a line on the terminal that says the model is at work
-  void clear_status();              // takes that line away, before anything else is written there
+  void count_token();                      // a line on the terminal that says the model is at work
+  void clear_status();                     // takes that line away, before anything else is written there
   bool broken() const { return broken_; }  // standard output is gone
   bool ended() const { return ended_; }    // the end event was shown
 
@@ -35,8 +35,8 @@ class RunView {
   const bool json_, status_, colour_;
   const size_t columns_;
   bool broken_ = false, ended_ = false, status_shown_ = false;
-  std::string call_;        // of the last CallEvent
-  double model_s_ = 0;      // of the turn whose first call is not shown yet
+  std::string call_;    // of the last CallEvent
+  double model_s_ = 0;  // of the turn whose first call is not shown yet
   int64_t turn_ = 0, turn_tokens_ = 0;
   double status_at_ = 0;
 };

@@ -24,7 +24,8 @@ class ChatModel {
   virtual ~ChatModel() = default;
   virtual ChatFormat format() const = 0;
   // on_token is called with each token's text, empty or not; false cancels.
-  virtual Result<Reply> reply(const Conversation& conversation, int64_t max_tokens, const std::function<bool(std::string_view)>& on_token) = 0;
+  virtual Result<Reply> reply(const Conversation& conversation, int64_t max_tokens,
+                              const std::function<bool(std::string_view)>& on_token) = 0;
 };
 
 }  // namespace quern

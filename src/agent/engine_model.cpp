@@ -7,7 +7,8 @@ Result<std::unique_ptr<EngineModel>> EngineModel::create(const Engine& engine, c
   return std::unique_ptr<EngineModel>(new EngineModel(engine, sampling));
 }
 
-Result<Reply> EngineModel::reply(const Conversation& conversation, int64_t max_tokens, const std::function<bool(std::string_view)>& on_token) {
+Result<Reply> EngineModel::reply(const Conversation& conversation, int64_t max_tokens,
+                                 const std::function<bool(std::string_view)>& on_token) {
   QUERN_ASSIGN(const Prompt prompt, render(conversation, engine_.chat_format()));
   GenerateRequest request;
   QUERN_ASSIGN(request.prompt, engine_.tokenizer()->encode(prompt));

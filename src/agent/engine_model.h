@@ -13,7 +13,8 @@ class EngineModel : public ChatModel {
   static Result<std::unique_ptr<EngineModel>> create(const Engine& engine, const SamplingParams& sampling);
 
   ChatFormat format() const override { return engine_.chat_format(); }
-  Result<Reply> reply(const Conversation& conversation, int64_t max_tokens, const std::function<bool(std::string_view)>& on_token) override;
+  Result<Reply> reply(const Conversation& conversation, int64_t max_tokens,
+                      const std::function<bool(std::string_view)>& on_token) override;
 
  private:
   EngineModel(const Engine& engine, const SamplingParams& sampling) : engine_(engine), session_(engine), sampling_(sampling) {}

@@ -18,24 +18,60 @@ Json strings(const std::vector<std::string>& list) {
   return json;
 }
 
-Json to_json(const StartEvent& e) { return object({{"type", "start"}, {"name", e.name}, {"task", e.instruction}, {"root", e.root}, {"tools", strings(e.tools)}}); }
+Json to_json(const StartEvent& e) {
+  return object({{"type", "start"}, {"name", e.name}, {"task", e.instruction}, {"root", e.root}, {"tools", strings(e.tools)}});
+}
 Json to_json(const TurnEvent& e) {
-  return object({{"type", "turn"}, {"turn", e.turn}, {"prompt_tokens", e.prompt_tokens}, {"reused_tokens", e.reused_tokens}, {"tokens", e.tokens}, {"prefill_s", e.prefill_s},
-                 {"decode_s", e.decode_s}, {"text", e.text}});
+  return object({{"type", "turn"},
+                 {"turn", e.turn},
+                 {"prompt_tokens", e.prompt_tokens},
+                 {"reused_tokens", e.reused_tokens},
+                 {"tokens", e.tokens},
+                 {"prefill_s", e.prefill_s},
+                 {"decode_s", e.decode_s},
+                 {"text", e.text}});
 }
 Json to_json(const SayEvent& e) { return object({{"type", "say"}, {"turn", e.turn}, {"text", e.text}}); }
-Json to_json(const CallEvent& e) { return object({{"type", "call"}, {"call", e.call}, {"name", e.name}, {"arguments", e.arguments}}); }
-Json to_json(const ConfirmEvent& e) { return object({{"type", e.allowed ? "confirmed" : "refused"}, {"call", e.call}, {"reason", e.reason}}); }
-Json to_json(const ResultEvent& e) {
-  return object({{"type", "result"}, {"call", e.call}, {"name", e.name}, {"text", e.text}, {"is_error", e.is_error}, {"malformed", e.malformed}, {"seconds", e.seconds}});
+Json to_json(const CallEvent& e) {
+  return object({{"type", "call"}, {"call", e.call}, {"name", e.name}, {"arguments", e.arguments}});
 }
-Json to_json(const CheckEvent& e) { return object({{"type", "check"}, {"passed", e.passed}, {"output", e.output}, {"seconds", e.seconds}}); }
+Json to_json(const ConfirmEvent& e) {
+  return object({{"type", e.allowed ? "confirmed" : "refused"}, {"call", e.call}, {"reason", e.reason}});
+}
+Json to_json(const ResultEvent& e) {
+  return object({{"type", "result"},
+                 {"call", e.call},
+                 {"name", e.name},
+                 {"text", e.text},
+                 {"is_error", e.is_error},
+                 {"malformed", e.malformed},
+                 {"seconds", e.seconds}});
+}
+Json to_json(const CheckEvent& e) {
+  return object({{"type", "check"}, {"passed", e.passed}, {"output", e.output}, {"seconds", e.seconds}});
+}
 Json to_json(const EndEvent& e) {
   const RunCounts& c = e.counts;
-  return object({{"type", "end"}, {"status", run_status_name(e.status)}, {"reason", e.reason}, {"answer", e.answer}, {"root", e.root},
-                 {"check", e.check_passed ? Json(*e.check_passed ? "passed" : "failed") : Json()}, {"turns", c.turns}, {"calls", c.calls}, {"errors", c.errors},
-                 {"malformed", c.malformed}, {"refused", c.refused}, {"changes", c.changes}, {"prompt_tokens", c.prompt_tokens}, {"reused_tokens", c.reused_tokens},
-                 {"tokens", c.tokens}, {"seconds", c.seconds}, {"prefill_s", c.prefill_s}, {"decode_s", c.decode_s}, {"tools_s", c.tools_s}, {"tokens_per_s", c.tokens_per_s()}});
+  return object({{"type", "end"},
+                 {"status", run_status_name(e.status)},
+                 {"reason", e.reason},
+                 {"answer", e.answer},
+                 {"root", e.root},
+                 {"check", e.check_passed ? Json(*e.check_passed ? "passed" : "failed") : Json()},
+                 {"turns", c.turns},
+                 {"calls", c.calls},
+                 {"errors", c.errors},
+                 {"malformed", c.malformed},
+                 {"refused", c.refused},
+                 {"changes", c.changes},
+                 {"prompt_tokens", c.prompt_tokens},
+                 {"reused_tokens", c.reused_tokens},
+                 {"tokens", c.tokens},
+                 {"seconds", c.seconds},
+                 {"prefill_s", c.prefill_s},
+                 {"decode_s", c.decode_s},
+                 {"tools_s", c.tools_s},
+                 {"tokens_per_s", c.tokens_per_s()}});
 }
 
 }  // namespace

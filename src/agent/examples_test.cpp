@@ -48,8 +48,10 @@ std::vector<std::string> right_answers(const std::string& example, const fs::pat
       continue;
     }
     lines.push_back(json_call("read_file", {{"path", name}}));
-    if (example == "file-by-project") lines.push_back(json_call("move_file", {{"from", name}, {"to", field(root / name, "Project: ") + "/" + name}}));
-    else index += name + "," + field(root / name, "Client: ") + "," + field(root / name, "Total: ") + "\n";
+    if (example == "file-by-project")
+      lines.push_back(json_call("move_file", {{"from", name}, {"to", field(root / name, "Project: ") + "/" + name}}));
+    else
+      index += name + "," + field(root / name, "Client: ") + "," + field(root / name, "Total: ") + "\n";
   }
   if (!index.empty()) lines.push_back(json_call("write_file", {{"path", "index.csv"}, {"text", index}}));
   lines.push_back("Done.");
@@ -67,12 +69,20 @@ class Examples : public testing::TestWithParam<std::tuple<const char*, int>> {
     ASSERT_TRUE(add_file_tools(tools, top.path()));
   }
   int shell(const std::string& command) const {
-    const auto done = run_shell({.command = command, .folder = top.path(), .environment = {{"TASK_DIR", task.folder.string()}, {"SEED", std::to_string(std::get<1>(GetParam()))}}, .cancelled = {}});
+    const auto done =
+        run_shell({.command = command,
+                   .folder = top.path(),
+                   .environment = {{"TASK_DIR", task.folder.string()}, {"SEED", std::to_string(std::get<1>(GetParam()))}},
+                   .cancelled = {}});
     return done ? done->exit_code : -1;
   }
   EndEvent run(std::vector<std::string> lines) {
     ScriptedModel model(std::move(lines));
-    LoopOptions options{.name = task.name, .instruction = task.instruction, .system = task.system, .root = top.path().string(), .budget = task.budget};
+    LoopOptions options{.name = task.name,
+                        .instruction = task.instruction,
+                        .system = task.system,
+                        .root = top.path().string(),
+                        .budget = task.budget};
     options.changes = ChangePolicy::allow;
     options.check = [&](const std::string&) -> Result<CheckResult> { return CheckResult{shell(task.check) == 0, ""}; };
     return run_loop(model, tools, options);
@@ -118,7 +128,9 @@ TEST_P(Examples, FailWhenAFileIsLostOrChangedOrAdded) {
   EXPECT_NE(shell(task.check), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Examples, testing::Combine(testing::Values("tidy-folder", "file-by-project", "invoice-index"), testing::Values(0, 1, 77)));
+INSTANTIATE_TEST_SUITE_P(Seeds, Examples,
+                         testing::Combine(testing::Values("tidy-folder", "file-by-project", "invoice-index"),
+                                          testing::Values(0, 1, 77)));
 
 }  // namespace
 }  // namespace quern

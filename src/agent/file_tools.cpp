@@ -21,13 +21,20 @@ ToolResult error(std::string text) { return {std::move(text), true}; }
 // folder_wanted: what is missing is a folder, not a file.
 ToolResult explain(const RootFolder::Failure& failure, bool folder_wanted = false) {
   switch (failure.problem) {
-    case Problem::outside: return error(file_tools::outside_root(failure.path));
-    case Problem::missing: return error(folder_wanted ? file_tools::no_such_folder(failure.path) : file_tools::no_such_file(failure.path));
-    case Problem::not_a_folder: return error(file_tools::no_such_folder(failure.path));
-    case Problem::is_a_folder: return error(file_tools::is_a_folder(failure.path));
-    case Problem::exists: return error(file_tools::already_exists(failure.path));
-    case Problem::not_empty: return error(file_tools::not_empty(failure.path));
-    case Problem::other: break;
+    case Problem::outside:
+      return error(file_tools::outside_root(failure.path));
+    case Problem::missing:
+      return error(folder_wanted ? file_tools::no_such_folder(failure.path) : file_tools::no_such_file(failure.path));
+    case Problem::not_a_folder:
+      return error(file_tools::no_such_folder(failure.path));
+    case Problem::is_a_folder:
+      return error(file_tools::is_a_folder(failure.path));
+    case Problem::exists:
+      return error(file_tools::already_exists(failure.path));
+    case Problem::not_empty:
+      return error(file_tools::not_empty(failure.path));
+    case Problem::other:
+      break;
   }
   return error(fmt::format("error: {}: {}", failure.path, failure.detail));
 }
@@ -61,7 +68,8 @@ class Call {
 
   ToolResult find() {
     const std::string& pattern = text("pattern");
-    RootFolder::Listing found = root_.find([&](std::string_view name) { return file_tools::glob_matches(pattern, name); }, kMostListed, kMostVisited);
+    RootFolder::Listing found =
+        root_.find([&](std::string_view name) { return file_tools::glob_matches(pattern, name); }, kMostListed, kMostVisited);
     return done(found.paths.empty() && found.complete ? file_tools::no_matches(pattern) : listing(std::move(found)));
   }
 
@@ -80,7 +88,9 @@ class Call {
   }
 
   ToolResult write() {
-    const auto characters = [](std::string_view s) { return static_cast<size_t>(std::count_if(s.begin(), s.end(), [](char c) { return (c & 0xC0) != 0x80; })); };
+    const auto characters = [](std::string_view s) {
+      return static_cast<size_t>(std::count_if(s.begin(), s.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+    };
     return on_path([&](const std::string& path) { return root_.write(path, text("text"), mode_); },
                    [&](const std::string& path) { return file_tools::wrote(path, characters(text("text"))); });
   }
@@ -97,7 +107,8 @@ class Call {
     return transfer([&](const std::string& from, const std::string& to) { return root_.move(from, to, mode_); }, file_tools::moved);
   }
   ToolResult copy() {
-    return transfer([&](const std::string& from, const std::string& to) { return root_.copy(from, to, mode_); }, file_tools::copied);
+    return transfer([&](const std::string& from, const std::string& to) { return root_.copy(from, to, mode_); },
+                    file_tools::copied);
   }
 
  private:
@@ -128,8 +139,9 @@ class Call {
 
 using Action = ToolResult (Call::*)();
 constexpr std::pair<std::string_view, Action> kActions[] = {
-    {"list_files", &Call::list},   {"find_files", &Call::find}, {"read_file", &Call::read},   {"write_file", &Call::write},   {"append_file", &Call::append},
-    {"move_file", &Call::move},    {"copy_file", &Call::copy},  {"make_folder", &Call::make}, {"delete_file", &Call::remove},
+    {"list_files", &Call::list},  {"find_files", &Call::find},    {"read_file", &Call::read},
+    {"write_file", &Call::write}, {"append_file", &Call::append}, {"move_file", &Call::move},
+    {"copy_file", &Call::copy},   {"make_folder", &Call::make},   {"delete_file", &Call::remove},
 };
 
 }  // namespace
@@ -144,7 +156,8 @@ Result<void> add_file_tools(ToolRegistry& registry, const std::filesystem::path&
     for (const auto& [name, action] : kActions) {
       if (name != tool.name()) continue;
       tool.execute = [folder, act = action](const Json& arguments) { return (Call(*folder, arguments, Mode::act).*act)(); };
-      if (tool.changes) tool.preview = [folder, act = action](const Json& arguments) { return (Call(*folder, arguments, Mode::check).*act)(); };
+      if (tool.changes)
+        tool.preview = [folder, act = action](const Json& arguments) { return (Call(*folder, arguments, Mode::check).*act)(); };
     }
     QUERN_TRY(registry.add(std::move(tool)));
   }

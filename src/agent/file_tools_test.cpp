@@ -32,7 +32,8 @@ class FileTools : public testing::Test {
   void TearDown() override {
     EXPECT_EQ(text_of(outside() / "secret.txt"), "secret");
     EXPECT_EQ(std::distance(fs::directory_iterator(outside()), fs::directory_iterator()), 1);
-    for (const auto& entry : fs::recursive_directory_iterator(root())) EXPECT_FALSE(entry.path().filename().string().starts_with(".quern-")) << entry.path();
+    for (const auto& entry : fs::recursive_directory_iterator(root()))
+      EXPECT_FALSE(entry.path().filename().string().starts_with(".quern-")) << entry.path();
   }
 
   fs::path root() const { return top.path() / "root"; }
@@ -102,7 +103,9 @@ TEST_F(FileTools, RefusePathsThatLeaveTheRoot) {
   fs::create_symlink("../outside/secret.txt", root() / "window");
   fs::create_symlink("/proc/self/root", root() / "magic");
   put(root() / "own.txt", "own");
-  const std::string paths[] = {"../outside/secret.txt", "..", "/etc/passwd", "a/../../outside/secret.txt", "door/secret.txt", "magic/etc/passwd", std::string("own.txt\0", 8)};
+  const std::string paths[] = {
+      "../outside/secret.txt",    "..", "/etc/passwd", "a/../../outside/secret.txt", "door/secret.txt", "magic/etc/passwd",
+      std::string("own.txt\0", 8)};
   for (const std::string& path : paths) {
     EXPECT_EQ(said("read_file", {{"path", path}}), file_tools::outside_root(path));
     EXPECT_EQ(said("list_files", {{"folder", path}}).substr(0, 35), file_tools::outside_root(path).substr(0, 35));
@@ -187,7 +190,9 @@ TEST_F(FileTools, KeepTheModeOfAFileTheyReplace) {
 
 TEST_F(FileTools, PreviewTheResultWithoutTouchingAnything) {
   put(root() / "a", "A");
-  const auto preview = [&](std::string_view tool, const Arguments& arguments) { return registry.find(tool)->preview(object(arguments)).text; };
+  const auto preview = [&](std::string_view tool, const Arguments& arguments) {
+    return registry.find(tool)->preview(object(arguments)).text;
+  };
   EXPECT_EQ(preview("move_file", {{"from", "a"}, {"to", "b/a"}}), file_tools::moved("a", "b/a"));
   EXPECT_EQ(preview("copy_file", {{"from", "a"}, {"to", "a"}}), file_tools::already_exists("a"));
   EXPECT_EQ(preview("write_file", {{"path", "a"}, {"text", "new"}}), file_tools::wrote("a", 3));
@@ -209,7 +214,10 @@ TEST_F(FileTools, AgreeWithTheMockedFolderOnRandomCalls) {
     const std::string tool = random.pick(tools);
     Arguments arguments;
     const Json& properties = *registry.find(tool)->definition.find("function")->find("parameters")->find("properties");
-    for (const auto& [name, schema] : properties.as_object()) arguments.emplace_back(name, name == "text" ? "t" : name == "pattern" ? "*" + random.pick(paths).substr(0, 1) : random.pick(paths));
+    for (const auto& [name, schema] : properties.as_object())
+      arguments.emplace_back(name, name == "text"      ? "t"
+                                   : name == "pattern" ? "*" + random.pick(paths).substr(0, 1)
+                                                       : random.pick(paths));
     // Where a file stands in the way of a folder, the mocked folder has both; and its root can be "deleted" without effect.
     const auto blocked = [&](const auto& argument) {
       const std::string path = RootFolder::normal(argument.second).value_or("");

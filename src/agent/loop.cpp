@@ -28,7 +28,8 @@ tl::unexpected<Stop> cancel(std::string reason) { return tl::unexpected(Stop{Run
 
 class Loop {
  public:
-  Loop(ChatModel& model, const ToolRegistry& tools, const LoopOptions& options) : model_(model), tools_(tools), options_(options), allow_all_(options.changes == ChangePolicy::allow) {}
+  Loop(ChatModel& model, const ToolRegistry& tools, const LoopOptions& options)
+      : model_(model), tools_(tools), options_(options), allow_all_(options.changes == ChangePolicy::allow) {}
 
   EndEvent run() {
     emit(StartEvent{options_.name, options_.instruction, options_.root, tools_.names()});
@@ -72,7 +73,8 @@ class Loop {
 
   Step turn() {
     if (auto step = may_go_on(); !step) return step;
-    if (counts_.turns == options_.budget.turns) return stop(fmt::format("the budget of {} turns is used up", options_.budget.turns));
+    if (counts_.turns == options_.budget.turns)
+      return stop(fmt::format("the budget of {} turns is used up", options_.budget.turns));
     Reply reply;
     if (auto step = ask_model(reply); !step) return step;
     AssistantTurn said = parse_assistant(reply.text, model_.format(), conversation_.tools);
@@ -107,12 +109,17 @@ class Loop {
     counts_.tokens += reply.tokens;
     counts_.prefill_s += reply.prefill_s;
     counts_.decode_s += reply.decode_s;
-    emit(TurnEvent{counts_.turns, reply.prompt_tokens, reply.reused_tokens, reply.tokens, reply.prefill_s, reply.decode_s, reply.text});
+    emit(TurnEvent{counts_.turns, reply.prompt_tokens, reply.reused_tokens, reply.tokens, reply.prefill_s, reply.decode_s,
+                   reply.text});
     switch (reply.finish) {
-      case FinishReason::stop: return {};
-      case FinishReason::length: return stop(fmt::format("an answer reached the budget of {} tokens", options_.budget.tokens));
-      case FinishReason::context: return stop(fmt::format("the model's context is full ({} tokens in the prompt)", reply.prompt_tokens));
-      case FinishReason::cancelled: break;
+      case FinishReason::stop:
+        return {};
+      case FinishReason::length:
+        return stop(fmt::format("an answer reached the budget of {} tokens", options_.budget.tokens));
+      case FinishReason::context:
+        return stop(fmt::format("the model's context is full ({} tokens in the prompt)", reply.prompt_tokens));
+      case FinishReason::cancelled:
+        break;
     }
     auto step = may_go_on();
     return step ? Step(cancel("interrupted")) : step;
@@ -144,10 +151,13 @@ class Loop {
       bool allowed = true;
       if (auto step = ask_user(*tool, call, allowed); !step) return step;
       const auto start = Clock::now();  // the time somebody took to answer is not the tool's
-      set(result, allowed ? execute(*tool, call) : ToolResult{"error: not allowed: changes need a confirmation, and this one was refused", true});
+      set(result, allowed ? execute(*tool, call)
+                          : ToolResult{"error: not allowed: changes need a confirmation, and this one was refused", true});
       result.seconds = seconds_since(start);
-      if (!allowed) ++counts_.refused;
-      else if (tool->changes && !result.is_error) ++counts_.changes;
+      if (!allowed)
+        ++counts_.refused;
+      else if (tool->changes && !result.is_error)
+        ++counts_.changes;
     }
     counts_.tools_s += result.seconds;
     add_message(Role::tool, result.text);
@@ -234,6 +244,8 @@ class Loop {
 
 }  // namespace
 
-EndEvent run_loop(ChatModel& model, const ToolRegistry& tools, const LoopOptions& options) { return Loop(model, tools, options).run(); }
+EndEvent run_loop(ChatModel& model, const ToolRegistry& tools, const LoopOptions& options) {
+  return Loop(model, tools, options).run();
+}
 
 }  // namespace quern

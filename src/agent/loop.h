@@ -28,10 +28,10 @@ struct LoopOptions {
   std::string name, instruction, system, root;  // root: for the start and end events
   Budget budget;
   ChangePolicy changes = ChangePolicy::ask;
-  std::function<Decision(const Tool&, const ToolCall&)> confirm;     // of `ask`; empty: nobody is there to say yes
+  std::function<Decision(const Tool&, const ToolCall&)> confirm;        // of `ask`; empty: nobody is there to say yes
   std::function<Result<CheckResult>(const std::string& answer)> check;  // once the model is done; empty: its word is taken
-  std::function<bool()> cancelled;                                   // looked at before each step and token; empty: never
-  std::function<void(std::string_view text)> on_text;                // as it is generated; empty: nobody looks
+  std::function<bool()> cancelled;                                      // looked at before each step and token; empty: never
+  std::function<void(std::string_view text)> on_text;                   // as it is generated; empty: nobody looks
   EventSink on_event;
 };
 

@@ -70,7 +70,8 @@ TEST_F(AgentLoop, ShowsTheModelEverythingThatWasSaidToTheLetter) {
   EXPECT_EQ(last.messages[2].verbatim, odd);
   EXPECT_EQ(last.messages[3].content, "A");
   EXPECT_EQ(last.tools, tools.definitions());
-  const std::string before = prompt_text(*render(model.shown[0], ChatFormat::instruct)), after = prompt_text(*render(last, ChatFormat::instruct));
+  const std::string before = prompt_text(*render(model.shown[0], ChatFormat::instruct)),
+                    after = prompt_text(*render(last, ChatFormat::instruct));
   EXPECT_TRUE(after.starts_with(before + odd)) << after;  // so that the session is continued, not read again
 }
 
@@ -81,9 +82,10 @@ TEST_F(AgentLoop, CarriesOutSeveralCallsOfOneTurnInOrder) {
 }
 
 TEST_F(AgentLoop, TellsTheModelWhatIsWrongWithACall) {
-  ScriptedModel model({"<tool_call>\n{\"name\": \"move_file\", oops}\n</tool_call>", call_text("rename_file", "{}"), call_text("move_file", R"({"from": "a.txt"})"),
-                       call_text("read_file", R"({"path": 7})"), "<tool_call>\n{\"name\": \"read_file\", \"arguments\": {\"path\": \"a.txt\"}}", R"({"name": "read_file", "arguments": {"path": "a.txt"}})",
-                       kMove, "Done."});
+  ScriptedModel model({"<tool_call>\n{\"name\": \"move_file\", oops}\n</tool_call>", call_text("rename_file", "{}"),
+                       call_text("move_file", R"({"from": "a.txt"})"), call_text("read_file", R"({"path": 7})"),
+                       "<tool_call>\n{\"name\": \"read_file\", \"arguments\": {\"path\": \"a.txt\"}}",
+                       R"({"name": "read_file", "arguments": {"path": "a.txt"}})", kMove, "Done."});
   const EndEvent end = run(model);
   EXPECT_EQ(end.status, RunStatus::success) << end.reason;
   const auto results = model.results();
@@ -257,13 +259,20 @@ TEST_F(AgentLoop, KeepsWhateverAToolReturnsValidAndBounded) {
     tool.execute = std::move(execute);
     ASSERT_TRUE(odd.add(std::move(tool)));
   };
-  add("bytes", [](const Json&) { return ToolResult{"a\xFF" "b", false}; });
+  add("bytes", [](const Json&) {
+    return ToolResult{
+        "a\xFF"
+        "b",
+        false};
+  });
   add("much", [](const Json&) { return ToolResult{std::string(1 << 20, 'x'), false}; });
   add("broken", [](const Json&) -> ToolResult { throw SystemError("disk on fire"); });
   ScriptedModel model({call_text("bytes", "{}"), call_text("much", "{}"), call_text("broken", "{}"), "Done."});
   EXPECT_EQ(run_loop(model, odd, options).status, RunStatus::success);
   const auto results = model.results();
-  EXPECT_EQ(results[0], "a\xEF\xBF\xBD" "b");
+  EXPECT_EQ(results[0],
+            "a\xEF\xBF\xBD"
+            "b");
   EXPECT_EQ(results[1].size(), 262144U + std::string("\n(only the first 262144 of 1048576 bytes are shown)").size());
   EXPECT_EQ(results[2], "error: disk on fire");
 }
@@ -288,8 +297,10 @@ TEST(Events, AreOneJsonObjectEachWithTheirTypeFirst) {
   end.status = RunStatus::success;
   end.check_passed = true;
   const std::string line = event_json(end).dump(Json::Spacing::compact);
-  EXPECT_TRUE(line.starts_with(R"({"type":"end","status":"success","reason":"","answer":"","root":"","check":"passed","turns":0)")) << line;
-  EXPECT_EQ(event_json(ConfirmEvent{3, false, "asked"}).dump(Json::Spacing::compact), R"({"type":"refused","call":3,"reason":"asked"})");
+  EXPECT_TRUE(line.starts_with(R"({"type":"end","status":"success","reason":"","answer":"","root":"","check":"passed","turns":0)"))
+      << line;
+  EXPECT_EQ(event_json(ConfirmEvent{3, false, "asked"}).dump(Json::Spacing::compact),
+            R"({"type":"refused","call":3,"reason":"asked"})");
 }
 
 }  // namespace

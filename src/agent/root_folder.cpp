@@ -126,7 +126,7 @@ bool each_entry(UniqueFd folder, const std::function<bool(int fd, const char* na
   while (const dirent* entry = ::readdir(dir.get())) {
     const std::string_view name = entry->d_name;
     if (name == "." || name == "..") continue;
-    struct stat info {};
+    struct stat info{};
     if (::fstatat(folder.get(), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;  // deleted meanwhile
     if (!visit(folder.get(), entry->d_name, info)) break;
   }
@@ -168,9 +168,13 @@ void sort_and_cut(RootFolder::Listing& listing, size_t most) {
 
 Result<RootFolder> RootFolder::open(const std::filesystem::path& folder) {
   UniqueFd root(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!root) return fail(errno == ENOENT ? Errc::not_found : Errc::io, "{}: cannot open the folder: {}", folder.string(), std::strerror(errno));
+  if (!root)
+    return fail(errno == ENOENT ? Errc::not_found : Errc::io, "{}: cannot open the folder: {}", folder.string(),
+                std::strerror(errno));
   const UniqueFd probe(static_cast<int>(openat2(root.get(), ".", O_PATH | O_DIRECTORY)));
-  if (!probe) return fail(Errc::unsupported, "{}: this kernel cannot confine paths to a folder (openat2, Linux 5.6 or later): {}", folder.string(), std::strerror(errno));
+  if (!probe)
+    return fail(Errc::unsupported, "{}: this kernel cannot confine paths to a folder (openat2, Linux 5.6 or later): {}",
+                folder.string(), std::strerror(errno));
   return RootFolder(std::move(root));
 }
 
@@ -199,7 +203,7 @@ RootFolder::Outcome<UniqueFd> RootFolder::open_beneath(const std::string& path, 
 RootFolder::Outcome<UniqueFd> RootFolder::open_file(const std::string& path) const {
   auto fd = open_beneath(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!fd) return fd.error().problem == Problem::not_a_folder ? problem(Problem::missing, path) : tl::unexpected(fd.error());
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd->get(), &info) != 0) return failed(path, "look at it");
   if (S_ISDIR(info.st_mode)) return problem(Problem::is_a_folder, path);
   if (!S_ISREG(info.st_mode)) return problem(Problem::other, path, "not a regular file");
@@ -213,7 +217,7 @@ RootFolder::Outcome<RootFolder::Kind> RootFolder::kind(const std::string& path) 
     if (parent.error().problem == Problem::missing || parent.error().problem == Problem::not_a_folder) return Kind::missing;
     return tl::unexpected(parent.error());
   }
-  struct stat info {};
+  struct stat info{};
   if (::fstatat(parent->get(), name_of(path).c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return Kind::missing;
     return failed(path, "look at it");
@@ -246,7 +250,7 @@ RootFolder::Listing RootFolder::find(const std::function<bool(std::string_view)>
 RootFolder::Outcome<RootFolder::Content> RootFolder::read(const std::string& path, size_t most) const {
   auto fd = open_file(path);
   if (!fd) return tl::unexpected(fd.error());
-  struct stat info {};
+  struct stat info{};
   Content content;
   if (::fstat(fd->get(), &info) != 0 || !read_some(fd->get(), content.bytes, most)) return failed(path, "read");
   content.size = std::max(static_cast<size_t>(info.st_size), content.bytes.size());
@@ -277,7 +281,8 @@ RootFolder::Outcome<void> RootFolder::can_write(const std::string& path) const {
   const auto what = kind(path);
   if (!what) return tl::unexpected(what.error());
   if (*what == Kind::folder) return problem(Problem::is_a_folder, path);
-  if (*what == Kind::other) return problem(Problem::other, path, "not a regular file");  // a link too: what it points to has its own name
+  if (*what == Kind::other)
+    return problem(Problem::other, path, "not a regular file");  // a link too: what it points to has its own name
   return *what == Kind::missing ? can_make_parents(path) : Outcome<void>{};
 }
 
@@ -286,10 +291,11 @@ RootFolder::Outcome<void> RootFolder::write(const std::string& path, std::string
   if (!can || mode == Mode::check) return can;
   const auto folder = make_folders(folder_of(path));
   if (!folder) return tl::unexpected(folder.error());
-  struct stat old {};
+  struct stat old{};
   const bool replaces = ::fstatat(folder->get(), name_of(path).c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0;
   Temporary file(folder->get(), 0666);
-  if (!file || !write_all(file.fd(), text) || (replaces && ::fchmod(file.fd(), old.st_mode & 07777) != 0) || !file.become(name_of(path), 0))
+  if (!file || !write_all(file.fd(), text) || (replaces && ::fchmod(file.fd(), old.st_mode & 07777) != 0) ||
+      !file.become(name_of(path), 0))
     return failed(path, "write");
   return {};
 }
@@ -300,8 +306,9 @@ RootFolder::Outcome<void> RootFolder::append_line(const std::string& path, std::
   std::string text;
   if (auto old = open_file(path)) {
     constexpr size_t kMost = size_t{256} << 20;
-    struct stat info {};
-    if (::fstat(old->get(), &info) != 0 || !read_some(old->get(), text, info.st_size > static_cast<off_t>(kMost) ? 0 : kMost)) return failed(path, "read");
+    struct stat info{};
+    if (::fstat(old->get(), &info) != 0 || !read_some(old->get(), text, info.st_size > static_cast<off_t>(kMost) ? 0 : kMost))
+      return failed(path, "read");
     if (info.st_size > static_cast<off_t>(kMost)) return problem(Problem::other, path, "too long to add to (256 MiB)");
   } else if (old.error().problem != Problem::missing) {
     return tl::unexpected(old.error());
@@ -334,7 +341,8 @@ RootFolder::Outcome<void> RootFolder::move(const std::string& from, const std::s
   if (!source) return tl::unexpected(source.error());
   const auto target = make_folders(folder_of(to));
   if (!target) return tl::unexpected(target.error());
-  if (::renameat2(source->get(), name_of(from).c_str(), target->get(), name_of(to).c_str(), RENAME_NOREPLACE) != 0) return failed(errno == EEXIST ? to : from, "move");
+  if (::renameat2(source->get(), name_of(from).c_str(), target->get(), name_of(to).c_str(), RENAME_NOREPLACE) != 0)
+    return failed(errno == EEXIST ? to : from, "move");
   sync_folder(target->get());
   sync_folder(source->get());
   return {};
@@ -347,7 +355,7 @@ RootFolder::Outcome<void> RootFolder::copy(const std::string& from, const std::s
   if (!source) return tl::unexpected(source.error());
   const auto folder = make_folders(folder_of(to));
   if (!folder) return tl::unexpected(folder.error());
-  struct stat info {};
+  struct stat info{};
   if (::fstat(source->get(), &info) != 0) return failed(from, "read");
   Temporary file(folder->get(), info.st_mode & 0777);
   if (!file) return failed(to, "write");

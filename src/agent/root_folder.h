@@ -45,8 +45,8 @@ class RootFolder {
   Listing find(const std::function<bool(std::string_view name)>& wanted, size_t most, size_t most_visited) const;
 
   struct Content {
-    std::string bytes;   // at most `most`
-    size_t size = 0;     // of the whole file
+    std::string bytes;  // at most `most`
+    size_t size = 0;    // of the whole file
   };
   Outcome<Content> read(const std::string& path, size_t most) const;
 

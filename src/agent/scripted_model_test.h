@@ -10,14 +10,17 @@
 
 namespace quern {
 
-inline std::string call_text(std::string_view name, std::string_view arguments) { return fmt::format("<tool_call>\n{{\"name\": \"{}\", \"arguments\": {}}}\n</tool_call>", name, arguments); }
+inline std::string call_text(std::string_view name, std::string_view arguments) {
+  return fmt::format("<tool_call>\n{{\"name\": \"{}\", \"arguments\": {}}}\n</tool_call>", name, arguments);
+}
 
 // Says its lines one after the other and keeps the conversations it was shown; the last line again and again.
 class ScriptedModel : public ChatModel {
  public:
   explicit ScriptedModel(std::vector<std::string> lines) : lines_(std::move(lines)) {}
   ChatFormat format() const override { return ChatFormat::instruct; }
-  Result<Reply> reply(const Conversation& conversation, int64_t max_tokens, const std::function<bool(std::string_view)>& on_token) override {
+  Result<Reply> reply(const Conversation& conversation, int64_t max_tokens,
+                      const std::function<bool(std::string_view)>& on_token) override {
     shown.push_back(conversation);
     last_max_tokens = max_tokens;
     if (fails) return fail(Errc::io, "the model is gone");

@@ -76,7 +76,8 @@ Result<pid_t> start(const ShellCommand& command, int output) {
   std::string shell = "/bin/sh", flag = "-c", text = command.command;
   char* arguments[] = {shell.data(), flag.data(), text.data(), nullptr};
   pid_t child = 0;
-  if (const int error = ::posix_spawn(&child, "/bin/sh", &settings.actions, &settings.attributes, arguments, environment.data()); error != 0)
+  if (const int error = ::posix_spawn(&child, "/bin/sh", &settings.actions, &settings.attributes, arguments, environment.data());
+      error != 0)
     return fail(Errc::io, "{}: cannot start a shell: {}", command.folder.string(), std::strerror(error));
   return child;
 }
@@ -111,13 +112,18 @@ Result<ShellOutcome> run_shell(const ShellCommand& command) {
   while (true) {
     const pid_t done = ::waitpid(child, &status, WNOHANG);  // not the end of output: a background process may hold that open
     if (done == child || (done < 0 && errno != EINTR)) break;
-    if (open) open = gather(read_end.get(), outcome.output);
-    else ::poll(nullptr, 0, 10);
-    if (command.cancelled && command.cancelled()) ended_by_us = "interrupted";
-    else if (Clock::now() > deadline) ended_by_us = too_long;
+    if (open)
+      open = gather(read_end.get(), outcome.output);
+    else
+      ::poll(nullptr, 0, 10);
+    if (command.cancelled && command.cancelled())
+      ended_by_us = "interrupted";
+    else if (Clock::now() > deadline)
+      ended_by_us = too_long;
     if (ended_by_us.empty()) continue;
     ::kill(-child, SIGKILL);
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
     return fail(Errc::io, "{}", ended_by_us);
   }
   ::kill(-child, SIGKILL);  // what it left in the background ends with it

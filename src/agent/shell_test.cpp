@@ -13,7 +13,10 @@ namespace {
 
 TEST(Shell, RunsInItsFolderWithItsVariables) {
   const TemporaryFolder top;
-  const auto done = run_shell({.command = "pwd; echo \"$ANSWER\" >&2; cat; exit 3", .folder = top.path(), .environment = {{"ANSWER", "a 'b'"}}, .cancelled = {}});
+  const auto done = run_shell({.command = "pwd; echo \"$ANSWER\" >&2; cat; exit 3",
+                               .folder = top.path(),
+                               .environment = {{"ANSWER", "a 'b'"}},
+                               .cancelled = {}});
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(done->exit_code, 3);
   EXPECT_EQ(done->output, top.path().string() + "\na 'b'\n");
@@ -21,24 +24,37 @@ TEST(Shell, RunsInItsFolderWithItsVariables) {
 
 TEST(Shell, KeepsTheEndOfALongOutputAndMakesItText) {
   const TemporaryFolder top;
-  const auto done = run_shell({.command = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; printf '\\377end'", .folder = top.path(), .environment = {}, .cancelled = {}});
+  const auto done = run_shell({.command = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; printf '\\377end'",
+                               .folder = top.path(),
+                               .environment = {},
+                               .cancelled = {}});
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_LE(done->output.size(), (size_t{16} << 10) + 2);  // one byte became three
-  EXPECT_TRUE(done->output.ends_with("line 19999\n\xEF\xBF\xBD" "end")) << done->output.substr(done->output.size() - 40);
+  EXPECT_TRUE(
+      done->output.ends_with("line 19999\n\xEF\xBF\xBD"
+                             "end"))
+      << done->output.substr(done->output.size() - 40);
 }
 
 TEST(Shell, EndsWhatTakesTooLongOrIsCancelled) {
   const TemporaryFolder top;
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_EQ(run_shell({.command = "sleep 60 & sleep 60", .folder = top.path(), .environment = {}, .timeout_s = 0.2, .cancelled = {}}).error().message, "took longer than 0.2 s");
-  EXPECT_EQ(run_shell({.command = "sleep 60", .folder = top.path(), .environment = {}, .cancelled = [] { return true; }}).error().message, "interrupted");
+  EXPECT_EQ(
+      run_shell({.command = "sleep 60 & sleep 60", .folder = top.path(), .environment = {}, .timeout_s = 0.2, .cancelled = {}})
+          .error()
+          .message,
+      "took longer than 0.2 s");
+  EXPECT_EQ(
+      run_shell({.command = "sleep 60", .folder = top.path(), .environment = {}, .cancelled = [] { return true; }}).error().message,
+      "interrupted");
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
 TEST(Shell, EndsWhatItLeftInTheBackground) {
   const TemporaryFolder top;
   const auto start = std::chrono::steady_clock::now();
-  const auto done = run_shell({.command = "yes & echo $! > pid; kill -TERM $$", .folder = top.path(), .environment = {}, .cancelled = {}});
+  const auto done =
+      run_shell({.command = "yes & echo $! > pid; kill -TERM $$", .folder = top.path(), .environment = {}, .cancelled = {}});
   ASSERT_TRUE(done);
   EXPECT_EQ(done->exit_code, 128 + 15);
   std::string pid = read_file(top.path() / "pid").value_or("0");
@@ -60,7 +76,8 @@ TEST(Shell, SaysWhereItCouldNotStart) {
 
 TEST(Shell, SurvivesVariablesTooLongForTheSystem) {
   const TemporaryFolder top;
-  const auto done = run_shell({.command = "echo ${#LONG}", .folder = top.path(), .environment = {{"LONG", std::string(1 << 20, 'x')}}, .cancelled = {}});
+  const auto done = run_shell(
+      {.command = "echo ${#LONG}", .folder = top.path(), .environment = {{"LONG", std::string(1 << 20, 'x')}}, .cancelled = {}});
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(done->output, "102400\n");
 }

@@ -16,7 +16,9 @@ namespace {
 constexpr size_t kMaxText = 64 << 10, kMaxItems = 100;
 
 bool is_name(std::string_view text) {
-  const auto ok = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; };
+  const auto ok = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  };
   return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), ok);
 }
 
@@ -48,7 +50,12 @@ class Reader {
     QUERN_TRY(only_keys(root_, {"name", "description", "task", "system", "inputs", "tools", "root", "setup", "check", "budget"}));
     Task task;
     if (!root_.find("task")) return error(root_, "task: missing");
-    for (const auto& [key, into] : {std::pair("name", &task.name), {"description", &task.description}, {"task", &task.instruction}, {"system", &task.system}, {"setup", &task.setup}, {"check", &task.check}})
+    for (const auto& [key, into] : {std::pair("name", &task.name),
+                                    {"description", &task.description},
+                                    {"task", &task.instruction},
+                                    {"system", &task.system},
+                                    {"setup", &task.setup},
+                                    {"check", &task.check}})
       if (const YamlNode* node = root_.find(key)) {
         QUERN_ASSIGN(*into, text(*node, key));
       }
@@ -71,13 +78,15 @@ class Reader {
 
   Result<void> only_keys(const YamlNode& map, std::initializer_list<std::string_view> known) const {
     for (const auto& [key, value] : map.members)
-      if (std::find(known.begin(), known.end(), key) == known.end()) return error(value, "{}: unknown key; there are {}", key.substr(0, 60), fmt::join(known, ", "));
+      if (std::find(known.begin(), known.end(), key) == known.end())
+        return error(value, "{}: unknown key; there are {}", key.substr(0, 60), fmt::join(known, ", "));
     return {};
   }
 
   Result<std::string> text(const YamlNode& node, std::string_view key) const {
     if (node.kind != YamlNode::Kind::scalar) return error(node, "{}: expected text, found {}", key, yaml_kind_name(node.kind));
-    if (node.scalar.size() > kMaxText) return error(node, "{}: {} bytes, at most {} are allowed", key, node.scalar.size(), kMaxText);
+    if (node.scalar.size() > kMaxText)
+      return error(node, "{}: {} bytes, at most {} are allowed", key, node.scalar.size(), kMaxText);
     if (node.scalar.find('\0') != std::string::npos) return error(node, "{}: contains a zero byte", key);
     std::string_view trimmed = node.scalar;
     while (trimmed.ends_with('\n') || trimmed.ends_with(' ')) trimmed.remove_suffix(1);
@@ -88,7 +97,8 @@ class Reader {
   Result<void> read_inputs(Task& task) const {
     const YamlNode* inputs = root_.find("inputs");
     if (!inputs) return {};
-    if (inputs->kind != YamlNode::Kind::map) return error(*inputs, "inputs: expected a map of names to default values, found {}", yaml_kind_name(inputs->kind));
+    if (inputs->kind != YamlNode::Kind::map)
+      return error(*inputs, "inputs: expected a map of names to default values, found {}", yaml_kind_name(inputs->kind));
     if (inputs->members.size() > kMaxItems) return error(*inputs, "inputs: at most {} are allowed", kMaxItems);
     for (const auto& [name, value] : inputs->members) {
       if (!is_name(name)) return error(value, "inputs: {}: a name has letters, digits, - and _", name.substr(0, 60));
@@ -104,7 +114,8 @@ class Reader {
   Result<void> read_tools(Task& task) const {
     const YamlNode* tools = root_.find("tools");
     if (!tools) return {};
-    if (tools->kind != YamlNode::Kind::list || tools->items.empty()) return error(*tools, "tools: expected a list of names, found {}", yaml_kind_name(tools->kind));
+    if (tools->kind != YamlNode::Kind::list || tools->items.empty())
+      return error(*tools, "tools: expected a list of names, found {}", yaml_kind_name(tools->kind));
     if (tools->items.size() > kMaxItems) return error(*tools, "tools: at most {} are allowed", kMaxItems);
     task.tools.emplace();
     for (const YamlNode& item : tools->items) {
@@ -120,14 +131,16 @@ class Reader {
     const char* end = node.scalar.data() + node.scalar.size();
     const auto [stop, status] = std::from_chars(node.scalar.data(), end, value);
     if (node.kind != YamlNode::Kind::scalar || status != std::errc() || stop != end || !(value > 0) || !(value <= most))
-      return error(node, "budget: {}: expected a number above 0 and up to {}, found {}", key, most, node.kind == YamlNode::Kind::scalar ? std::string_view(node.scalar).substr(0, 40) : yaml_kind_name(node.kind));
+      return error(node, "budget: {}: expected a number above 0 and up to {}, found {}", key, most,
+                   node.kind == YamlNode::Kind::scalar ? std::string_view(node.scalar).substr(0, 40) : yaml_kind_name(node.kind));
     return value;
   }
 
   Result<void> read_budget(Budget& budget) const {
     const YamlNode* node = root_.find("budget");
     if (!node) return {};
-    if (node->kind != YamlNode::Kind::map) return error(*node, "budget: expected turns:, tokens: and seconds:, found {}", yaml_kind_name(node->kind));
+    if (node->kind != YamlNode::Kind::map)
+      return error(*node, "budget: expected turns:, tokens: and seconds:, found {}", yaml_kind_name(node->kind));
     QUERN_TRY(only_keys(*node, {"turns", "tokens", "seconds"}));
     if (const YamlNode* turns = node->find("turns")) {
       QUERN_ASSIGN(budget.turns, number(*turns, "turns", int64_t{100'000}));
@@ -182,11 +195,15 @@ Task Task::from_sentence(std::string sentence) {
 }
 
 Result<void> Task::fill(const std::map<std::string, std::string>& values) {
-  const auto find = [&](const std::string& wanted) { return std::find_if(inputs.begin(), inputs.end(), [&](const TaskInput& i) { return i.name == wanted; }); };
+  const auto find = [&](const std::string& wanted) {
+    return std::find_if(inputs.begin(), inputs.end(), [&](const TaskInput& i) { return i.name == wanted; });
+  };
   for (const auto& [key, value] : values) {
     const auto input = find(key);
-    if (input == inputs.end()) return fail(Errc::invalid_argument, "--input {}: the task has no input of that name", key.substr(0, 60));
-    if (value.size() > kMaxText) return fail(Errc::out_of_range, "--input {}: {} bytes, at most {} are allowed", key, value.size(), kMaxText);
+    if (input == inputs.end())
+      return fail(Errc::invalid_argument, "--input {}: the task has no input of that name", key.substr(0, 60));
+    if (value.size() > kMaxText)
+      return fail(Errc::out_of_range, "--input {}: {} bytes, at most {} are allowed", key, value.size(), kMaxText);
     input->value = value;
   }
   for (const TaskInput& input : inputs)
@@ -199,7 +216,8 @@ Result<void> Task::fill(const std::map<std::string, std::string>& values) {
   if (!inputs.empty()) {  // a sentence may say {{ }} and mean it
     QUERN_ASSIGN(instruction, replace_placeholders(instruction, value_of));
   }
-  if (const size_t at = find_invalid_utf8(instruction); at != std::string::npos) return fail(Errc::malformed, "task: byte {}: not UTF-8", at);
+  if (const size_t at = find_invalid_utf8(instruction); at != std::string::npos)
+    return fail(Errc::malformed, "task: byte {}: not UTF-8", at);
   return {};
 }
 

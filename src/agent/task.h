@@ -13,7 +13,8 @@
 namespace quern {
 
 inline constexpr std::string_view kDefaultSystemPrompt =
-    "You are quern, a careful assistant that carries out tasks with tools. Work inside the given folder, use one tool at a time, and say "
+    "You are quern, a careful assistant that carries out tasks with tools. Work inside the given folder, use one tool at a time, "
+    "and say "
     "what you did when you are done.";
 
 struct Budget {

@@ -30,7 +30,8 @@ tools: [list_files, move_file]
 setup: bash make.sh
 check: test -e done
 budget: {turns: 7, tokens: 100, seconds: 2.5}
-)", "t.yaml");
+)",
+                                "t.yaml");
   ASSERT_TRUE(task) << task.error().message;
   EXPECT_EQ(task->name, "sort");
   EXPECT_EQ(task->description, "Two lines\nof words.");
@@ -75,10 +76,14 @@ TEST(Task, ASentenceIsTakenAsItIs) {
 }
 
 TEST(Task, NamesTheLineOfWhatIsWrong) {
-  EXPECT_EQ(error_of("task: x\ntols: [a]"), "t.yaml:2: tols: unknown key; there are name, description, task, system, inputs, tools, root, setup, check, budget");
-  EXPECT_EQ(error_of("task: x\nbudget:\n  turns: 3\n  minutes: 2"), "t.yaml:4: minutes: unknown key; there are turns, tokens, seconds");
-  EXPECT_EQ(error_of("task: x\nbudget: {turns: 0}"), "t.yaml:2: budget: turns: expected a number above 0 and up to 100000, found 0");
-  EXPECT_EQ(error_of("task: x\nbudget: {turns: 3x}"), "t.yaml:2: budget: turns: expected a number above 0 and up to 100000, found 3x");
+  EXPECT_EQ(error_of("task: x\ntols: [a]"),
+            "t.yaml:2: tols: unknown key; there are name, description, task, system, inputs, tools, root, setup, check, budget");
+  EXPECT_EQ(error_of("task: x\nbudget:\n  turns: 3\n  minutes: 2"),
+            "t.yaml:4: minutes: unknown key; there are turns, tokens, seconds");
+  EXPECT_EQ(error_of("task: x\nbudget: {turns: 0}"),
+            "t.yaml:2: budget: turns: expected a number above 0 and up to 100000, found 0");
+  EXPECT_EQ(error_of("task: x\nbudget: {turns: 3x}"),
+            "t.yaml:2: budget: turns: expected a number above 0 and up to 100000, found 3x");
   EXPECT_THAT(error_of("task: x\nbudget: {seconds: nan}"), HasSubstr("t.yaml:2: budget: seconds: expected"));
   EXPECT_THAT(error_of("task: x\nbudget: {seconds: [1]}"), HasSubstr("found a list"));
   EXPECT_EQ(error_of("name: x"), "t.yaml:1: task: missing");
@@ -90,7 +95,8 @@ TEST(Task, NamesTheLineOfWhatIsWrong) {
   EXPECT_EQ(error_of("\ntask: a {{b}}"), "t.yaml:2: task: {{b}} is not among inputs:");
   EXPECT_EQ(error_of("task: a {{b"), "t.yaml:1: task: {{ without }}");
   EXPECT_EQ(error_of("task: a\ntask: b"), "t.yaml:2: task: the key is there twice");
-  EXPECT_EQ(error_of("task: a\nroot: b\nsetup: c"), "t.yaml:2: root: a task with setup: runs in a fresh folder; leave one of them out");
+  EXPECT_EQ(error_of("task: a\nroot: b\nsetup: c"),
+            "t.yaml:2: root: a task with setup: runs in a fresh folder; leave one of them out");
   EXPECT_EQ(error_of("just words"), "t.yaml:1: expected keys such as task:, found text");
   EXPECT_EQ(error_of(""), "t.yaml:1: the file is empty");
   EXPECT_THAT(error_of("task: 'open"), HasSubstr("t.yaml:1: "));

@@ -25,16 +25,22 @@ class Builder : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { throw Refused{line_of(mark), "aliases (*name) are not supported"}; }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    throw Refused{line_of(mark), "aliases (*name) are not supported"};
+  }
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { add(node(YamlNode::Kind::null, mark, "", anchor)); }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
     YamlNode scalar = node(YamlNode::Kind::scalar, mark, tag, anchor);
     scalar.scalar = value;
     add(std::move(scalar));
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override { open(node(YamlNode::Kind::list, mark, tag, anchor)); }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+    open(node(YamlNode::Kind::list, mark, tag, anchor));
+  }
   void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override { open(node(YamlNode::Kind::map, mark, tag, anchor)); }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+    open(node(YamlNode::Kind::map, mark, tag, anchor));
+  }
   void OnMapEnd() override { close(); }
 
   YamlNode root;
@@ -58,7 +64,8 @@ class Builder : public YAML::EventHandler {
 
   void open(YamlNode node) {
     if (open_.size() >= kMaxDepth) throw Refused{node.line, fmt::format("nested more than {} levels deep", kMaxDepth)};
-    if (!open_.empty() && open_.back().node.kind == YamlNode::Kind::map && !open_.back().has_key) throw Refused{node.line, "a key must be a plain word"};
+    if (!open_.empty() && open_.back().node.kind == YamlNode::Kind::map && !open_.back().has_key)
+      throw Refused{node.line, "a key must be a plain word"};
     open_.push_back({std::move(node), false, {}, 0});
   }
   void close() {
@@ -111,13 +118,15 @@ std::string_view yaml_kind_name(YamlNode::Kind kind) {
 
 Result<YamlNode> parse_yaml(std::string_view text, std::string_view where) {
   if (text.size() > kMaxBytes) return fail(Errc::out_of_range, "{}: {} bytes, at most {} are read", where, text.size(), kMaxBytes);
-  if (const size_t at = find_invalid_utf8(text); at != std::string_view::npos) return fail(Errc::malformed, "{}: byte {}: not UTF-8", where, at);
+  if (const size_t at = find_invalid_utf8(text); at != std::string_view::npos)
+    return fail(Errc::malformed, "{}: byte {}: not UTF-8", where, at);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     Builder builder, more;
     if (!parser.HandleNextDocument(builder)) return fail(Errc::malformed, "{}:1: the file is empty", where);
-    if (parser.HandleNextDocument(more)) return fail(Errc::malformed, "{}:{}: expected one document, found another", where, more.root.line);
+    if (parser.HandleNextDocument(more))
+      return fail(Errc::malformed, "{}:{}: expected one document, found another", where, more.root.line);
     return std::move(builder.root);
   } catch (const Refused& refused) {
     return fail(Errc::malformed, "{}:{}: {}", where, refused.line, one_line(refused.what));

@@ -18,7 +18,7 @@ std::string check_detail(const Args&... args) {
 
 }  // namespace quern
 
-#define QUERN_CHECK(condition, ...)                                                                                      \
-  do {                                                                                                                   \
-    if (!(condition)) ::quern::check_failed(#condition, __FILE__, __LINE__, ::quern::check_detail(__VA_ARGS__));         \
+#define QUERN_CHECK(condition, ...)                                                                              \
+  do {                                                                                                           \
+    if (!(condition)) ::quern::check_failed(#condition, __FILE__, __LINE__, ::quern::check_detail(__VA_ARGS__)); \
   } while (0)

@@ -19,7 +19,7 @@ tl::unexpected<Error> io_error(const std::filesystem::path& path, std::string_vi
 Result<std::pair<UniqueFd, size_t>> open_regular(const std::filesystem::path& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a fifo without a writer would keep us waiting
   if (!fd) return io_error(path, "open");
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return io_error(path, "stat");
   if (!S_ISREG(info.st_mode)) return fail(Errc::io, "{}: not a regular file", path.string());
   return std::pair(std::move(fd), static_cast<size_t>(info.st_size));

@@ -90,7 +90,7 @@ TEST_F(Files, HaveTheModeThatTheUmaskLeaves) {
   const mode_t before = ::umask(027);
   EXPECT_TRUE(write_file(folder_ / "a", "x"));
   ::umask(before);
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat((folder_ / "a").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0640u);
 }

@@ -21,7 +21,9 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   bool null() override { return add(Json()); }
   bool boolean(bool value) override { return add(Json(value)); }
   // The lexer reports an integer as signed only when it was written with a minus sign: zero here was "-0".
-  bool number_integer(number_integer_t value) override { return add(value == 0 ? Json::number_literal("-0") : Json(int64_t{value})); }
+  bool number_integer(number_integer_t value) override {
+    return add(value == 0 ? Json::number_literal("-0") : Json(int64_t{value}));
+  }
   bool number_unsigned(number_unsigned_t value) override { return add(Json(uint64_t{value})); }
   bool number_float(number_float_t, const string_t& text) override { return add(Json::number_literal(text)); }
   bool string(string_t& value) override { return add(Json(std::move(value))); }
@@ -63,8 +65,10 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     return add(std::move(done));
   }
   bool add(Json value) {
-    if (stack_.empty()) root = std::move(value);
-    else if (stack_.back().is_array()) stack_.back().push_back(std::move(value));
+    if (stack_.empty())
+      root = std::move(value);
+    else if (stack_.back().is_array())
+      stack_.back().push_back(std::move(value));
     else {
       stack_.back().as_object().emplace_back(std::move(keys_.back()), std::move(value));
       keys_.pop_back();
@@ -119,9 +123,11 @@ Json::Json(double value) {
 
 Result<Json> Json::parse(std::string_view text, std::string_view where, Limits limits) {
   // The parser below takes a zero byte for the end of the text; no JSON text contains one.
-  if (const size_t zero = text.find('\0'); zero != std::string_view::npos) return fail(Errc::malformed, "{}: not JSON: byte {}: a zero byte", where, zero + 1);
+  if (const size_t zero = text.find('\0'); zero != std::string_view::npos)
+    return fail(Errc::malformed, "{}: not JSON: byte {}: a zero byte", where, zero + 1);
   Builder builder(limits.max_depth);
-  if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) return fail(Errc::malformed, "{}: not JSON: {}", where, builder.error);
+  if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder))
+    return fail(Errc::malformed, "{}: not JSON: {}", where, builder.error);
   return std::move(builder.root);
 }
 
@@ -129,16 +135,32 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
       default:
-        if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        else out += c;
+        if (static_cast<unsigned char>(c) < 0x20)
+          out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        else
+          out += c;
     }
   }
   out += '"';
@@ -148,10 +170,18 @@ void Json::dump_to(std::string& out, Spacing spacing) const {
   const std::string_view comma = spacing == Spacing::python ? ", " : ",";
   const std::string_view colon = spacing == Spacing::python ? ": " : ":";
   switch (kind()) {
-    case Kind::null: out += "null"; break;
-    case Kind::boolean: out += as_bool() ? "true" : "false"; break;
-    case Kind::number: out += number_text(); break;
-    case Kind::string: append_json_string(out, as_string()); break;
+    case Kind::null:
+      out += "null";
+      break;
+    case Kind::boolean:
+      out += as_bool() ? "true" : "false";
+      break;
+    case Kind::number:
+      out += number_text();
+      break;
+    case Kind::string:
+      append_json_string(out, as_string());
+      break;
     case Kind::array: {
       out += '[';
       bool first = true;
@@ -290,16 +320,20 @@ size_t Json::size() const {
 bool operator==(const Json& a, const Json& b) {
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
-    case Json::Kind::null: return true;
-    case Json::Kind::boolean: return a.as_bool() == b.as_bool();
+    case Json::Kind::null:
+      return true;
+    case Json::Kind::boolean:
+      return a.as_bool() == b.as_bool();
     case Json::Kind::number: {
       if (a.number_text() == b.number_text()) return true;
       const auto x = a.to_int64(), y = b.to_int64();  // exact where both are integers: doubles would merge 2^53 and 2^53 + 1
       if (x && y) return *x == *y;
       return a.as_double() == b.as_double();
     }
-    case Json::Kind::string: return a.as_string() == b.as_string();
-    case Json::Kind::array: return a.as_array() == b.as_array();
+    case Json::Kind::string:
+      return a.as_string() == b.as_string();
+    case Json::Kind::array:
+      return a.as_array() == b.as_array();
     case Json::Kind::object:
       if (a.size() != b.size()) return false;
       return std::all_of(a.as_object().begin(), a.as_object().end(), [&](const Json::Member& member) {

@@ -13,8 +13,9 @@ std::string again(std::string_view text, Json::Spacing spacing = Json::Spacing::
 }
 
 TEST(Json, KeepsTheLiteralTextOfNumbers) {
-  for (const char* number : {"0", "-0", "1", "1.0", "1.50", "-0.0", "1e5", "1E+05", "1e-7", "123456789012345678", "9007199254740993", "1180591620717411303424",
-                             "-9223372036854775808", "18446744073709551615", "0.1000000000000000055511151231257827"})
+  for (const char* number :
+       {"0", "-0", "1", "1.0", "1.50", "-0.0", "1e5", "1E+05", "1e-7", "123456789012345678", "9007199254740993",
+        "1180591620717411303424", "-9223372036854775808", "18446744073709551615", "0.1000000000000000055511151231257827"})
     EXPECT_EQ(again(number), number);
 }
 
@@ -32,9 +33,42 @@ TEST(Json, WritesStringsAsPythonDoesWithoutAsciiEscapes) {
 }
 
 TEST(Json, RefusesWhatIsNotOneStrictValue) {
-  for (const std::string_view text :
-       {"", " ", "{", "[1,]", "{\"a\":1,}", "{a:1}", "'a'", "NaN", "Infinity", "-", "01", "1.", ".5", "+1", "0x10", "1e", "tru", "nul", "[1 2]", "1 2", "{} x", "\"a", "\"\t\"",
-        "\"\\x\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\u12\"", "// c\n1", "/* c */ 1", "1e400", "\xEF\xBB", "\"\xff\"", "\"\xC0\x80\"", "\"\xED\xA0\x80\"", "\"\xF4\x90\x80\x80\"", "\"\xE2\x82\""}) {
+  for (const std::string_view text : {"",
+                                      " ",
+                                      "{",
+                                      "[1,]",
+                                      "{\"a\":1,}",
+                                      "{a:1}",
+                                      "'a'",
+                                      "NaN",
+                                      "Infinity",
+                                      "-",
+                                      "01",
+                                      "1.",
+                                      ".5",
+                                      "+1",
+                                      "0x10",
+                                      "1e",
+                                      "tru",
+                                      "nul",
+                                      "[1 2]",
+                                      "1 2",
+                                      "{} x",
+                                      "\"a",
+                                      "\"\t\"",
+                                      "\"\\x\"",
+                                      "\"\\ud800\"",
+                                      "\"\\udc00\"",
+                                      "\"\\u12\"",
+                                      "// c\n1",
+                                      "/* c */ 1",
+                                      "1e400",
+                                      "\xEF\xBB",
+                                      "\"\xff\"",
+                                      "\"\xC0\x80\"",
+                                      "\"\xED\xA0\x80\"",
+                                      "\"\xF4\x90\x80\x80\"",
+                                      "\"\xE2\x82\""}) {
     const auto json = Json::parse(text, "where");
     ASSERT_FALSE(json) << text;
     EXPECT_EQ(json.error().code, Errc::malformed);
@@ -71,11 +105,14 @@ TEST(Json, MakesIntegersOfNumbersThatAreThem) {
   EXPECT_EQ(integer("-0").value(), 0);
   EXPECT_EQ(integer("9223372036854775807").value(), std::numeric_limits<int64_t>::max());
   EXPECT_EQ(integer("-9223372036854775808").value(), std::numeric_limits<int64_t>::min());
-  for (const char* text : {"9223372036854775808", "-9223372036854775809", "1e19", "3.5", "1e300", "\"3\"", "null", "true", "[3]"}) EXPECT_FALSE(integer(text)) << text;
+  for (const char* text : {"9223372036854775808", "-9223372036854775809", "1e19", "3.5", "1e300", "\"3\"", "null", "true", "[3]"})
+    EXPECT_FALSE(integer(text)) << text;
 }
 
 TEST(Json, ComparesByValueWhateverTheSpellingOrOrder) {
-  const auto equal = [](std::string_view a, std::string_view b) { return Json::parse(a, "a").value() == Json::parse(b, "b").value(); };
+  const auto equal = [](std::string_view a, std::string_view b) {
+    return Json::parse(a, "a").value() == Json::parse(b, "b").value();
+  };
   EXPECT_TRUE(equal("1", "1.0"));
   EXPECT_TRUE(equal("[1e2]", "[100]"));
   EXPECT_TRUE(equal(R"({"a":1,"b":2})", R"({"b":2,"a":1})"));

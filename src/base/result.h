@@ -38,9 +38,12 @@ inline std::string printable_line(std::string text) {
   if (std::none_of(text.begin(), text.end(), is_control)) return text;
   std::string line;
   for (const char c : text) {
-    if (c == '\n') line += "\\n";
-    else if (is_control(c)) line += fmt::format("\\x{:02x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    else line += c;
+    if (c == '\n')
+      line += "\\n";
+    else if (is_control(c))
+      line += fmt::format("\\x{:02x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    else
+      line += c;
   }
   return line;
 }
@@ -60,12 +63,12 @@ template <class... Args>
 #define QUERN_CONCAT_(a, b) a##b
 #define QUERN_CONCAT(a, b) QUERN_CONCAT_(a, b)
 // QUERN_TRY(expr): returns the error if expr failed.   QUERN_ASSIGN(auto x, expr): the same, and binds the value.
-#define QUERN_TRY(expr)                                                        \
-  do {                                                                         \
+#define QUERN_TRY(expr)                                                                         \
+  do {                                                                                          \
     if (auto quern_result = (expr); !quern_result) return tl::unexpected(quern_result.error()); \
   } while (0)
 #define QUERN_ASSIGN(declaration, expr) QUERN_ASSIGN_(QUERN_CONCAT(quern_result_, __LINE__), declaration, expr)
-#define QUERN_ASSIGN_(name, declaration, expr)             \
-  auto name = (expr);                                      \
+#define QUERN_ASSIGN_(name, declaration, expr)               \
+  auto name = (expr);                                        \
   if (!name) return tl::unexpected(std::move(name.error())); \
   declaration = std::move(*name)

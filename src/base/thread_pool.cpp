@@ -57,10 +57,13 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain, Task task) {
   wake_.notify_all();
   take_ranges(job_);
   for (int spins = 0; running_.load(std::memory_order_acquire) != 0; ++spins) {
-    if (spins < kSpins) pause_cpu();
-    else std::this_thread::yield();
+    if (spins < kSpins)
+      pause_cpu();
+    else
+      std::this_thread::yield();
   }
-  if (failed_.exchange(false, std::memory_order_relaxed)) std::rethrow_exception(std::exchange(exception_, nullptr));  // the workers are done: no lock
+  if (failed_.exchange(false, std::memory_order_relaxed))
+    std::rethrow_exception(std::exchange(exception_, nullptr));  // the workers are done: no lock
 }
 
 void ThreadPool::take_ranges(const Job& job) {

@@ -48,7 +48,7 @@ class ThreadPool {
   std::atomic<uint64_t> epoch_{0};  // one more with each job; workers wait for it to move
   std::atomic<int> running_{0};     // workers that have not finished the current job
   std::atomic<bool> stop_{false}, busy_{false}, failed_{false};
-  std::exception_ptr exception_;    // the first of this job's, when failed_
+  std::exception_ptr exception_;  // the first of this job's, when failed_
   std::mutex mutex_;
   std::condition_variable wake_;
 };

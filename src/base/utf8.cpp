@@ -17,7 +17,8 @@ Sequence classify(std::string_view text) {
   if (first < 0x80) return {.length = 1};
   size_t length = 0;
   unsigned char low = 0x80, high = 0xBF;  // bounds of the second byte: they exclude overlong forms, surrogates and > U+10FFFF
-  if (first >= 0xC2 && first <= 0xDF) length = 2;
+  if (first >= 0xC2 && first <= 0xDF)
+    length = 2;
   else if (first >= 0xE0 && first <= 0xEF) {
     length = 3;
     if (first == 0xE0) low = 0xA0;
@@ -26,7 +27,8 @@ Sequence classify(std::string_view text) {
     length = 4;
     if (first == 0xF0) low = 0x90;
     if (first == 0xF4) high = 0x8F;
-  } else return {.bad = 1};
+  } else
+    return {.bad = 1};
   for (size_t i = 1; i < length; ++i) {
     if (i == text.size()) return {.bad = i, .truncated = true};
     if (byte(i) < low || byte(i) > high) return {.bad = i};
@@ -65,8 +67,10 @@ std::string replace_invalid_utf8(std::string_view text) {
   size_t at = 0;
   while (at < text.size()) {
     const Sequence s = classify(text.substr(at));
-    if (s.length > 0) out.append(text.substr(at, s.length));
-    else out += "\xEF\xBF\xBD";
+    if (s.length > 0)
+      out.append(text.substr(at, s.length));
+    else
+      out += "\xEF\xBF\xBD";
     at += s.length > 0 ? s.length : s.bad;
   }
   return out;
@@ -74,10 +78,14 @@ std::string replace_invalid_utf8(std::string_view text) {
 
 void append_utf8(std::string& out, char32_t c) {
   const auto put = [&](char32_t byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
-  if (c < 0x80) put(c);
-  else if (c < 0x800) put(0xC0 | c >> 6), put(0x80 | (c & 0x3F));
-  else if (c < 0x10000) put(0xE0 | c >> 12), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
-  else put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 0x3F)), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
+  if (c < 0x80)
+    put(c);
+  else if (c < 0x800)
+    put(0xC0 | c >> 6), put(0x80 | (c & 0x3F));
+  else if (c < 0x10000)
+    put(0xE0 | c >> 12), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
+  else
+    put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 0x3F)), put(0x80 | (c >> 6 & 0x3F)), put(0x80 | (c & 0x3F));
 }
 
 }  // namespace quern

@@ -34,8 +34,8 @@ TEST(Utf8, HoldsBackOnlyWhatMoreBytesCouldComplete) {
   EXPECT_EQ(complete_utf8_prefix("a\xF0\x9F"), 1u);
   EXPECT_EQ(complete_utf8_prefix("a\xF0"), 1u);
   EXPECT_EQ(complete_utf8_prefix("a\xF0\x9F\x98\x80"), 5u);
-  EXPECT_EQ(complete_utf8_prefix("a\x80"), 2u);      // no sequence starts like this
-  EXPECT_EQ(complete_utf8_prefix("\xED\xA0"), 2u);   // nor goes on like this
+  EXPECT_EQ(complete_utf8_prefix("a\x80"), 2u);     // no sequence starts like this
+  EXPECT_EQ(complete_utf8_prefix("\xED\xA0"), 2u);  // nor goes on like this
   EXPECT_EQ(complete_utf8_prefix("\xE2\x82"), 0u);
 }
 

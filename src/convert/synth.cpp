@@ -33,7 +33,8 @@ Bounds bounds_of(std::string_view name, int64_t last_dimension) {
 
 struct Preset {
   std::string_view name;
-  int64_t layers, hidden, heads, kv_heads, head_dim, linear_k_heads, linear_v_heads, linear_dim, experts, top_k, expert_width, intermediate, vocab, context;
+  int64_t layers, hidden, heads, kv_heads, head_dim, linear_k_heads, linear_v_heads, linear_dim, experts, top_k, expert_width,
+      intermediate, vocab, context;
 };
 constexpr Preset kPresets[] = {
     {"tiny", 4, 64, 4, 2, 32, 2, 4, 16, 8, 2, 32, 96, 512, 4096},
@@ -131,7 +132,8 @@ Result<void> synthesise(const SynthOptions& options, const std::filesystem::path
   Json weight_map = Json::object();
   std::vector<uint16_t> block(1 << 18);
   for (size_t s = 0; s < shards.size(); ++s) {
-    const std::string name = shards.size() == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", s + 1, shards.size());
+    const std::string name =
+        shards.size() == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", s + 1, shards.size());
     std::vector<SafetensorsWriter::Entry> entries;
     for (const ExpectedTensor& t : shards[s]) {
       entries.push_back({t.name, "BF16", t.shape});

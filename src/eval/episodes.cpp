@@ -32,7 +32,9 @@ const Family& draw(Random& random, std::initializer_list<Group> groups) {
   return draw(random, std::prev(groups.end())->families);
 }
 
-constexpr std::array<std::string_view, 11> kChains = {"sort_mapping", "sort_extension", "act_on_matching", "sort_by_field", "index_fields", "follow_files", "file_script", "service_loop", "service_linked", "service_script", "service_script"};
+constexpr std::array<std::string_view, 11> kChains = {"sort_mapping",   "sort_extension", "act_on_matching", "sort_by_field",
+                                                      "index_fields",   "follow_files",   "file_script",     "service_loop",
+                                                      "service_linked", "service_script", "service_script"};
 
 const Family& chain_family(std::string_view name) {
   for (const std::span<const Family> group : {file_loop_families(), service_families()})
@@ -54,17 +56,26 @@ Result<Suite> parse_suite(std::string_view name) {
 ToolEpisode make_episode(Suite suite, Split split, int64_t length, uint64_t seed) {
   Random random(Random::mix(seed * 2 + (split == Split::held_out ? 1 : 0)) ^ (static_cast<uint64_t>(suite) + 1) << 56);
   switch (suite) {
-    case Suite::single: return draw(random, single_call_families()).play(random, split, 1);
-    case Suite::files: return draw(random, {{file_families(), 0.5}, {file_loop_families(), 0.5}}).play(random, split, 0);
+    case Suite::single:
+      return draw(random, single_call_families()).play(random, split, 1);
+    case Suite::files:
+      return draw(random, {{file_families(), 0.5}, {file_loop_families(), 0.5}}).play(random, split, 0);
     case Suite::chain:
       for (;;) {  // loops of two calls a file cannot meet every length; those that miss it are drawn again
         ToolEpisode episode = chain_family(random.pick(kChains)).play(random, split, length);
         if (episode.calls == length) return episode;
       }
-    case Suite::mixed: break;
+    case Suite::mixed:
+      break;
   }
   if (random.chance(0.12)) return make_episode(Suite::chain, split, random.between(8, 31), random.next());
-  return draw(random, {{file_families(), 0.27}, {file_loop_families(), 0.24}, {single_call_families(), 0.19}, {service_families(), 0.21}, {small_service_families(), 0.05}, {talk_families(), 0.04}}).play(random, split, 0);
+  return draw(random, {{file_families(), 0.27},
+                       {file_loop_families(), 0.24},
+                       {single_call_families(), 0.19},
+                       {service_families(), 0.21},
+                       {small_service_families(), 0.05},
+                       {talk_families(), 0.04}})
+      .play(random, split, 0);
 }
 
 }  // namespace quern

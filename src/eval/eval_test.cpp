@@ -37,7 +37,9 @@ ReplyFunction expert(const ToolEpisode& episode) {
 TEST(Episodes, AreTheSameForTheSameSeedAndDifferForAnother) {
   for (const Suite suite : kAll)
     for (uint64_t seed = 0; seed < 20; ++seed) {
-      const auto text = [&](uint64_t s) { return prompt_text(*render(make_episode(suite, Split::training, 10, s).conversation, ChatFormat::instruct)); };
+      const auto text = [&](uint64_t s) {
+        return prompt_text(*render(make_episode(suite, Split::training, 10, s).conversation, ChatFormat::instruct));
+      };
       EXPECT_EQ(text(seed), text(seed));
       EXPECT_NE(text(seed), text(seed + 1000));
     }
@@ -89,7 +91,8 @@ std::set<std::string> names_of_tools_and_parameters(Split split, uint64_t seeds)
 }
 
 TEST(Episodes, HeldOutToolsAndParametersNeverOccurInTraining) {
-  const std::set<std::string> training = names_of_tools_and_parameters(Split::training, 4000), held_out = names_of_tools_and_parameters(Split::held_out, 4000);
+  const std::set<std::string> training = names_of_tools_and_parameters(Split::training, 4000),
+                              held_out = names_of_tools_and_parameters(Split::held_out, 4000);
   std::vector<std::string> both;
   std::set_intersection(training.begin(), training.end(), held_out.begin(), held_out.end(), std::back_inserter(both));
   EXPECT_TRUE(both.empty()) << both.size() << " in both, such as " << both.front();
@@ -102,7 +105,10 @@ TEST(Evaluation, CountsMalformedWrongAndMissingCalls) {
   while (episode.final_state == episode.world->state()) episode = make_episode(Suite::single, Split::held_out, 0, ++seed);
   const auto scores = [&](std::string text) {
     bool first = true;
-    return play_episode(episode, [&, text](const Conversation&) -> Result<std::string> { return std::exchange(first, false) ? text : "Done."; })->scores;
+    return play_episode(
+               episode,
+               [&, text](const Conversation&) -> Result<std::string> { return std::exchange(first, false) ? text : "Done."; })
+        ->scores;
   };
   EXPECT_EQ(scores("<tool_call>\n{\"name\": \"nothing\", \"arguments\": {}}\n</tool_call>").malformed, 1);
   EXPECT_EQ(scores("<tool_call>\n{not json\n</tool_call>").malformed, 1);
@@ -118,7 +124,9 @@ TEST(Evaluation, CountsMalformedWrongAndMissingCalls) {
 
 TEST(Evaluation, AModelThatNeverStopsCallingIsStopped) {
   const ToolEpisode episode = make_episode(Suite::files, Split::held_out, 0, 5);
-  const auto record = play_episode(episode, [](const Conversation&) -> Result<std::string> { return "<tool_call>\n{\"name\": \"list_files\", \"arguments\": {\"folder\": \".\"}}\n</tool_call>"; });
+  const auto record = play_episode(episode, [](const Conversation&) -> Result<std::string> {
+    return "<tool_call>\n{\"name\": \"list_files\", \"arguments\": {\"folder\": \".\"}}\n</tool_call>";
+  });
   ASSERT_TRUE(record);
   EXPECT_LE(record->scores.calls, 2 * episode.calls + 4);
   EXPECT_EQ(record->scores.complete, 0);
@@ -126,7 +134,8 @@ TEST(Evaluation, AModelThatNeverStopsCallingIsStopped) {
 
 TEST(Evaluation, AModelWhoseContextIsFullHasFailedTheEpisodeAlone) {
   const ToolEpisode episode = make_episode(Suite::files, Split::held_out, 0, 5);
-  const auto record = play_episode(episode, [](const Conversation&) -> Result<std::string> { return fail(Errc::out_of_range, "no room"); });
+  const auto record =
+      play_episode(episode, [](const Conversation&) -> Result<std::string> { return fail(Errc::out_of_range, "no room"); });
   ASSERT_TRUE(record);
   EXPECT_EQ(record->scores.complete, 0);
   EXPECT_FALSE(play_episode(episode, [](const Conversation&) -> Result<std::string> { return fail(Errc::io, "gone"); }));
@@ -136,7 +145,9 @@ TEST(FileWorld, AnswersAsTheFileToolsDo) {
   FileWorld world;
   world.add_file("a.txt", "one\n");
   world.add_file("docs/b.txt", "two");
-  const auto run = [&](std::string_view tool, std::initializer_list<std::pair<std::string_view, Json>> members) { return world.execute({std::string(tool), arguments(members)}); };
+  const auto run = [&](std::string_view tool, std::initializer_list<std::pair<std::string_view, Json>> members) {
+    return world.execute({std::string(tool), arguments(members)});
+  };
   EXPECT_EQ(run("list_files", {{"folder", "."}}), "a.txt\ndocs/");
   EXPECT_EQ(run("find_files", {{"pattern", "*.txt"}}), "a.txt\ndocs/b.txt");
   EXPECT_EQ(run("move_file", {{"from", "a.txt"}, {"to", "docs/b.txt"}}), file_tools::already_exists("docs/b.txt"));

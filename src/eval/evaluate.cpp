@@ -25,13 +25,17 @@ class Match {
     ToolScores& scores = record.scores;
     ++scores.calls;
     const Json* tool = parsed.error ? nullptr : find_tool(tools, parsed.call.name);
-    const Result<void> valid = parsed.error ? Result<void>(fail(Errc::malformed, "{}", *parsed.error)) : !tool ? Result<void>(fail(Errc::malformed, "no tool {}", parsed.call.name)) : check_arguments(*tool, parsed.call.arguments);
+    const Result<void> valid = parsed.error ? Result<void>(fail(Errc::malformed, "{}", *parsed.error))
+                               : !tool      ? Result<void>(fail(Errc::malformed, "no tool {}", parsed.call.name))
+                                            : check_arguments(*tool, parsed.call.arguments);
     if (!valid) {
       ++scores.malformed;
       differ(parsed.text + " (" + valid.error().message + ")");
       return "error: " + valid.error().message;
     }
-    const auto at = differs_ ? std::find_if(expected_.begin(), expected_.end(), [&](const ToolCall& call) { return same(call, parsed.call); }) : expected_.begin();
+    const auto at =
+        differs_ ? std::find_if(expected_.begin(), expected_.end(), [&](const ToolCall& call) { return same(call, parsed.call); })
+                 : expected_.begin();
     if (at != expected_.end() && same(*at, parsed.call)) {
       expected_.erase(at);
       ++scores.exact;
@@ -43,7 +47,8 @@ class Match {
   }
 
   void differ(const std::string& came) {
-    if (!differs_) record.difference = fmt::format("expected {}, got {}", expected_.empty() ? "an answer" : call_text(expected_.front()), came);
+    if (!differs_)
+      record.difference = fmt::format("expected {}, got {}", expected_.empty() ? "an answer" : call_text(expected_.front()), came);
     differs_ = true;
   }
 

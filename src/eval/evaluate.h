@@ -17,9 +17,10 @@ struct ToolScores {
   int64_t expected = 0;   // calls the experts made
   int64_t calls = 0;      // calls the model made
   int64_t malformed = 0;  // of them: unknown name, unparsable, invalid under its schema, or without its opener
-  int64_t exact = 0;      // expected calls that were made: the same name and arguments, at the same place; after a first difference, at any
-  int64_t complete = 0;   // episodes whose every call was the expert's, with nothing more, and whose answer names what it must
-  int64_t done = 0;       // episodes that ended in the expert's final state, whatever the way
+  int64_t exact =
+      0;  // expected calls that were made: the same name and arguments, at the same place; after a first difference, at any
+  int64_t complete = 0;  // episodes whose every call was the expert's, with nothing more, and whose answer names what it must
+  int64_t done = 0;      // episodes that ended in the expert's final state, whatever the way
   std::vector<int64_t> first_failure;  // for each episode that is not complete: calls right before the first difference
 
   void add(const ToolScores& other);

@@ -54,13 +54,16 @@ Result<void> export_jsonl(const ExportRequest& request, const std::filesystem::p
 
 Result<std::vector<uint16_t>> packed_ids(const ToolEpisode& episode, const Tokenizer& tokenizer) {
   const int32_t start = tokenizer.find_added("<|im_start|>"), end = tokenizer.find_added("<|im_end|>");
-  if (start < 0 || end < 0 || tokenizer.vocab_size() > kTarget) return fail(Errc::unsupported, "the tokenizer has no <|im_start|> and <|im_end|>, or more than 32,768 ids");
+  if (start < 0 || end < 0 || tokenizer.vocab_size() > kTarget)
+    return fail(Errc::unsupported, "the tokenizer has no <|im_start|> and <|im_end|>, or more than 32,768 ids");
   QUERN_ASSIGN(const Prompt prompt, render(episode.conversation, ChatFormat::instruct));
   QUERN_ASSIGN(const std::vector<int32_t> ids, tokenizer.encode(prompt));
   QUERN_ASSIGN(const std::vector<int32_t> header, tokenizer.encode("assistant\n", false));
   std::vector<uint16_t> packed(ids.begin(), ids.end());
   for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] != start || !std::equal(header.begin(), header.end(), ids.begin() + static_cast<std::ptrdiff_t>(std::min(i + 1, ids.size() - header.size())))) continue;
+    if (ids[i] != start || !std::equal(header.begin(), header.end(),
+                                       ids.begin() + static_cast<std::ptrdiff_t>(std::min(i + 1, ids.size() - header.size()))))
+      continue;
     for (i += 1 + header.size(); i < ids.size(); ++i) {
       packed[i] |= kTarget;
       if (ids[i] == end) break;
@@ -69,7 +72,8 @@ Result<std::vector<uint16_t>> packed_ids(const ToolEpisode& episode, const Token
   return packed;
 }
 
-Result<void> export_windows(const ExportRequest& request, const Tokenizer& tokenizer, int64_t window, const std::filesystem::path& out) {
+Result<void> export_windows(const ExportRequest& request, const Tokenizer& tokenizer, int64_t window,
+                            const std::filesystem::path& out) {
   const int32_t filler = tokenizer.find_added("<|endoftext|>");
   if (filler < 0) return fail(Errc::unsupported, "the tokenizer has no <|endoftext|>");
   QUERN_ASSIGN(AtomicFile file, AtomicFile::create(out));

@@ -25,7 +25,8 @@ Result<void> export_jsonl(const ExportRequest& request, const std::filesystem::p
 // Windows of `window` token ids, little-endian u16, no header: whole episodes one after the other, the rest filled with <|endoftext|>.
 // Bit 15 marks what a model is to learn: what the assistant says, with its end of turn. `request.episodes` counts windows here.
 // Errors: a vocabulary beyond 15 bits or without the family's special tokens.
-Result<void> export_windows(const ExportRequest& request, const Tokenizer& tokenizer, int64_t window, const std::filesystem::path& out);
+Result<void> export_windows(const ExportRequest& request, const Tokenizer& tokenizer, int64_t window,
+                            const std::filesystem::path& out);
 
 // The ids of one episode with bit 15 as above.
 Result<std::vector<uint16_t>> packed_ids(const ToolEpisode& episode, const Tokenizer& tokenizer);

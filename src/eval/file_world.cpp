@@ -114,7 +114,8 @@ std::string FileWorld::put(const std::string& path, const std::string& text, boo
   std::string& content = files[path];
   if (!append) {
     content = text;
-    return file_tools::wrote(path, static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; })));
+    return file_tools::wrote(
+        path, static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; })));
   }
   if (!content.empty() && !content.ends_with('\n')) content += '\n';
   content += text + "\n";
@@ -141,7 +142,8 @@ std::string FileWorld::remove(const std::string& path) {
   if (files.erase(path)) return file_tools::deleted(path);
   if (!folders.contains(path)) return file_tools::no_such_file(path);
   const auto inside = [&](const std::string& other) { return other.starts_with(path + "/"); };
-  if (std::any_of(folders.begin(), folders.end(), inside) || std::any_of(files.begin(), files.end(), [&](const auto& file) { return inside(file.first); }))
+  if (std::any_of(folders.begin(), folders.end(), inside) ||
+      std::any_of(files.begin(), files.end(), [&](const auto& file) { return inside(file.first); }))
     return file_tools::not_empty(path);
   folders.erase(path);
   return file_tools::deleted(path);

@@ -68,14 +68,16 @@ std::string RecordWorld::list(const RecordTool& tool, const Json& arguments) con
   }
   if (style == Style::text) {
     std::string text;
-    for (const RecordKind::Record* record : found) text += (text.empty() ? "" : "\n") + record->id + (kind.fields.empty() ? "" : ", " + plain_text(record->values[0]));
+    for (const RecordKind::Record* record : found)
+      text += (text.empty() ? "" : "\n") + record->id + (kind.fields.empty() ? "" : ", " + plain_text(record->values[0]));
     return found.empty() ? fmt::format("no {}", kind.plural) : text;
   }
   Json all = Json::array();
   for (const RecordKind::Record* record : found) {
     Json object = Json::object();
     object["id"] = record->id;
-    for (size_t i = 0; i < std::min<size_t>(kind.fields.size(), style == Style::brief ? 1 : 2); ++i) object[kind.fields[i].key] = record->values[i];
+    for (size_t i = 0; i < std::min<size_t>(kind.fields.size(), style == Style::brief ? 1 : 2); ++i)
+      object[kind.fields[i].key] = record->values[i];
     all.push_back(std::move(object));
   }
   return all.dump();
@@ -97,7 +99,9 @@ std::string RecordWorld::run(const RecordTool& tool, const Json& arguments) {
   };
   for (const size_t f : tool.fields) {
     const Json value = value_of(f);
-    if (kind.fields[f].type == FieldType::date && value.is_string() && (value.as_string().size() != 10 || value.as_string()[4] != '-')) return failure(fmt::format("{} must have the form YYYY-MM-DD", kind.fields[f].parameter));
+    if (kind.fields[f].type == FieldType::date && value.is_string() &&
+        (value.as_string().size() != 10 || value.as_string()[4] != '-'))
+      return failure(fmt::format("{} must have the form YYYY-MM-DD", kind.fields[f].parameter));
   }
   if (tool.op == RecordOp::create) {
     RecordKind::Record record{kind.peek_id(), std::vector<Json>(kind.fields.size())};
@@ -110,7 +114,8 @@ std::string RecordWorld::run(const RecordTool& tool, const Json& arguments) {
   const std::string id = given ? plain_text(*given) : "";
   const auto record = std::find_if(kind.records.begin(), kind.records.end(), [&](const auto& r) { return r.id == id; });
   if (record == kind.records.end()) {
-    if (strict_ids && kind.find(kind.id_prefix + id)) return failure(fmt::format("no {} {}, did you mean {}?", kind.noun, id, kind.id_prefix + id));
+    if (strict_ids && kind.find(kind.id_prefix + id))
+      return failure(fmt::format("no {} {}, did you mean {}?", kind.noun, id, kind.id_prefix + id));
     return failure(fmt::format("no {} {}", kind.noun, id));
   }
   if (tool.op == RecordOp::get) return shown(kind, *record, "");

@@ -41,9 +41,9 @@ struct RecordTool {
   RecordOp op = RecordOp::get;
   size_t kind = 0;
   std::string name;
-  std::string verb;                 // how people ask for it: "cancel", "send a reminder for"
-  std::vector<size_t> fields;       // parameters besides the id, in the schema's order
-  std::vector<bool> required;       // as fields (create)
+  std::string verb;            // how people ask for it: "cancel", "send a reminder for"
+  std::vector<size_t> fields;  // parameters besides the id, in the schema's order
+  std::vector<bool> required;  // as fields (create)
   Json definition;
 };
 

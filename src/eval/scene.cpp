@@ -48,13 +48,16 @@ namespace {
 
 // Swaps or doubles one letter in a word of plain lower-case letters of the request's first few words: values stay as they are.
 void mistype(Words& words, std::string& text) {
-  constexpr std::string_view kCommon[] = {"please", "folder", "could", "would", "files", "every", "create", "delete", "rename", "called", "there", "their", "which"};
+  constexpr std::string_view kCommon[] = {"please", "folder", "could",  "would", "files", "every", "create",
+                                          "delete", "rename", "called", "there", "their", "which"};
   for (const std::string_view word : kCommon) {
     const size_t at = text.find(word);
     if (at == std::string::npos) continue;
     const size_t i = at + 1 + words.random().below(word.size() - 2);
-    if (words.chance(0.5)) std::swap(text[i], text[i + 1]);
-    else text.insert(i, 1, text[i]);
+    if (words.chance(0.5))
+      std::swap(text[i], text[i + 1]);
+    else
+      text.insert(i, 1, text[i]);
     return;
   }
 }
@@ -68,19 +71,32 @@ std::string spoken(Words& words, std::string text) {
   };
   const bool question = text.ends_with('?');
   // "Can you" and its like go before an imperative only.
-  constexpr std::array<std::string_view, 19> kOtherwise = {"I ", "We ", "The ", "This ", "Please ", "Go ", "You ", "Every ", "Each ", "Since ", "Somewhere ", "It ", "There ", "My ", "Next ", "Begin ", "New ", "With ", "All "};
-  const bool imperative = std::none_of(kOtherwise.begin(), kOtherwise.end(), [&](std::string_view start) { return text.starts_with(start); });
+  constexpr std::array<std::string_view, 19> kOtherwise = {"I ",     "We ",    "The ",   "This ",      "Please ", "Go ",    "You ",
+                                                           "Every ", "Each ",  "Since ", "Somewhere ", "It ",     "There ", "My ",
+                                                           "Next ",  "Begin ", "New ",   "With ",      "All "};
+  const bool imperative =
+      std::none_of(kOtherwise.begin(), kOtherwise.end(), [&](std::string_view start) { return text.starts_with(start); });
   if (!question && imperative && words.chance(0.45)) {
-    const std::string_view form = words.pick({"Please {0}", "Can you {0}", "Could you {0}", "Could you please {0}", "I want you to {0}", "I need you to {0}", "Hi, {0}", "Hello! Please {0}",
-                                              "Would you {0}", "Hey, can you {0}", "I would like you to {0}", "Your task: {0}", "Kindly {0}", "Next, {0}", "Now {0}", "{0}"});
+    const std::string_view form =
+        words.pick({"Please {0}", "Can you {0}", "Could you {0}", "Could you please {0}", "I want you to {0}", "I need you to {0}",
+                    "Hi, {0}", "Hello! Please {0}", "Would you {0}", "Hey, can you {0}", "I would like you to {0}",
+                    "Your task: {0}", "Kindly {0}", "Next, {0}", "Now {0}", "{0}"});
     text = fill(form, {lower_first(text)});
-    if ((form.find("an you") != std::string_view::npos || form.find("ould you") != std::string_view::npos) && text.ends_with('.') && words.chance(0.8)) text.back() = '?';
+    if ((form.find("an you") != std::string_view::npos || form.find("ould you") != std::string_view::npos) && text.ends_with('.') &&
+        words.chance(0.8))
+      text.back() = '?';
   } else if (question && words.chance(0.3)) {
-    text = fill(words.pick({"Quick question: {0}", "Please tell me: {0}", "Hi! {0}", "Can you check: {0}", "Tell me, {0}"}), {lower_first(text)});
+    text = fill(words.pick({"Quick question: {0}", "Please tell me: {0}", "Hi! {0}", "Can you check: {0}", "Tell me, {0}"}),
+                {lower_first(text)});
   }
-  if (words.chance(0.12)) text = std::string(words.pick({"I am cleaning up today. ", "I need some help here. ", "We have little time. ", "Good morning! ", "I just came back from a trip. ", "One more thing. ",
-                                                         "My desk is a mess. ", "This is for my boss. ", "Okay. ", "Let's go on. "})) + text;
-  if (words.chance(0.12)) text += words.pick({" Thanks!", " Thank you.", " That would be great.", " It is important.", " Take your time.", " Thanks in advance!", " Tell me when you are done.", " Nothing else."});
+  if (words.chance(0.12))
+    text = std::string(words.pick({"I am cleaning up today. ", "I need some help here. ", "We have little time. ", "Good morning! ",
+                                   "I just came back from a trip. ", "One more thing. ", "My desk is a mess. ",
+                                   "This is for my boss. ", "Okay. ", "Let's go on. "})) +
+           text;
+  if (words.chance(0.12))
+    text += words.pick({" Thanks!", " Thank you.", " That would be great.", " It is important.", " Take your time.",
+                        " Thanks in advance!", " Tell me when you are done.", " Nothing else."});
   if (words.chance(0.12)) text = lower_first(text);
   if (words.chance(0.12) && text.ends_with('.')) text.pop_back();
   if (words.chance(0.05)) mistype(words, text);
@@ -96,10 +112,17 @@ std::string script(Words& words, const std::vector<std::string>& requests) {
   std::string text;
   const int64_t style = words.between(0, requests.size() > 3 ? 4 : 6);
   if (style <= 2) {
-    text = std::string(words.pick({"Please do the following, in this order:", "Here is what I need:", "Do these things one after the other:", "My list for today:", "Carry out these steps:",
-                                   "Work through this list from top to bottom:", "Can you do this for me?", "To do:", "These are your tasks:", "Please take care of the following:"}));
-    for (size_t i = 0; i < requests.size(); ++i) text += style == 0 ? fmt::format("\n{}. {}", i + 1, requests[i]) : style == 1 ? "\n- " + requests[i] : fmt::format("\n{}) {}.", i + 1, requests[i]);
-    if (words.chance(0.2)) text += words.pick({"\nThanks!", "\nKeep to the order.", "\nTell me when it is all done.", "\nThat is all.", "\nPlease leave nothing out."});
+    text = std::string(words.pick(
+        {"Please do the following, in this order:", "Here is what I need:", "Do these things one after the other:",
+         "My list for today:", "Carry out these steps:", "Work through this list from top to bottom:", "Can you do this for me?",
+         "To do:", "These are your tasks:", "Please take care of the following:"}));
+    for (size_t i = 0; i < requests.size(); ++i)
+      text += style == 0   ? fmt::format("\n{}. {}", i + 1, requests[i])
+              : style == 1 ? "\n- " + requests[i]
+                           : fmt::format("\n{}) {}.", i + 1, requests[i]);
+    if (words.chance(0.2))
+      text += words.pick(
+          {"\nThanks!", "\nKeep to the order.", "\nTell me when it is all done.", "\nThat is all.", "\nPlease leave nothing out."});
     return text;
   }
   if (style == 3) {
@@ -109,11 +132,16 @@ std::string script(Words& words, const std::vector<std::string>& requests) {
   if (style == 4) {
     for (size_t i = 0; i < requests.size(); ++i)
       text += i == 0 ? (words.chance(0.7) ? "First " : "First, ") + lower_first(requests[i]) + "."
-                     : " " + std::string(i + 1 == requests.size() ? words.pick({"Finally ", "Finally, ", "Last, ", "And then ", "At the end "}) : words.pick({"Then ", "After that, ", "Next, ", "Then please ", "Now "})) +
+                     : " " +
+                           std::string(i + 1 == requests.size()
+                                           ? words.pick({"Finally ", "Finally, ", "Last, ", "And then ", "At the end "})
+                                           : words.pick({"Then ", "After that, ", "Next, ", "Then please ", "Now "})) +
                            lower_first(requests[i]) + ".";
     return text;
   }
-  for (size_t i = 0; i < requests.size(); ++i) text += i == 0 ? requests[i] : (i + 1 == requests.size() ? words.chance(0.5) ? " and then " : " and " : ", ") + lower_first(requests[i]);
+  for (size_t i = 0; i < requests.size(); ++i)
+    text += i == 0 ? requests[i]
+                   : (i + 1 == requests.size() ? words.chance(0.5) ? " and then " : " and " : ", ") + lower_first(requests[i]);
   return spoken(words, text + ".");
 }
 

@@ -12,8 +12,8 @@
 namespace quern {
 
 struct ToolEpisode {
-  std::string kind;             // the task's name, "sort_by_extension"
-  Conversation conversation;    // complete; assistant turns are what the expert does
+  std::string kind;           // the task's name, "sort_by_extension"
+  Conversation conversation;  // complete; assistant turns are what the expert does
   int64_t calls = 0;
   std::shared_ptr<const World> world;  // before the first call
   std::string final_state;             // after the last
@@ -29,7 +29,7 @@ class Scene {
   void offer(std::vector<Json> tools) { tools_ = std::move(tools); }
   void system(std::string text) { system_ = std::move(text); }
   void user(std::string text);
-  std::string call(std::string_view tool, Json arguments);                // one turn, one call
+  std::string call(std::string_view tool, Json arguments);  // one turn, one call
   std::string call(const ToolCall& one);
   std::vector<std::string> parallel(const std::vector<ToolCall>& calls);  // one turn, several
   void say(std::string text, std::vector<std::string> facts = {});        // facts: parts of the text that an answer must have

@@ -16,8 +16,9 @@ enum class Split { training, held_out };
 using Pool = std::span<const std::string_view>;
 
 namespace pools {
-extern const Pool first_names, last_names, cities, nouns, adjectives, extensions, file_stems, folder_names, projects, companies, fields, verbs_create,
-    verbs_get, verbs_list, verbs_update, verbs_delete, verbs_send, entities, statuses, sentences, common_words, months;
+extern const Pool first_names, last_names, cities, nouns, adjectives, extensions, file_stems, folder_names, projects, companies,
+    fields, verbs_create, verbs_get, verbs_list, verbs_update, verbs_delete, verbs_send, entities, statuses, sentences,
+    common_words, months;
 }
 
 // True when a word belongs to the held-out part, in whatever pool it stands; about a fifth does.
@@ -33,17 +34,17 @@ class Words {
   std::string pick(Pool pool);
   // A phrasing out of a list given in place: every fifth is held out; lists shorter than five are used whole.
   std::string_view pick(std::initializer_list<std::string_view> options);
-  std::string made_up();               // a pronounceable word: "tavrosel"
-  std::string word();                  // of the pools mostly, made up sometimes
-  std::string person();                // "Anna" or "Anna Berg"
-  std::string proper(Pool pool);       // of the pool, or made up, with a capital
-  std::string date();                  // one of several forms
-  std::string number(int64_t most);    // digits
-  std::string money();                 // "1249.50"
-  std::string code();                  // "TK-4821", "x93fa", "80124"
-  std::string sentence();              // words in a row, as notes and messages have them
+  std::string made_up();                         // a pronounceable word: "tavrosel"
+  std::string word();                            // of the pools mostly, made up sometimes
+  std::string person();                          // "Anna" or "Anna Berg"
+  std::string proper(Pool pool);                 // of the pool, or made up, with a capital
+  std::string date();                            // one of several forms
+  std::string number(int64_t most);              // digits
+  std::string money();                           // "1249.50"
+  std::string code();                            // "TK-4821", "x93fa", "80124"
+  std::string sentence();                        // words in a row, as notes and messages have them
   std::string quoted(const std::string& value);  // bare mostly, or in one of three kinds of quotes
-  std::string file_name();             // stem, separators, digits, extension
+  std::string file_name();                       // stem, separators, digits, extension
   std::string file_stem();
   std::string extension();
   std::string folder();

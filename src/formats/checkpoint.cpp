@@ -41,7 +41,9 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
       std::vector<const StoredTensor*> found;
       for (const std::string& tensor : wanted) {
         const auto at = held.find(tensor);
-        if (at == held.end()) return fail(Errc::mismatch, "{}: the index places {} there, but the file has no such tensor", (folder / name).string(), tensor);
+        if (at == held.end())
+          return fail(Errc::mismatch, "{}: the index places {} there, but the file has no such tensor", (folder / name).string(),
+                      tensor);
         found.push_back(at->second);
       }
       checkpoint.files_.push_back(std::move(file));  // moving the file keeps its vector's elements where they are

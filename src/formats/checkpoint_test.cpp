@@ -43,8 +43,9 @@ TEST(Checkpoint, SaysWhatAFolderWithoutTensorsLacks) {
 TEST(Checkpoint, ReachesNoFileOutsideItsFolder) {
   const TemporaryFolder outside, folder;
   write_shard(outside, "x", {"a"});
-  for (const std::string& name : {std::string("../") + outside.path().filename().string() + "/x", (outside / "x").string(), std::string(".."), std::string("."),
-                                  std::string(""), std::string("sub/x"), std::string("x\\u0000y")}) {
+  for (const std::string& name :
+       {std::string("../") + outside.path().filename().string() + "/x", (outside / "x").string(), std::string(".."),
+        std::string("."), std::string(""), std::string("sub/x"), std::string("x\\u0000y")}) {
     write_index(folder, fmt::format(R"({{"a": "{}"}})", name));
     EXPECT_TRUE(fails(Checkpoint::open(folder.path()), Errc::malformed, {"not a file name"})) << name;
   }
@@ -61,7 +62,8 @@ TEST(Checkpoint, NamesAShardThatIsMissingAndATensorThatIsNotThere) {
 
 TEST(Checkpoint, RefusesABrokenIndex) {
   const TemporaryFolder folder;
-  for (const char* text : {"", "[]", "{}", R"({"weight_map": []})", R"({"weight_map": {"a": 3}})", R"({"weight_map": {"a": null}})", "{\"weight_map\": {\"a\": \"\xff\"}}"}) {
+  for (const char* text : {"", "[]", "{}", R"({"weight_map": []})", R"({"weight_map": {"a": 3}})", R"({"weight_map": {"a": null}})",
+                           "{\"weight_map\": {\"a\": \"\xff\"}}"}) {
     folder.write("model.safetensors.index.json", text);
     EXPECT_TRUE(fails(Checkpoint::open(folder.path()), Errc::malformed, {"index.json"})) << text;
   }

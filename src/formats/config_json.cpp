@@ -30,10 +30,13 @@ class Fields {
   double real(std::string_view key, double low, double high, std::optional<double> absent = {}) {
     const Json* value = present(key);
     if (!value) return absent ? *absent : static_cast<double>(missing(key));
-    if (!value->is_number()) return set(fail(Errc::malformed, "{}: {}: expected a number, found {}", where_, key, value->kind_name())), low;
+    if (!value->is_number())
+      return set(fail(Errc::malformed, "{}: {}: expected a number, found {}", where_, key, value->kind_name())), low;
     const double number = value->as_double();
     if (!(number >= low && number <= high))
-      return set(fail(Errc::out_of_range, "{}: {}: {} is outside {} to {}", where_, key, value->number_text().substr(0, 40), low, high)), low;
+      return set(fail(Errc::out_of_range, "{}: {}: {} is outside {} to {}", where_, key, value->number_text().substr(0, 40), low,
+                      high)),
+             low;
     return number;
   }
   std::optional<double> optional_real(std::string_view key, double low, double high) {
@@ -43,13 +46,15 @@ class Fields {
   bool boolean(std::string_view key, bool absent) {
     const Json* value = present(key);
     if (!value) return absent;
-    if (!value->is_bool()) return set(fail(Errc::malformed, "{}: {}: expected true or false, found {}", where_, key, value->kind_name())), absent;
+    if (!value->is_bool())
+      return set(fail(Errc::malformed, "{}: {}: expected true or false, found {}", where_, key, value->kind_name())), absent;
     return value->as_bool();
   }
   std::string text(std::string_view key, std::string absent) {
     const Json* value = present(key);
     if (!value) return absent;
-    if (!value->is_string()) return set(fail(Errc::malformed, "{}: {}: expected a string, found {}", where_, key, value->kind_name())), absent;
+    if (!value->is_string())
+      return set(fail(Errc::malformed, "{}: {}: expected a string, found {}", where_, key, value->kind_name())), absent;
     return value->as_string();
   }
   // A number, a list of numbers, or absent.
@@ -100,9 +105,11 @@ Result<const Family*> find_family(const Fields& config, const std::string& model
   for (const Family& family : kFamilies)
     if (family.model_type == model_type) return &family;
   std::string architecture;
-  if (const Json* names = config.present("architectures"); names && names->is_array() && names->size() > 0 && names->as_array()[0].is_string())
+  if (const Json* names = config.present("architectures");
+      names && names->is_array() && names->size() > 0 && names->as_array()[0].is_string())
     architecture = fmt::format(" ({})", names->as_array()[0].as_string().substr(0, 80));
-  return fail(Errc::unsupported, "{}: model_type {}{} is not of the Qwen3-Next family", config.where(), model_type.substr(0, 80), architecture);
+  return fail(Errc::unsupported, "{}: model_type {}{} is not of the Qwen3-Next family", config.where(), model_type.substr(0, 80),
+              architecture);
 }
 
 std::optional<Yarn> read_yarn(Fields& rope, int64_t max_position) {
@@ -130,13 +137,16 @@ void read_rope(Fields& config, ModelConfig& m) {
   const Json* parameters = config.present("rope_parameters");
   const Json* scaling = config.present("rope_scaling");
   const Json* object = parameters ? parameters : scaling;
-  if (object && !object->is_object()) return config.set(fail(Errc::malformed, "{}: rope settings are {}, expected an object", config.where(), object->kind_name()));
+  if (object && !object->is_object())
+    return config.set(fail(Errc::malformed, "{}: rope settings are {}, expected an object", config.where(), object->kind_name()));
   Fields rope(object ? *object : empty, config.where() + ": rope");
-  const double partial = rope.present("partial_rotary_factor") ? rope.real("partial_rotary_factor", 1e-3, 1) : config.real("partial_rotary_factor", 1e-3, 1, 0.25);
+  const double partial = rope.present("partial_rotary_factor") ? rope.real("partial_rotary_factor", 1e-3, 1)
+                                                               : config.real("partial_rotary_factor", 1e-3, 1, 0.25);
   m.rope_theta = rope.present("rope_theta") ? rope.real("rope_theta", 1, 1e15) : config.real("rope_theta", 1, 1e15, 1e4);
   m.rotary_dim = static_cast<int64_t>(static_cast<double>(m.head_dim) * partial);
   if (m.rotary_dim % 2 != 0 || m.rotary_dim < 2)
-    config.set(fail(Errc::unsupported, "{}: {} rotary dimensions (head_dim {} times {}): an even number is expected", config.where(), m.rotary_dim, m.head_dim, partial));
+    config.set(fail(Errc::unsupported, "{}: {} rotary dimensions (head_dim {} times {}): an even number is expected",
+                    config.where(), m.rotary_dim, m.head_dim, partial));
   m.yarn = read_yarn(rope, m.max_position_embeddings);
   if (rope.error()) config.set(tl::unexpected(*rope.error()));
 }
@@ -145,15 +155,19 @@ void read_layers(Fields& config, ModelConfig& m, const Family& family) {
   const int64_t count = config.integer("num_hidden_layers", 1, kMaxLayers);
   const int64_t interval = config.integer("full_attention_interval", 1, kMaxLayers, 4);
   m.layers.resize(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) m.layers[static_cast<size_t>(i)] = (i + 1) % interval == 0 ? LayerKind::full_attention : LayerKind::linear_attention;
+  for (int64_t i = 0; i < count; ++i)
+    m.layers[static_cast<size_t>(i)] = (i + 1) % interval == 0 ? LayerKind::full_attention : LayerKind::linear_attention;
   if (const Json* types = config.present("layer_types")) {
     if (!types->is_array() || types->size() != m.layers.size())
       return config.set(fail(Errc::malformed, "{}: layer_types: expected {} names", config.where(), count));
     for (size_t i = 0; i < m.layers.size(); ++i) {
       const Json& type = types->as_array()[i];
-      if (type == Json("full_attention")) m.layers[i] = LayerKind::full_attention;
-      else if (type == Json("linear_attention")) m.layers[i] = LayerKind::linear_attention;
-      else return config.set(fail(Errc::unsupported, "{}: layer_types[{}]: {}", config.where(), i, type.dump().substr(0, 60)));
+      if (type == Json("full_attention"))
+        m.layers[i] = LayerKind::full_attention;
+      else if (type == Json("linear_attention"))
+        m.layers[i] = LayerKind::linear_attention;
+      else
+        return config.set(fail(Errc::unsupported, "{}: layer_types[{}]: {}", config.where(), i, type.dump().substr(0, 60)));
     }
   }
   const int64_t step = config.integer("decoder_sparse_step", 0, kMaxLayers, 1);
@@ -170,7 +184,8 @@ void read_attention(Fields& config, ModelConfig& m) {
   m.num_key_value_heads = config.integer("num_key_value_heads", 1, 65536, m.num_attention_heads);
   m.head_dim = config.integer("head_dim", 1, 65536, 256);
   if (m.num_attention_heads % m.num_key_value_heads != 0)
-    config.set(fail(Errc::mismatch, "{}: {} attention heads do not divide among {} key-value heads", config.where(), m.num_attention_heads, m.num_key_value_heads));
+    config.set(fail(Errc::mismatch, "{}: {} attention heads do not divide among {} key-value heads", config.where(),
+                    m.num_attention_heads, m.num_key_value_heads));
   if (config.boolean("attention_bias", false)) config.set(fail(Errc::unsupported, "{}: attention_bias true", config.where()));
   if (!config.boolean("attn_output_gate", true)) config.set(fail(Errc::unsupported, "{}: attn_output_gate false", config.where()));
   m.linear_num_key_heads = config.integer("linear_num_key_heads", 1, 65536, 16);
@@ -179,7 +194,8 @@ void read_attention(Fields& config, ModelConfig& m) {
   m.linear_value_head_dim = config.integer("linear_value_head_dim", 1, 65536, 128);
   m.linear_conv_kernel_dim = config.integer("linear_conv_kernel_dim", 2, 16, 4);
   if (m.linear_num_value_heads % m.linear_num_key_heads != 0)
-    config.set(fail(Errc::mismatch, "{}: {} linear value heads do not divide among {} key heads", config.where(), m.linear_num_value_heads, m.linear_num_key_heads));
+    config.set(fail(Errc::mismatch, "{}: {} linear value heads do not divide among {} key heads", config.where(),
+                    m.linear_num_value_heads, m.linear_num_key_heads));
 }
 
 void read_mlp(Fields& config, ModelConfig& m) {

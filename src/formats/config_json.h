@@ -28,8 +28,8 @@ struct Yarn {
 };
 
 struct ModelConfig {
-  std::string model_type;      // "qwen3_next", "qwen3_5_text", …
-  std::string tensor_prefix;   // "model." or "model.language_model."
+  std::string model_type;     // "qwen3_next", "qwen3_5_text", …
+  std::string tensor_prefix;  // "model." or "model.language_model."
   DeltaProjections delta_projections = DeltaProjections::interleaved;
 
   int64_t vocab_size = 0, hidden_size = 0;

@@ -14,8 +14,10 @@ std::string tiny_text() { return read_file(std::string(QUERN_REPO) + "/tests/dat
 Result<ModelConfig> config_with(std::initializer_list<std::pair<const char*, std::string>> changes) {
   Json json = Json::parse(tiny_text(), "tiny").value();
   for (const auto& [key, text] : changes) {
-    if (text.empty()) std::erase_if(json.as_object(), [k = key](const Json::Member& member) { return member.first == k; });
-    else json[key] = Json::parse(text, key).value();
+    if (text.empty())
+      std::erase_if(json.as_object(), [k = key](const Json::Member& member) { return member.first == k; });
+    else
+      json[key] = Json::parse(text, key).value();
   }
   return ModelConfig::from_json(json, "config.json");
 }
@@ -27,34 +29,42 @@ TEST(ModelConfig, ReadsEveryFieldTheArithmeticNeeds) {
   EXPECT_EQ(c->vocab_size, 512);
   EXPECT_EQ(c->rotary_dim, 8);
   EXPECT_EQ(c->rope_theta, 1e7);
-  EXPECT_EQ(c->layers, (std::vector{LayerKind::linear_attention, LayerKind::linear_attention, LayerKind::linear_attention, LayerKind::full_attention}));
+  EXPECT_EQ(c->layers, (std::vector{LayerKind::linear_attention, LayerKind::linear_attention, LayerKind::linear_attention,
+                                    LayerKind::full_attention}));
   EXPECT_EQ(c->conv_channels(), 2 * 2 * 16 + 4 * 16);
   EXPECT_EQ(c->eos_token_ids, std::vector<int64_t>{1});
   EXPECT_FALSE(c->yarn);
 }
 
 TEST(ModelConfig, NamesAnArchitectureItDoesNotRun) {
-  EXPECT_TRUE(fails(config_with({{"model_type", "\"llama\""}, {"architectures", "[\"LlamaForCausalLM\"]"}}), Errc::unsupported, {"llama", "LlamaForCausalLM"}));
+  EXPECT_TRUE(fails(config_with({{"model_type", "\"llama\""}, {"architectures", "[\"LlamaForCausalLM\"]"}}), Errc::unsupported,
+                    {"llama", "LlamaForCausalLM"}));
   EXPECT_TRUE(fails(config_with({{"model_type", ""}}), Errc::unsupported));
   EXPECT_TRUE(fails(config_with({{"model_type", "3"}}), Errc::malformed, {"model_type"}));
   EXPECT_TRUE(fails(config_with({{"model_type", "\"a\\nb\""}}), Errc::unsupported)) << "one line, whatever the name";
 }
 
 TEST(ModelConfig, RefusesSizesOutsideTheirBoundsByName) {
-  for (const char* key : {"hidden_size", "vocab_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "linear_num_key_heads",
-                          "linear_num_value_heads", "linear_key_head_dim", "linear_value_head_dim", "linear_conv_kernel_dim", "num_experts", "num_experts_per_tok",
-                          "moe_intermediate_size", "shared_expert_intermediate_size", "max_position_embeddings", "full_attention_interval"})
+  for (const char* key :
+       {"hidden_size", "vocab_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",
+        "linear_num_key_heads", "linear_num_value_heads", "linear_key_head_dim", "linear_value_head_dim", "linear_conv_kernel_dim",
+        "num_experts", "num_experts_per_tok", "moe_intermediate_size", "shared_expert_intermediate_size", "max_position_embeddings",
+        "full_attention_interval"})
     for (const char* value : {"0", "-1", "1099511627777", "9223372036854775807"})
       EXPECT_TRUE(fails(config_with({{key, value}}), Errc::out_of_range, {"config.json", key, value})) << key << " " << value;
 }
 
 TEST(ModelConfig, RefusesValuesOfTheWrongKindByName) {
-  for (const char* key : {"hidden_size", "vocab_size", "num_experts", "head_dim", "linear_conv_kernel_dim", "decoder_sparse_step", "num_nextn_predict_layers"})
+  for (const char* key : {"hidden_size", "vocab_size", "num_experts", "head_dim", "linear_conv_kernel_dim", "decoder_sparse_step",
+                          "num_nextn_predict_layers"})
     for (const char* value : {"\"64\"", "[64]", "{}", "true", "64.5", "1e300", "18446744073709551616"})
       EXPECT_TRUE(fails(config_with({{key, value}}), Errc::malformed, {key})) << key << " " << value;
-  for (const char* key : {"norm_topk_prob", "tie_word_embeddings", "attention_bias"}) EXPECT_TRUE(fails(config_with({{key, "1"}}), Errc::malformed, {key}));
-  for (const char* key : {"rms_norm_eps", "rope_theta", "partial_rotary_factor"}) EXPECT_TRUE(fails(config_with({{key, "\"x\""}}), Errc::malformed, {key}));
-  for (const char* key : {"rms_norm_eps", "rope_theta", "partial_rotary_factor"}) EXPECT_TRUE(fails(config_with({{key, "1e300"}}), Errc::out_of_range, {key}));
+  for (const char* key : {"norm_topk_prob", "tie_word_embeddings", "attention_bias"})
+    EXPECT_TRUE(fails(config_with({{key, "1"}}), Errc::malformed, {key}));
+  for (const char* key : {"rms_norm_eps", "rope_theta", "partial_rotary_factor"})
+    EXPECT_TRUE(fails(config_with({{key, "\"x\""}}), Errc::malformed, {key}));
+  for (const char* key : {"rms_norm_eps", "rope_theta", "partial_rotary_factor"})
+    EXPECT_TRUE(fails(config_with({{key, "1e300"}}), Errc::out_of_range, {key}));
   EXPECT_TRUE(fails(config_with({{"eos_token_id", "[1,-2]"}}), Errc::malformed, {"eos_token_id"}));
 }
 
@@ -75,7 +85,8 @@ TEST(ModelConfig, RefusesArithmeticItDoesNotDo) {
   EXPECT_TRUE(fails(config_with({{"attn_output_gate", "false"}}), Errc::unsupported, {"attn_output_gate"}));
   EXPECT_TRUE(fails(config_with({{"partial_rotary_factor", "0.1"}}), Errc::unsupported, {"rotary"}));
   EXPECT_TRUE(fails(config_with({{"rope_scaling", R"({"rope_type":"llama3","factor":8})"}}), Errc::unsupported, {"llama3"}));
-  EXPECT_TRUE(fails(config_with({{"layer_types", R"(["full_attention","sliding_attention","full_attention","full_attention"])"}}), Errc::unsupported, {"sliding_attention", "[1]"}));
+  EXPECT_TRUE(fails(config_with({{"layer_types", R"(["full_attention","sliding_attention","full_attention","full_attention"])"}}),
+                    Errc::unsupported, {"sliding_attention", "[1]"}));
 }
 
 TEST(ModelConfig, RefusesBrokenRopeAndLayerLists) {
@@ -90,7 +101,9 @@ TEST(ModelConfig, RefusesBrokenRopeAndLayerLists) {
 TEST(ModelConfig, RefusesFilesThatAreNotAnObject) {
   const TemporaryFolder folder;
   const auto load = [&](std::string_view text) { return ModelConfig::load(folder.write("config.json", text)); };
-  for (const std::string_view text : {"", "null", "[]", "3", "\"config\"", "{", "{\"hidden_size\": NaN}", "{\"hidden_size\": Infinity}", "{\"hidden_size\": 1e400}", "{\"a\": \"\xff\"}", "{'a': 1}", "{} {}", "\xEF\xBB\xBF"})
+  for (const std::string_view text :
+       {"", "null", "[]", "3", "\"config\"", "{", "{\"hidden_size\": NaN}", "{\"hidden_size\": Infinity}",
+        "{\"hidden_size\": 1e400}", "{\"a\": \"\xff\"}", "{'a': 1}", "{} {}", "\xEF\xBB\xBF"})
     EXPECT_TRUE(fails(load(text), Errc::malformed, {"config.json"})) << text;
   EXPECT_TRUE(fails(load(std::string(1'000'000, '[')), Errc::malformed, {"deeper"}));
   EXPECT_TRUE(fails(load(std::string((16 << 20) + 1, ' ')), Errc::out_of_range));
@@ -102,7 +115,8 @@ TEST(GenerationConfig, IsOptionalButCheckedWhenItIsThere) {
   const TemporaryFolder folder;
   EXPECT_TRUE(GenerationConfig::load(folder / "absent.json"));
   const auto load = [&](std::string_view text) { return GenerationConfig::load(folder.write("g.json", text)); };
-  const auto good = load(R"({"eos_token_id": [5, 6], "temperature": 0.7, "top_p": 0.8, "top_k": 20, "do_sample": true, "transformers_version": "4.57"})");
+  const auto good = load(
+      R"({"eos_token_id": [5, 6], "temperature": 0.7, "top_p": 0.8, "top_k": 20, "do_sample": true, "transformers_version": "4.57"})");
   ASSERT_TRUE(good);
   EXPECT_EQ(good->eos_token_ids, (std::vector<int64_t>{5, 6}));
   EXPECT_EQ(good->top_k, 20);

@@ -16,7 +16,8 @@ constexpr size_t kMaxHeader = size_t{256} << 20;  // the published 80B index is 
 Result<size_t> element_count(std::span<const int64_t> shape) {
   size_t count = 1;
   for (const int64_t extent : shape)
-    if (__builtin_mul_overflow(count, static_cast<size_t>(extent), &count)) return fail(Errc::malformed, "shape {} overflows", shape_text(shape));
+    if (__builtin_mul_overflow(count, static_cast<size_t>(extent), &count))
+      return fail(Errc::malformed, "shape {} overflows", shape_text(shape));
   return count;
 }
 
@@ -47,7 +48,8 @@ Result<Placed> read_entry(const std::string& name, const Json& entry, size_t dat
   if (element == 0) return fail(Errc::unsupported, "dtype {} is unknown", placed.tensor.dtype.substr(0, 40));
   QUERN_ASSIGN(size_t bytes, element_count(placed.tensor.shape));
   if (__builtin_mul_overflow(bytes, element, &bytes) || bytes != static_cast<size_t>(end - begin))
-    return fail(Errc::malformed, "shape {} of {} does not fill data_offsets [{}, {}]", shape_text(placed.tensor.shape), placed.tensor.dtype, begin, end);
+    return fail(Errc::malformed, "shape {} of {} does not fill data_offsets [{}, {}]", shape_text(placed.tensor.shape),
+                placed.tensor.dtype, begin, end);
   placed.begin = static_cast<size_t>(begin);
   placed.end = static_cast<size_t>(end);
   return placed;
@@ -62,8 +64,9 @@ size_t stored_dtype_size(std::string_view dtype) {
     std::string_view name;
     size_t bytes;
   };
-  constexpr Size sizes[] = {{"F64", 8}, {"F32", 4},     {"F16", 2},     {"BF16", 2}, {"I64", 8}, {"I32", 4}, {"I16", 2}, {"I8", 1},
-                            {"U64", 8}, {"U32", 4},     {"U16", 2},     {"U8", 1},   {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1}};
+  constexpr Size sizes[] = {{"F64", 8},  {"F32", 4},     {"F16", 2},     {"BF16", 2},   {"I64", 8}, {"I32", 4},
+                            {"I16", 2},  {"I8", 1},      {"U64", 8},     {"U32", 4},    {"U16", 2}, {"U8", 1},
+                            {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1}};
   for (const Size& size : sizes)
     if (size.name == dtype) return size.bytes;
   return 0;
@@ -74,8 +77,10 @@ Result<std::vector<StoredTensor>> SafetensorsFile::parse(std::span<const std::by
   uint64_t header_size = 0;
   for (size_t i = 0; i < 8; ++i) header_size |= static_cast<uint64_t>(file[i]) << (8 * i);
   if (header_size > file.size() - 8)
-    return fail(Errc::malformed, "{}: header of {} bytes in a file of {} (truncated, or not safetensors)", where, header_size, file.size());
-  if (header_size > kMaxHeader) return fail(Errc::malformed, "{}: header of {} bytes, at most {} are read", where, header_size, kMaxHeader);
+    return fail(Errc::malformed, "{}: header of {} bytes in a file of {} (truncated, or not safetensors)", where, header_size,
+                file.size());
+  if (header_size > kMaxHeader)
+    return fail(Errc::malformed, "{}: header of {} bytes, at most {} are read", where, header_size, kMaxHeader);
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + 8, header_size);
   QUERN_ASSIGN(const Json header, Json::parse(text, where, {.max_depth = 8}));
   if (!header.is_object()) return fail(Errc::malformed, "{}: header is {}, expected an object", where, header.kind_name());
@@ -92,7 +97,8 @@ Result<std::vector<StoredTensor>> SafetensorsFile::parse(std::span<const std::by
     if (!one) return with_context(one.error(), fmt::format("{}: {}", where, name.substr(0, 200)));
     placed.push_back(std::move(*one));
   }
-  std::sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  std::sort(placed.begin(), placed.end(),
+            [](const Placed& a, const Placed& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
   size_t at = 0;
   for (const Placed& p : placed) {
     if (p.begin != at)
@@ -117,7 +123,8 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path)
   return result;
 }
 
-Result<SafetensorsWriter> SafetensorsWriter::create(const std::filesystem::path& path, std::span<const Entry> entries, const Json& metadata) {
+Result<SafetensorsWriter> SafetensorsWriter::create(const std::filesystem::path& path, std::span<const Entry> entries,
+                                                    const Json& metadata) {
   Json header = Json::object();
   if (!metadata.is_null()) header["__metadata__"] = metadata;
   size_t at = 0;

@@ -48,7 +48,8 @@ class SafetensorsWriter {
     std::string name, dtype;
     std::vector<int64_t> shape;
   };
-  static Result<SafetensorsWriter> create(const std::filesystem::path& path, std::span<const Entry> entries, const Json& metadata = {});
+  static Result<SafetensorsWriter> create(const std::filesystem::path& path, std::span<const Entry> entries,
+                                          const Json& metadata = {});
   // The next bytes of the data section; the sum must be what the entries announced (checked by commit).
   Result<void> write(std::span<const std::byte> bytes);
   Result<void> commit();

@@ -12,14 +12,20 @@ std::string with_length(uint64_t length, std::string_view rest) {
   return file.append(rest);
 }
 // A file with this header and so many data bytes.
-std::string file_of(std::string_view header, size_t data_bytes = 0) { return with_length(header.size(), std::string(header) + std::string(data_bytes, 'x')); }
+std::string file_of(std::string_view header, size_t data_bytes = 0) {
+  return with_length(header.size(), std::string(header) + std::string(data_bytes, 'x'));
+}
 
-Result<std::vector<StoredTensor>> parse(std::string_view file) { return SafetensorsFile::parse(std::as_bytes(std::span(file.data(), file.size())), "t.safetensors"); }
+Result<std::vector<StoredTensor>> parse(std::string_view file) {
+  return SafetensorsFile::parse(std::as_bytes(std::span(file.data(), file.size())), "t.safetensors");
+}
 
 TEST(Safetensors, GivesViewsOfTheTensorsInFileOrder) {
   Json metadata;
-  const std::string file = file_of(R"({"b":{"dtype":"U8","shape":[3],"data_offsets":[4,7]},"__metadata__":{"format":"pt"},"a":{"dtype":"F16","shape":[1,2],"data_offsets":[0,4]},
-                                      "none":{"dtype":"F32","shape":[0,5],"data_offsets":[7,7]},"scalar":{"dtype":"I8","shape":[],"data_offsets":[7,8]}})", 8);
+  const std::string file = file_of(
+      R"({"b":{"dtype":"U8","shape":[3],"data_offsets":[4,7]},"__metadata__":{"format":"pt"},"a":{"dtype":"F16","shape":[1,2],"data_offsets":[0,4]},
+                                      "none":{"dtype":"F32","shape":[0,5],"data_offsets":[7,7]},"scalar":{"dtype":"I8","shape":[],"data_offsets":[7,8]}})",
+      8);
   const auto tensors = SafetensorsFile::parse(std::as_bytes(std::span(file.data(), file.size())), "t", &metadata);
   ASSERT_TRUE(tensors) << tensors.error().message;
   ASSERT_EQ(tensors->size(), 4u);
@@ -36,34 +42,47 @@ TEST(Safetensors, GivesViewsOfTheTensorsInFileOrder) {
 TEST(Safetensors, RefusesFilesShorterThanTheirLengthsSay) {
   const std::string whole = file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8);
   ASSERT_TRUE(parse(whole));
-  for (size_t length = 0; length < whole.size(); ++length) EXPECT_TRUE(fails(parse(whole.substr(0, length)), Errc::malformed, {"t.safetensors"})) << length;
+  for (size_t length = 0; length < whole.size(); ++length)
+    EXPECT_TRUE(fails(parse(whole.substr(0, length)), Errc::malformed, {"t.safetensors"})) << length;
   EXPECT_TRUE(fails(parse(whole + "y"), Errc::malformed, {"data bytes"}));
 }
 
 TEST(Safetensors, RefusesLyingHeaderLengths) {
-  for (const uint64_t length : {uint64_t{3}, uint64_t{1} << 20, uint64_t{1} << 40, uint64_t{1} << 63, ~uint64_t{0}, ~uint64_t{0} - 7})
+  for (const uint64_t length :
+       {uint64_t{3}, uint64_t{1} << 20, uint64_t{1} << 40, uint64_t{1} << 63, ~uint64_t{0}, ~uint64_t{0} - 7})
     EXPECT_TRUE(fails(parse(with_length(length, "{}")), Errc::malformed)) << length;
   EXPECT_TRUE(fails(parse(with_length(0, "{}")), Errc::malformed));
   EXPECT_TRUE(fails(parse(with_length(1, "{}")), Errc::malformed));
 }
 
 TEST(Safetensors, RefusesHeadersThatAreNotAnObjectOfTensors) {
-  for (const char* header : {"", "[]", "3", "null", "\"a\"", "{", "{}}", R"({"a":3})", R"({"a":{}})", R"({"a":null})", R"({"a":{"dtype":"F32","shape":[1]}})",
-                             R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})", R"({"a":{"dtype":"F32","shape":1,"data_offsets":[0,4]}})",
-                             R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}})", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4,4]}})",
-                             R"({"a":{"dtype":"F32","shape":["1"],"data_offsets":[0,4]}})", R"({"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})",
-                             R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,"4"]}})", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,NaN]}})"})
+  for (const char* header :
+       {"", "[]", "3", "null", "\"a\"", "{", "{}}", R"({"a":3})", R"({"a":{}})", R"({"a":null})",
+        R"({"a":{"dtype":"F32","shape":[1]}})", R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})",
+        R"({"a":{"dtype":"F32","shape":1,"data_offsets":[0,4]}})", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}})",
+        R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4,4]}})",
+        R"({"a":{"dtype":"F32","shape":["1"],"data_offsets":[0,4]}})",
+        R"({"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})",
+        R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,"4"]}})",
+        R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,NaN]}})"})
     EXPECT_TRUE(fails(parse(file_of(header, 4)), Errc::malformed)) << header;
 }
 
 TEST(Safetensors, RefusesOffsetsOutsideTheFileOrBackwards) {
-  for (const char* offsets : {"[0,9]", "[-4,4]", "[8,0]", "[0,18446744073709551615]", "[0,9223372036854775807]", "[9223372036854775807,9223372036854775807]", "[1e30,2e30]", "[0,-8]"})
-    EXPECT_TRUE(fails(parse(file_of(fmt::format(R"({{"a":{{"dtype":"F32","shape":[2],"data_offsets":{}}}}})", offsets), 8)), Errc::malformed, {"a"})) << offsets;
+  for (const char* offsets : {"[0,9]", "[-4,4]", "[8,0]", "[0,18446744073709551615]", "[0,9223372036854775807]",
+                              "[9223372036854775807,9223372036854775807]", "[1e30,2e30]", "[0,-8]"})
+    EXPECT_TRUE(fails(parse(file_of(fmt::format(R"({{"a":{{"dtype":"F32","shape":[2],"data_offsets":{}}}}})", offsets), 8)),
+                      Errc::malformed, {"a"}))
+        << offsets;
 }
 
 TEST(Safetensors, RefusesOverlapsAndHoles) {
   const auto two = [](std::string_view a, std::string_view b) {
-    return parse(file_of(fmt::format(R"({{"first":{{"dtype":"U8","shape":[4],"data_offsets":{}}},"second":{{"dtype":"U8","shape":[4],"data_offsets":{}}}}})", a, b), 8));
+    return parse(file_of(
+        fmt::format(
+            R"({{"first":{{"dtype":"U8","shape":[4],"data_offsets":{}}},"second":{{"dtype":"U8","shape":[4],"data_offsets":{}}}}})",
+            a, b),
+        8));
   };
   ASSERT_TRUE(two("[0,4]", "[4,8]"));
   ASSERT_TRUE(two("[4,8]", "[0,4]"));
@@ -74,14 +93,19 @@ TEST(Safetensors, RefusesOverlapsAndHoles) {
 }
 
 TEST(Safetensors, RefusesShapesThatDoNotFillTheirBytes) {
-  for (const char* shape : {"[3]", "[1]", "[0]", "[2,2]", "[-2]", "[-1,-2]", "[4294967296,4294967296]", "[9223372036854775807,9223372036854775807,4]",
-                            "[4611686018427387905]", "[9223372036854775808]", "[1,1,1,1,1,1,1,1,2]"})
-    EXPECT_TRUE(fails(parse(file_of(fmt::format(R"({{"a":{{"dtype":"F32","shape":{},"data_offsets":[0,8]}}}})", shape), 8)), Errc::malformed, {"t.safetensors: a"})) << shape;
+  for (const char* shape :
+       {"[3]", "[1]", "[0]", "[2,2]", "[-2]", "[-1,-2]", "[4294967296,4294967296]", "[9223372036854775807,9223372036854775807,4]",
+        "[4611686018427387905]", "[9223372036854775808]", "[1,1,1,1,1,1,1,1,2]"})
+    EXPECT_TRUE(fails(parse(file_of(fmt::format(R"({{"a":{{"dtype":"F32","shape":{},"data_offsets":[0,8]}}}})", shape), 8)),
+                      Errc::malformed, {"t.safetensors: a"}))
+        << shape;
 }
 
 TEST(Safetensors, NamesADtypeItDoesNotKnow) {
   EXPECT_TRUE(fails(parse(file_of(R"({"a":{"dtype":"F4","shape":[8],"data_offsets":[0,4]}})", 4)), Errc::unsupported, {"F4", "a"}));
-  EXPECT_TRUE(fails(parse(file_of(fmt::format(R"({{"a":{{"dtype":"{}","shape":[8],"data_offsets":[0,4]}}}})", std::string(100'000, 'D')), 4)), Errc::unsupported));
+  EXPECT_TRUE(fails(
+      parse(file_of(fmt::format(R"({{"a":{{"dtype":"{}","shape":[8],"data_offsets":[0,4]}}}})", std::string(100'000, 'D')), 4)),
+      Errc::unsupported));
 }
 
 TEST(Safetensors, RefusesBadTextInTheHeader) {
@@ -94,22 +118,27 @@ TEST(Safetensors, RefusesBadTextInTheHeader) {
 }
 
 TEST(Safetensors, KeepsAnErrorShortHoweverLongTheName) {
-  EXPECT_TRUE(fails(parse(file_of(fmt::format(R"({{"{}":{{"dtype":"U8","shape":[1],"data_offsets":[0,4]}}}})", std::string(1'000'000, 'n')), 4)), Errc::malformed));
+  EXPECT_TRUE(fails(
+      parse(file_of(fmt::format(R"({{"{}":{{"dtype":"U8","shape":[1],"data_offsets":[0,4]}}}})", std::string(1'000'000, 'n')), 4)),
+      Errc::malformed));
 }
 
 // A line of error is a line whatever the name holds.
 TEST(Safetensors, KeepsAnErrorOnOneLineWhateverTheName) {
-  EXPECT_TRUE(fails(parse(file_of(R"({"a\nb\u0000\u001b[2J":{"dtype":"U8","shape":[1],"data_offsets":[0,4]}})", 4)), Errc::malformed));
+  EXPECT_TRUE(
+      fails(parse(file_of(R"({"a\nb\u0000\u001b[2J":{"dtype":"U8","shape":[1],"data_offsets":[0,4]}})", 4)), Errc::malformed));
 }
 
 TEST(Safetensors, TakesTheLastOfARepeatedKeyAsJsonReadersDo) {
-  const auto tensors = parse(file_of(R"({"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]},"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", 4));
+  const auto tensors = parse(
+      file_of(R"({"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]},"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", 4));
   ASSERT_TRUE(tensors) << tensors.error().message;
   EXPECT_EQ(tensors->size(), 1u);
 }
 
 TEST(Safetensors, SurvivesAnyChangedByte) {
-  const std::string whole = file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"I64","shape":[1,1],"data_offsets":[8,16]}})", 16);
+  const std::string whole = file_of(
+      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"I64","shape":[1,1],"data_offsets":[8,16]}})", 16);
   Random random(1);
   for (int i = 0; i < 20'000; ++i) {
     std::string changed = whole;
@@ -119,7 +148,8 @@ TEST(Safetensors, SurvivesAnyChangedByte) {
       ASSERT_EQ(result.error().message.find('\n'), std::string::npos);
       continue;
     }
-    for (const StoredTensor& t : *result) ASSERT_LE(t.bytes.data() + t.bytes.size(), std::as_bytes(std::span(changed)).data() + changed.size());
+    for (const StoredTensor& t : *result)
+      ASSERT_LE(t.bytes.data() + t.bytes.size(), std::as_bytes(std::span(changed)).data() + changed.size());
   }
 }
 

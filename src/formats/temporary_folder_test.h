@@ -44,10 +44,12 @@ template <class T>
   if (result) return ::testing::AssertionFailure() << "succeeded";
   const Error& error = result.error();
   if (error.code != code) return ::testing::AssertionFailure() << "code " << static_cast<int>(error.code) << ": " << error.message;
-  if (error.message.empty() || error.message.find('\n') != std::string::npos) return ::testing::AssertionFailure() << "not one line: " << error.message;
+  if (error.message.empty() || error.message.find('\n') != std::string::npos)
+    return ::testing::AssertionFailure() << "not one line: " << error.message;
   if (error.message.size() > 2000) return ::testing::AssertionFailure() << error.message.size() << " bytes of message";
   for (const std::string_view word : words)
-    if (error.message.find(word) == std::string::npos) return ::testing::AssertionFailure() << "no \"" << word << "\" in: " << error.message;
+    if (error.message.find(word) == std::string::npos)
+      return ::testing::AssertionFailure() << "no \"" << word << "\" in: " << error.message;
   return ::testing::AssertionSuccess();
 }
 

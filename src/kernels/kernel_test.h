@@ -36,7 +36,8 @@ inline std::vector<float> random_floats(Random& random, int64_t count, double lo
 // Starts full of guards: what a kernel did not write still is one.
 class Guarded {
  public:
-  Guarded(int64_t rows, int64_t cols, int64_t gap = 3) : rows_(rows), cols_(cols), stride_(cols + gap), all_(static_cast<size_t>(rows * stride_ + 33), kGuard) {}
+  Guarded(int64_t rows, int64_t cols, int64_t gap = 3)
+      : rows_(rows), cols_(cols), stride_(cols + gap), all_(static_cast<size_t>(rows * stride_ + 33), kGuard) {}
   float* data() { return all_.data() + 17; }
   float* row(int64_t r) { return data() + r * stride_; }
   int64_t stride() const { return stride_; }
@@ -67,7 +68,8 @@ class Guarded {
 inline ::testing::AssertionResult same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   if (a.size() != b.size()) return ::testing::AssertionFailure() << a.size() << " values against " << b.size();
   for (size_t i = 0; i < a.size(); ++i)
-    if (std::memcmp(&a[i], &b[i], 4) != 0) return ::testing::AssertionFailure() << "element " << i << ": " << a[i] << " against " << b[i];
+    if (std::memcmp(&a[i], &b[i], 4) != 0)
+      return ::testing::AssertionFailure() << "element " << i << ": " << a[i] << " against " << b[i];
   return ::testing::AssertionSuccess();
 }
 

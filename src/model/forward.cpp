@@ -13,7 +13,8 @@ RopeTable rope_table(const Batch& batch, const std::vector<int64_t>& first_posit
   for (size_t s = 0; s < batch.sequences.size(); ++s) {
     const SequenceSpan& span = batch.sequences[s];
     for (int64_t i = 0; i < span.count; ++i)
-      rope_cos_sin(w.rotary.inv_freq, w.rotary.attention_factor, first_positions[s] + i, table.cos.row(span.first_row + i), table.sin.row(span.first_row + i));
+      rope_cos_sin(w.rotary.inv_freq, w.rotary.attention_factor, first_positions[s] + i, table.cos.row(span.first_row + i),
+                   table.sin.row(span.first_row + i));
   }
   return table;
 }
@@ -49,8 +50,10 @@ void forward(Ops& ops, const Model& m, Batch& batch, Workspace& w) {
   int64_t full_layer = 0, linear_layer = 0;
   for (const Layer& layer : m.layers) {
     ops.rms_norm(w.hidden, layer.input_norm, eps, w.normed);
-    if (layer.kind == LayerKind::full_attention) full_attention(ops, c, layer.attention, full_layer++, batch, w);
-    else gated_delta_net(ops, c, layer.delta, linear_layer++, batch, w);
+    if (layer.kind == LayerKind::full_attention)
+      full_attention(ops, c, layer.attention, full_layer++, batch, w);
+    else
+      gated_delta_net(ops, c, layer.delta, linear_layer++, batch, w);
     ops.add_rms_norm(w.hidden, w.mixed, layer.post_attention_norm, eps, w.normed);
     mlp(ops, c, layer.mlp, w);
     ops.add(w.hidden, w.mixed);

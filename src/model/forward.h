@@ -19,8 +19,8 @@ struct SequenceSpan {
 };
 
 struct Batch {
-  std::vector<int32_t> token_ids;        // of all sequences, one after the other; each inside the vocabulary
-  std::vector<SequenceSpan> sequences;   // cover the rows in order
+  std::vector<int32_t> token_ids;                         // of all sequences, one after the other; each inside the vocabulary
+  std::vector<SequenceSpan> sequences;                    // cover the rows in order
   enum class Logits { last, all } logits = Logits::last;  // of each sequence's last token, or of every token
 
   static Batch single(SequenceState& state, std::span<const int32_t> tokens, Logits logits) {
@@ -34,10 +34,10 @@ struct Workspace {
   explicit Workspace(const Model& model);
 
   RotaryFrequencies rotary;
-  RopeTable rope;                                      // of the current batch
-  Tensor hidden, normed, mixed;                        // [tokens, H]: residual stream, a block's input, its output
-  Tensor logits;                                       // [rows asked for, V]
-  Tensor final_hidden;                                 // [tokens, H] after the final norm
+  RopeTable rope;                // of the current batch
+  Tensor hidden, normed, mixed;  // [tokens, H]: residual stream, a block's input, its output
+  Tensor logits;                 // [rows asked for, V]
+  Tensor final_hidden;           // [tokens, H] after the final norm
 
   // Named by what they hold; see full_attention.cpp, gated_delta_net.cpp, sparse_moe.cpp.
   struct Storage {

@@ -10,7 +10,8 @@ void delta_rule(Ops& ops, const ModelConfig& c, DeltaState& state, Tensor qkv, T
   const int64_t tokens = qkv.rows, key_dim = c.linear_key_dim();
   const int64_t unlogged = state.make_room(ops, tokens);
   if (unlogged > 0) {
-    ops.gated_delta(qkv.row_range(0, unlogged), g.row_range(0, unlogged), beta.row_range(0, unlogged), c, state.live(), Tensor{}, out.row_range(0, unlogged));
+    ops.gated_delta(qkv.row_range(0, unlogged), g.row_range(0, unlogged), beta.row_range(0, unlogged), c, state.live(), Tensor{},
+                    out.row_range(0, unlogged));
     state.rebase();
   }
   const Tensor rest = qkv.row_range(unlogged, tokens), rest_g = g.row_range(unlogged, tokens);
@@ -49,7 +50,8 @@ void gated_delta_net(Ops& ops, const ModelConfig& c, const GatedDeltaNet& d, int
   ops.normalise_qk(qkv, c);
   for (const SequenceSpan& span : batch.sequences) {
     const int64_t begin = span.first_row, end = span.first_row + span.count;
-    delta_rule(ops, c, span.state->delta(layer), qkv.row_range(begin, end), a.row_range(begin, end), b.row_range(begin, end), out.row_range(begin, end));
+    delta_rule(ops, c, span.state->delta(layer), qkv.row_range(begin, end), a.row_range(begin, end), b.row_range(begin, end),
+               out.row_range(begin, end));
   }
   ops.gated_rms_norm(out, z, d.norm, static_cast<float>(c.rms_norm_eps), out);
   ops.linear(out, d.out_proj, w.mixed);

@@ -32,7 +32,8 @@ void visit_mlp(const TensorVisitor& visit, const std::string& prefix, const Mode
   visit.matrix(prefix + "gate.weight", {c.num_experts, c.hidden_size}, mlp.router);
   mlp.experts.resize(static_cast<size_t>(c.num_experts));
   for (int64_t e = 0; e < c.num_experts; ++e)
-    visit_expert(visit, fmt::format("{}experts.{}.", prefix, e), c.hidden_size, c.moe_intermediate_size, mlp.experts[static_cast<size_t>(e)]);
+    visit_expert(visit, fmt::format("{}experts.{}.", prefix, e), c.hidden_size, c.moe_intermediate_size,
+                 mlp.experts[static_cast<size_t>(e)]);
   visit_expert(visit, prefix + "shared_expert.", c.hidden_size, c.shared_expert_intermediate_size, mlp.shared_expert);
   visit.matrix(prefix + "shared_expert_gate.weight", {1, c.hidden_size}, mlp.shared_expert_gate);
 }
@@ -67,8 +68,10 @@ void visit_delta(const TensorVisitor& visit, const std::string& prefix, const Mo
 void visit_layer(const TensorVisitor& visit, const std::string& prefix, const ModelConfig& c, Layer& layer) {
   visit.vector(prefix + "input_layernorm.weight", {c.hidden_size}, VectorForm::zero_centred, layer.input_norm);
   visit.vector(prefix + "post_attention_layernorm.weight", {c.hidden_size}, VectorForm::zero_centred, layer.post_attention_norm);
-  if (layer.kind == LayerKind::full_attention) visit_attention(visit, prefix + "self_attn.", c, layer.attention);
-  else visit_delta(visit, prefix + "linear_attn.", c, layer.delta);
+  if (layer.kind == LayerKind::full_attention)
+    visit_attention(visit, prefix + "self_attn.", c, layer.attention);
+  else
+    visit_delta(visit, prefix + "linear_attn.", c, layer.delta);
   visit_mlp(visit, prefix + "mlp.", c, layer.mlp);
 }
 
@@ -93,8 +96,10 @@ void visit_model(const TensorVisitor& visit, Model& m) {
     visit_layer(visit, fmt::format("{}layers.{}.", c.tensor_prefix, i), c, m.layers[i]);
   }
   visit.vector(c.tensor_prefix + "norm.weight", {c.hidden_size}, VectorForm::zero_centred, m.final_norm);
-  if (c.tie_word_embeddings) m.lm_head = m.embed_tokens;
-  else visit.matrix("lm_head.weight", {c.vocab_size, c.hidden_size}, m.lm_head);
+  if (c.tie_word_embeddings)
+    m.lm_head = m.embed_tokens;
+  else
+    visit.matrix("lm_head.weight", {c.vocab_size, c.hidden_size}, m.lm_head);
   if (m.mtp) visit_mtp(visit, c, *m.mtp);
 }
 
@@ -113,7 +118,8 @@ class Binder {
   TensorVisitor visitor() {
     return {.matrix =
                 [this](const std::string& name, std::vector<int64_t> shape, Weight& weight) {
-                  if (const StoredTensor* t = take(name, shape)) weight = {*weight_dtype(t->dtype), shape[0], shape[1], t->bytes.data()};
+                  if (const StoredTensor* t = take(name, shape))
+                    weight = {*weight_dtype(t->dtype), shape[0], shape[1], t->bytes.data()};
                 },
             .vector =
                 [this](const std::string& name, std::vector<int64_t> shape, VectorForm form, Vector& vector) {
@@ -140,8 +146,10 @@ class Binder {
     const StoredTensor* tensor = checkpoint_.find(name);
     if (!tensor) return missing_.push_back(name), nullptr;
     taken_.insert(tensor->name);
-    if (tensor->shape != shape) return wrong_.push_back(fmt::format("{} shape {}, expected {}", name, shape_text(tensor->shape), shape_text(shape))), nullptr;
-    if (!weight_dtype(tensor->dtype)) return wrong_.push_back(fmt::format("{} dtype {}, expected BF16, F16 or F32", name, tensor->dtype)), nullptr;
+    if (tensor->shape != shape)
+      return wrong_.push_back(fmt::format("{} shape {}, expected {}", name, shape_text(tensor->shape), shape_text(shape))), nullptr;
+    if (!weight_dtype(tensor->dtype))
+      return wrong_.push_back(fmt::format("{} dtype {}, expected BF16, F16 or F32", name, tensor->dtype)), nullptr;
     return tensor;
   }
   static Vector convert(const StoredTensor& tensor, VectorForm form) {
@@ -157,7 +165,8 @@ class Binder {
   static void describe(std::vector<std::string>& parts, std::string_view what, const std::vector<std::string>& names) {
     constexpr size_t kShown = 4;
     if (names.empty()) return;
-    const std::vector<std::string> shown(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), kShown)));
+    const std::vector<std::string> shown(names.begin(),
+                                         names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), kShown)));
     parts.push_back(fmt::format("{} {} tensor{} ({}{})", names.size(), what, names.size() == 1 ? "" : "s", fmt::join(shown, ", "),
                                 names.size() > kShown ? ", …" : ""));
   }
@@ -170,9 +179,12 @@ class Binder {
 uint64_t fingerprint(const Checkpoint& checkpoint) {
   uint64_t hash = 0;
   for (const StoredTensor* tensor : checkpoint.tensors()) {
-    const size_t sampled = std::min<size_t>(tensor->bytes.size(), 16);  // enough to tell fine-tunes apart without reading the weights
-    const std::string_view head(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->name.ends_with("norm.weight") ? sampled : 0);
-    hash += Random::mix(fnv1a_64(tensor->name) ^ fnv1a_64(shape_text(tensor->shape)) * 3 ^ fnv1a_64(tensor->dtype) * 5 ^ fnv1a_64(head) * 7);
+    const size_t sampled =
+        std::min<size_t>(tensor->bytes.size(), 16);  // enough to tell fine-tunes apart without reading the weights
+    const std::string_view head(reinterpret_cast<const char*>(tensor->bytes.data()),
+                                tensor->name.ends_with("norm.weight") ? sampled : 0);
+    hash += Random::mix(fnv1a_64(tensor->name) ^ fnv1a_64(shape_text(tensor->shape)) * 3 ^ fnv1a_64(tensor->dtype) * 5 ^
+                        fnv1a_64(head) * 7);
   }
   return hash;
 }
@@ -185,9 +197,10 @@ Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& fo
   QUERN_ASSIGN(model->checkpoint, Checkpoint::open(folder));
   // A config may name more layers than there are tensors for: refuse before making room for billions of expert views.
   const auto layers = static_cast<int64_t>(model->config.layers.size());
-  if (layers * std::max<int64_t>(1, model->config.num_experts) > static_cast<int64_t>(model->checkpoint.tensors().size()) * 4 + 4096)
-    return fail(Errc::mismatch, "{}: config.json describes {} layers of {} experts, but the checkpoint has {} tensors", folder.string(), layers,
-                model->config.num_experts, model->checkpoint.tensors().size());
+  if (layers * std::max<int64_t>(1, model->config.num_experts) >
+      static_cast<int64_t>(model->checkpoint.tensors().size()) * 4 + 4096)
+    return fail(Errc::mismatch, "{}: config.json describes {} layers of {} experts, but the checkpoint has {} tensors",
+                folder.string(), layers, model->config.num_experts, model->checkpoint.tensors().size());
   if (model->checkpoint.find("mtp.fc.weight")) model->mtp = std::make_unique<Mtp>();  // the tensors decide, not the config
   Binder binder(model->checkpoint);
   visit_model(binder.visitor(), *model);
@@ -201,8 +214,10 @@ std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config, bool wit
   model.config = config;
   if (with_mtp) model.mtp = std::make_unique<Mtp>();
   std::vector<ExpectedTensor> list;
-  const TensorVisitor collect{.matrix = [&](const std::string& name, std::vector<int64_t> shape, Weight&) { list.push_back({name, std::move(shape)}); },
-                              .vector = [&](const std::string& name, std::vector<int64_t> shape, VectorForm, Vector&) { list.push_back({name, std::move(shape)}); }};
+  const TensorVisitor collect{
+      .matrix = [&](const std::string& name, std::vector<int64_t> shape, Weight&) { list.push_back({name, std::move(shape)}); },
+      .vector = [&](const std::string& name, std::vector<int64_t> shape, VectorForm,
+                    Vector&) { list.push_back({name, std::move(shape)}); }};
   visit_model(collect, model);
   return list;
 }

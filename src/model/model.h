@@ -23,8 +23,8 @@ struct Expert {
 
 struct Mlp {
   MlpKind kind = MlpKind::sparse;
-  Expert dense;               // dense layers only
-  Weight router;              // [E, H] (checkpoint: mlp.gate)
+  Expert dense;   // dense layers only
+  Weight router;  // [E, H] (checkpoint: mlp.gate)
   std::vector<Expert> experts;
   Expert shared_expert;
   Weight shared_expert_gate;  // [1, H]
@@ -41,11 +41,11 @@ struct GatedDeltaNet {
   // interleaved: per key head its q, k, then v and z of its value heads; b and a likewise.  split: four flat matrices.
   Weight in_proj_qkvz, in_proj_ba;
   Weight in_proj_qkv, in_proj_z, in_proj_b, in_proj_a;
-  Vector conv1d;   // [channels, K], the last column multiplies the current token; channels: q, k, v, flat
-  Vector A;        // [v_heads], exp(A_log)
-  Vector dt_bias;  // [v_heads]
-  Vector norm;     // [v_dim], as stored (not zero-centred)
-  Weight out_proj; // [H, v_heads * v_dim]
+  Vector conv1d;    // [channels, K], the last column multiplies the current token; channels: q, k, v, flat
+  Vector A;         // [v_heads], exp(A_log)
+  Vector dt_bias;   // [v_heads]
+  Vector norm;      // [v_dim], as stored (not zero-centred)
+  Weight out_proj;  // [H, v_heads * v_dim]
 };
 
 struct Layer {
@@ -58,21 +58,21 @@ struct Layer {
 
 // The multi-token prediction block: predicts token t+2 from the trunk's final hidden state at t and the embedding of token t+1.
 struct Mtp {
-  Weight fc;                                  // [H, 2H]: columns 0..H-1 act on the embedding, H..2H-1 on the hidden state
-  Vector embedding_norm, hidden_norm, norm;   // [H], effective (1 + w)
-  Layer layer;                                // one full-attention layer
+  Weight fc;                                 // [H, 2H]: columns 0..H-1 act on the embedding, H..2H-1 on the hidden state
+  Vector embedding_norm, hidden_norm, norm;  // [H], effective (1 + w)
+  Layer layer;                               // one full-attention layer
 };
 
 struct Model {
   ModelConfig config;
   Weight embed_tokens;  // [V, H]
   std::vector<Layer> layers;
-  Vector final_norm;    // [H], effective (1 + w)
-  Weight lm_head;       // [V, H]; embed_tokens when tied
+  Vector final_norm;         // [H], effective (1 + w)
+  Weight lm_head;            // [V, H]; embed_tokens when tied
   std::unique_ptr<Mtp> mtp;  // nullptr when the checkpoint has none
   uint64_t fingerprint = 0;  // of names, shapes and sampled bytes: a saved state belongs to one model
 
-  Checkpoint checkpoint;     // keeps the mappings alive
+  Checkpoint checkpoint;  // keeps the mappings alive
 
   // Errors: what config.json, the files or their tensors get wrong; missing, unexpected and mis-shaped tensors together in one line.
   static Result<std::shared_ptr<const Model>> load(const std::filesystem::path& folder);

@@ -103,9 +103,12 @@ TEST(ModelLoading, ExpectsExactlyTheTensorsOfTheFixtures) {
 }
 
 TEST(ModelFingerprint, TellsModelsApart) {
-  EXPECT_EQ(Model::load(model_test::fixture("tiny")).value()->fingerprint, Model::load(model_test::fixture("tiny")).value()->fingerprint);
-  EXPECT_NE(Model::load(model_test::fixture("tiny")).value()->fingerprint, Model::load(model_test::fixture("tiny-yarn")).value()->fingerprint);
-  EXPECT_NE(Model::load(model_test::fixture("tiny")).value()->fingerprint, ChangedTiny(kAll).load().value()->fingerprint) << "same shapes, other weights";
+  EXPECT_EQ(Model::load(model_test::fixture("tiny")).value()->fingerprint,
+            Model::load(model_test::fixture("tiny")).value()->fingerprint);
+  EXPECT_NE(Model::load(model_test::fixture("tiny")).value()->fingerprint,
+            Model::load(model_test::fixture("tiny-yarn")).value()->fingerprint);
+  EXPECT_NE(Model::load(model_test::fixture("tiny")).value()->fingerprint, ChangedTiny(kAll).load().value()->fingerprint)
+      << "same shapes, other weights";
 }
 
 }  // namespace

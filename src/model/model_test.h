@@ -16,7 +16,9 @@
 
 namespace quern::model_test {
 
-inline std::filesystem::path fixture(const std::string& name) { return std::filesystem::path(QUERN_REPO) / "tests" / "data" / name; }
+inline std::filesystem::path fixture(const std::string& name) {
+  return std::filesystem::path(QUERN_REPO) / "tests" / "data" / name;
+}
 
 // A path nobody else uses, removed with what lies there when it goes out of scope.
 class TemporaryPath {
@@ -40,7 +42,9 @@ struct TestModel {
   explicit TestModel(const std::string& name, Isa isa = best_isa(), int threads = 1)
       : model(Model::load(fixture(name)).value()), pool(threads), ops(pool, isa), workspace(*model) {}
 
-  SequenceState fresh(KvFormat kv = KvFormat::f32) const { return SequenceState(model->config, kv, model->fingerprint, model->mtp != nullptr); }
+  SequenceState fresh(KvFormat kv = KvFormat::f32) const {
+    return SequenceState(model->config, kv, model->fingerprint, model->mtp != nullptr);
+  }
 
   // Feeds the tokens in one call. The logits after the last of them; then, where the state has a cache for the MTP block, those of its last pair.
   std::vector<float> feed(SequenceState& state, std::span<const int32_t> tokens) {
@@ -67,7 +71,8 @@ struct TestModel {
 inline ::testing::AssertionResult same_logits(const std::vector<float>& a, const std::vector<float>& b) {
   if (a.size() != b.size()) return ::testing::AssertionFailure() << a.size() << " logits against " << b.size();
   for (size_t i = 0; i < a.size(); ++i)
-    if (std::memcmp(&a[i], &b[i], sizeof a[i]) != 0) return ::testing::AssertionFailure() << "logit " << i << ": " << a[i] << " against " << b[i];
+    if (std::memcmp(&a[i], &b[i], sizeof a[i]) != 0)
+      return ::testing::AssertionFailure() << "logit " << i << ": " << a[i] << " against " << b[i];
   return ::testing::AssertionSuccess();
 }
 

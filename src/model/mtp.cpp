@@ -54,7 +54,8 @@ Tensor mtp_forward(Ops& ops, const Model& m, SequenceState& state, std::span<con
   const int64_t first = state.mtp_kv().length();
   const auto half = static_cast<int64_t>(w.rotary.inv_freq.size());
   w.rope = {w.storage.cos.tensor(pairs, half), w.storage.sin.tensor(pairs, half)};
-  for (int64_t i = 0; i < pairs; ++i) rope_cos_sin(w.rotary.inv_freq, w.rotary.attention_factor, first + i, w.rope.cos.row(i), w.rope.sin.row(i));
+  for (int64_t i = 0; i < pairs; ++i)
+    rope_cos_sin(w.rotary.inv_freq, w.rotary.attention_factor, first + i, w.rope.cos.row(i), w.rope.sin.row(i));
   Batch batch{{next.begin(), next.end()}, {{&state, 0, pairs}}, Batch::Logits::all};
   ops.rms_norm(w.hidden, mtp.layer.input_norm, eps, w.normed);
   full_attention(ops, c, mtp.layer.attention, /*layer=*/-1, batch, w);

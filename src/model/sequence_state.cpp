@@ -20,10 +20,13 @@ std::shared_ptr<KvCache::Page> KvCache::make_page() const { return std::make_sha
 void KvCache::extend(int64_t first, int64_t count) {
   QUERN_CHECK(first == length_ && count >= 0, first, length_, count);
   if (count == 0) return;
-  const auto first_page = static_cast<size_t>(first / kKvPagePositions), last_page = static_cast<size_t>((first + count - 1) / kKvPagePositions);
+  const auto first_page = static_cast<size_t>(first / kKvPagePositions),
+             last_page = static_cast<size_t>((first + count - 1) / kKvPagePositions);
   for (size_t p = first_page; p <= last_page; ++p) {
-    if (p == pages_.size()) pages_.push_back(make_page());
-    else if (pages_[p].use_count() > 1) pages_[p] = std::make_shared<Page>(*pages_[p]);  // a fork still reads the old one
+    if (p == pages_.size())
+      pages_.push_back(make_page());
+    else if (pages_[p].use_count() > 1)
+      pages_[p] = std::make_shared<Page>(*pages_[p]);  // a fork still reads the old one
     views_.resize(pages_.size());
     views_[p] = KvPage{pages_[p]->data.data()};
   }
@@ -66,7 +69,8 @@ void DeltaState::append_conv(Tensor inputs) {
 
 void DeltaState::replay(Ops& ops, std::vector<float>& state, int64_t entries) {
   const int64_t keys = config_->linear_key_dim(), heads = config_->linear_num_value_heads, values = config_->linear_value_dim();
-  ops.replay_delta({log_k_.data(), entries, keys, keys}, {log_g_.data(), entries, heads, heads}, {log_d_.data(), entries, values, values}, *config_, state.data());
+  ops.replay_delta({log_k_.data(), entries, keys, keys}, {log_g_.data(), entries, heads, heads},
+                   {log_d_.data(), entries, values, values}, *config_, state.data());
 }
 
 int64_t DeltaState::make_room(Ops& ops, int64_t tokens) {
@@ -104,7 +108,8 @@ void DeltaState::rollback(Ops& ops, int64_t positions) {
   live_ = base_;
   replay(ops, live_, log_length_);
   const int64_t channels = config_->conv_channels();
-  std::move_backward(conv_.begin(), conv_.end() - positions * channels, conv_.end());  // the oldest rows become unknown, and unreachable
+  std::move_backward(conv_.begin(), conv_.end() - positions * channels,
+                     conv_.end());  // the oldest rows become unknown, and unreachable
 }
 
 // --- SequenceState -------------------------------------------------------------------------------------------------------------------
@@ -112,8 +117,10 @@ void DeltaState::rollback(Ops& ops, int64_t positions) {
 SequenceState::SequenceState(const ModelConfig& config, KvFormat kv, uint64_t model_fingerprint, bool with_mtp)
     : config_(&config), fingerprint_(model_fingerprint) {
   for (const LayerKind kind : config.layers) {
-    if (kind == LayerKind::full_attention) kv_.emplace_back(config.num_key_value_heads, config.head_dim, kv);
-    else delta_.emplace_back(config);
+    if (kind == LayerKind::full_attention)
+      kv_.emplace_back(config.num_key_value_heads, config.head_dim, kv);
+    else
+      delta_.emplace_back(config);
   }
   if (with_mtp) mtp_kv_.emplace(config.num_key_value_heads, config.head_dim, kv);
 }
@@ -121,14 +128,16 @@ SequenceState::SequenceState(const ModelConfig& config, KvFormat kv, uint64_t mo
 Result<void> SequenceState::rollback(Ops& ops, int64_t position) {
   const int64_t oldest = oldest_reachable();
   if (position < oldest || position > position_)
-    return fail(Errc::out_of_range, "rollback to position {}: at {} of a sequence fed up to {}, positions {} to {} can be reached", position, position_,
-                furthest_, oldest, position_);
+    return fail(Errc::out_of_range, "rollback to position {}: at {} of a sequence fed up to {}, positions {} to {} can be reached",
+                position, position_, furthest_, oldest, position_);
   const int64_t back = position_ - position;
   if (back == 0) return {};
   for (DeltaState& delta : delta_) delta.rollback(ops, back);
   for (KvCache& kv : kv_) kv.truncate(position);
   if (mtp_kv_ && !mtp_hidden_.empty()) {
-    mtp_hidden_.resize(mtp_hidden_.size() - static_cast<size_t>(std::min<int64_t>(back, static_cast<int64_t>(mtp_hidden_.size()) / config_->hidden_size) * config_->hidden_size));
+    mtp_hidden_.resize(mtp_hidden_.size() - static_cast<size_t>(std::min<int64_t>(back, static_cast<int64_t>(mtp_hidden_.size()) /
+                                                                                            config_->hidden_size) *
+                                                                config_->hidden_size));
     mtp_kv_->truncate(std::max<int64_t>(0, std::min(mtp_kv_->length(), position - 1)));
   }
   position_ = position;

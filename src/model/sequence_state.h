@@ -55,10 +55,10 @@ class DeltaState {
 
   explicit DeltaState(const ModelConfig& config);
 
-  float* live() { return live_.data(); }                        // [v_heads, k_dim, v_dim]
+  float* live() { return live_.data(); }  // [v_heads, k_dim, v_dim]
   std::span<const float> live() const { return live_; }
-  Tensor conv_history();                                        // [K - 1, channels], oldest first
-  void append_conv(Tensor inputs);                              // the convolution's inputs of newly fed tokens
+  Tensor conv_history();            // [K - 1, channels], oldest first
+  void append_conv(Tensor inputs);  // the convolution's inputs of newly fed tokens
 
   // Before feeding `tokens`: moves the base so that at most kLogCapacity entries remain after it. Returns how many of the tokens to
   // feed unlogged; after those, and only if there are any, call rebase().
@@ -75,17 +75,19 @@ class DeltaState {
     std::string_view name;
     std::vector<float>* values;
   };
-  std::vector<Part> parts() { return {{"live", &live_}, {"base", &base_}, {"log_k", &log_k_}, {"log_g", &log_g_}, {"log_d", &log_d_}, {"conv", &conv_}}; }
+  std::vector<Part> parts() {
+    return {{"live", &live_}, {"base", &base_}, {"log_k", &log_k_}, {"log_g", &log_g_}, {"log_d", &log_d_}, {"conv", &conv_}};
+  }
   void set_log_length(int64_t length) { log_length_ = length; }
 
  private:
   void replay(Ops& ops, std::vector<float>& state, int64_t entries);
 
   const ModelConfig* config_;
-  std::vector<float> live_, base_;             // now, and before the log's first entry
-  std::vector<float> log_k_, log_g_, log_d_;   // kLogCapacity rows each, log_length_ of them in use
+  std::vector<float> live_, base_;            // now, and before the log's first entry
+  std::vector<float> log_k_, log_g_, log_d_;  // kLogCapacity rows each, log_length_ of them in use
   int64_t log_length_ = 0;
-  std::vector<float> conv_;                    // [K - 1 + kLogCapacity, channels]: inputs of the convolution, the newest last
+  std::vector<float> conv_;  // [K - 1 + kLogCapacity, channels]: inputs of the convolution, the newest last
 };
 
 // Copying forks. `config` must outlive every copy.

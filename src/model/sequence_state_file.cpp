@@ -60,7 +60,8 @@ class Reader {
   Result<void> floats(std::string_view name, std::vector<float>& values, size_t expected) const {
     QUERN_ASSIGN(const auto bytes, find(name));
     if (bytes.size() != expected * sizeof(float))
-      return fail(Errc::mismatch, "{}: {}: {} bytes, expected {}", file_.path().string(), name, bytes.size(), expected * sizeof(float));
+      return fail(Errc::mismatch, "{}: {}: {} bytes, expected {}", file_.path().string(), name, bytes.size(),
+                  expected * sizeof(float));
     values.resize(expected);
     if (expected > 0) std::memcpy(values.data(), bytes.data(), bytes.size());
     return {};
@@ -69,9 +70,11 @@ class Reader {
     QUERN_ASSIGN(const auto bytes, find(name));
     const int64_t count = (length + kKvPagePositions - 1) / kKvPagePositions;
     if (bytes.size() != static_cast<size_t>(count) * cache.page_bytes())
-      return fail(Errc::mismatch, "{}: {}: {} bytes, expected {} pages of {}", file_.path().string(), name, bytes.size(), count, cache.page_bytes());
+      return fail(Errc::mismatch, "{}: {}: {} bytes, expected {} pages of {}", file_.path().string(), name, bytes.size(), count,
+                  cache.page_bytes());
     cache.extend(0, length);
-    for (size_t p = 0; p < cache.pages().size(); ++p) std::memcpy(cache.pages()[p].data, bytes.data() + p * cache.page_bytes(), cache.page_bytes());
+    for (size_t p = 0; p < cache.pages().size(); ++p)
+      std::memcpy(cache.pages()[p].data, bytes.data() + p * cache.page_bytes(), cache.page_bytes());
     return {};
   }
   Result<int64_t> number(std::string_view key, int64_t low, int64_t high) const {
@@ -114,7 +117,8 @@ Result<void> SequenceState::save(const std::filesystem::path& path) const {
   note("mtp_length", mtp_kv_ ? mtp_kv_->length() : 0);
   note("mtp_hidden", mtp_hidden_.size());
   for (size_t i = 0; i < delta_.size(); ++i)
-    for (const DeltaState::Part& part : const_cast<DeltaState&>(delta_[i]).parts()) outs.push_back(floats(fmt::format("delta.{}.{}", i, part.name), *part.values));
+    for (const DeltaState::Part& part : const_cast<DeltaState&>(delta_[i]).parts())
+      outs.push_back(floats(fmt::format("delta.{}.{}", i, part.name), *part.values));
   for (size_t i = 0; i < kv_.size(); ++i) outs.push_back(pages(fmt::format("kv.{}", i), kv_[i]));
   if (mtp_kv_) outs.push_back(pages("mtp.kv", *mtp_kv_)), outs.push_back(floats("mtp.hidden", mtp_hidden_));
 
@@ -132,10 +136,12 @@ Result<void> SequenceState::save(const std::filesystem::path& path) const {
   return writer.commit();
 }
 
-Result<SequenceState> SequenceState::restore(const std::filesystem::path& path, const ModelConfig& config, uint64_t model_fingerprint) {
+Result<SequenceState> SequenceState::restore(const std::filesystem::path& path, const ModelConfig& config,
+                                             uint64_t model_fingerprint) {
   QUERN_ASSIGN(const SafetensorsFile file, SafetensorsFile::open(path));
   const Json* layout = file.metadata().find("layout");
-  if (!layout || !(*layout == Json(kLayout))) return fail(Errc::unsupported, "{}: not a saved sequence of this version ({})", path.string(), kLayout);
+  if (!layout || !(*layout == Json(kLayout)))
+    return fail(Errc::unsupported, "{}: not a saved sequence of this version ({})", path.string(), kLayout);
   const Json* model = file.metadata().find("model");
   if (!model || !(*model == Json(fmt::format("{:016x}", model_fingerprint))))
     return fail(Errc::mismatch, "{}: saved by another model", path.string());
@@ -146,13 +152,16 @@ Result<SequenceState> SequenceState::restore(const std::filesystem::path& path, 
   QUERN_ASSIGN(const int64_t position, read.number("position", 0, int64_t{1} << 40));
   QUERN_ASSIGN(const int64_t furthest, read.number("furthest", position, position + DeltaState::kReach));
   QUERN_ASSIGN(const int64_t kv, read.number("kv", 0, 2));
-  const int64_t reach = position - std::max<int64_t>(0, furthest - DeltaState::kReach);  // what the log must cover for rollback to keep its word
+  const int64_t reach =
+      position - std::max<int64_t>(0, furthest - DeltaState::kReach);  // what the log must cover for rollback to keep its word
   const bool recurrent = std::find(config.layers.begin(), config.layers.end(), LayerKind::linear_attention) != config.layers.end();
-  QUERN_ASSIGN(const int64_t log_length, read.number("log_length", recurrent ? reach : 0, std::min(position, DeltaState::kLogCapacity)));
+  QUERN_ASSIGN(const int64_t log_length,
+               read.number("log_length", recurrent ? reach : 0, std::min(position, DeltaState::kLogCapacity)));
   QUERN_ASSIGN(const int64_t mtp, read.number("mtp", 0, 1));
   QUERN_ASSIGN(const int64_t mtp_length, read.number("mtp_length", 0, std::max<int64_t>(0, position - 1)));
   QUERN_ASSIGN(const int64_t mtp_hidden, read.number("mtp_hidden", 0, (DeltaState::kReach + 1) * config.hidden_size));
-  if (mtp_hidden % config.hidden_size != 0) return fail(Errc::malformed, "{}: mtp_hidden {} is not in rows of {}", path.string(), mtp_hidden, config.hidden_size);
+  if (mtp_hidden % config.hidden_size != 0)
+    return fail(Errc::malformed, "{}: mtp_hidden {} is not in rows of {}", path.string(), mtp_hidden, config.hidden_size);
   SequenceState state(config, static_cast<KvFormat>(kv), model_fingerprint, mtp == 1);
   for (size_t i = 0; i < state.delta_.size(); ++i) {
     for (const DeltaState::Part& part : state.delta_[i].parts())

@@ -108,10 +108,14 @@ TEST_P(Histories, CutElsewhereAgreeWithinRounding) {
 
 std::string history_name(const ::testing::TestParamInfo<Histories::ParamType>& test) {
   const auto& [name, kv] = test.param;
-  return std::string(name == "tiny" ? "tiny" : "grouped") + (kv == KvFormat::f32 ? "_f32" : kv == KvFormat::bf16 ? "_bf16" : "_int8");
+  return std::string(name == "tiny" ? "tiny" : "grouped") + (kv == KvFormat::f32    ? "_f32"
+                                                             : kv == KvFormat::bf16 ? "_bf16"
+                                                                                    : "_int8");
 }
 INSTANTIATE_TEST_SUITE_P(Models, Histories,
-                         ::testing::Combine(::testing::Values("tiny", "tiny-grouped"), ::testing::Values(KvFormat::f32, KvFormat::bf16, KvFormat::int8)), history_name);
+                         ::testing::Combine(::testing::Values("tiny", "tiny-grouped"),
+                                            ::testing::Values(KvFormat::f32, KvFormat::bf16, KvFormat::int8)),
+                         history_name);
 
 TEST(SequenceState, RefusesToGoBackFurtherThanItsReachAndStaysAsItWas) {
   TestModel machine("tiny");
@@ -221,14 +225,44 @@ TEST_F(SavedState, OfAnotherModelIsAMismatch) {
 
 TEST_F(SavedState, WithForgedNumbersIsRefusedOrAtLeastUsable) {
   ASSERT_TRUE(restore(forged({})));
-  const std::vector<std::string> values = {"", "-1", "0", "1", "2", "3", "8", "9", "15", "16", "17", "18", "19", "20", "21", "22", "27", "28", "64", "65", "128",
-                                           "576", "577", "9007199254740993", "1099511627776", "9223372036854775807", "18446744073709551616", "1e3", "0x10", "nan"};
+  const std::vector<std::string> values = {"",
+                                           "-1",
+                                           "0",
+                                           "1",
+                                           "2",
+                                           "3",
+                                           "8",
+                                           "9",
+                                           "15",
+                                           "16",
+                                           "17",
+                                           "18",
+                                           "19",
+                                           "20",
+                                           "21",
+                                           "22",
+                                           "27",
+                                           "28",
+                                           "64",
+                                           "65",
+                                           "128",
+                                           "576",
+                                           "577",
+                                           "9007199254740993",
+                                           "1099511627776",
+                                           "9223372036854775807",
+                                           "18446744073709551616",
+                                           "1e3",
+                                           "0x10",
+                                           "nan"};
   for (const char* key : {"position", "furthest", "kv", "log_length", "mtp", "mtp_length", "mtp_hidden"})
     for (const std::string& value : values) {
       SCOPED_TRACE(fmt::format("{} = {}", key, value));
       auto result = restore(forged({{key, value}}));
-      if (result) expect_usable(std::move(*result));
-      else EXPECT_TRUE(one_line(result.error())) << result.error().message;
+      if (result)
+        expect_usable(std::move(*result));
+      else
+        EXPECT_TRUE(one_line(result.error())) << result.error().message;
     }
   for (const char* key : {"layout", "model"}) EXPECT_FALSE(restore(forged({{key, "x"}})));
 }

@@ -35,15 +35,16 @@ Result<ChatFormat> choose_chat_format(const EngineOptions& options) {
   auto choice = recognise_template(text);
   if (!choice) return with_context(choice.error(), options.model.string());
   if (!choice->exact && options.on_warning)
-    options.on_warning(fmt::format("{}: the chat template is not a published one; using the {} format (--template chooses)", options.model.string(),
-                                   chat_format_name(choice->format)));
+    options.on_warning(fmt::format("{}: the chat template is not a published one; using the {} format (--template chooses)",
+                                   options.model.string(), chat_format_name(choice->format)));
   return choice->format;
 }
 
 // --context and --yarn override what the config says, before anything is sized by it.
 Result<void> apply_overrides(const EngineOptions& options, ModelConfig& config) {
   if (options.yarn) {
-    if (!(*options.yarn >= 1 && *options.yarn <= 1e4)) return fail(Errc::invalid_argument, "--yarn {}: expected a factor from 1 to 10000", *options.yarn);
+    if (!(*options.yarn >= 1 && *options.yarn <= 1e4))
+      return fail(Errc::invalid_argument, "--yarn {}: expected a factor from 1 to 10000", *options.yarn);
     const double original = config.yarn ? config.yarn->original_max_position : static_cast<double>(config.max_position_embeddings);
     config.yarn.emplace();
     config.yarn->factor = *options.yarn;
@@ -51,7 +52,8 @@ Result<void> apply_overrides(const EngineOptions& options, ModelConfig& config) 
     config.max_position_embeddings = static_cast<int64_t>(original * *options.yarn);
   }
   if (options.context) {
-    if (*options.context < 1 || *options.context > (int64_t{1} << 40)) return fail(Errc::invalid_argument, "--context {}: expected a positive number of tokens", *options.context);
+    if (*options.context < 1 || *options.context > (int64_t{1} << 40))
+      return fail(Errc::invalid_argument, "--context {}: expected a positive number of tokens", *options.context);
     config.max_position_embeddings = *options.context;
   }
   return {};
@@ -79,18 +81,23 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   }
   const int64_t vocab = impl->model->config.vocab_size;
   impl->drawable = impl->tokenizer ? std::min<int64_t>(vocab, impl->tokenizer->vocab_size()) : vocab;
-  for (const int64_t id : impl->generation.eos_token_ids.empty() ? impl->model->config.eos_token_ids : impl->generation.eos_token_ids)
+  for (const int64_t id :
+       impl->generation.eos_token_ids.empty() ? impl->model->config.eos_token_ids : impl->generation.eos_token_ids)
     impl->end_ids.push_back(static_cast<int32_t>(id));
   if (impl->tokenizer)
     for (const std::string_view text : kEndTokens)
       if (const int32_t id = impl->tokenizer->find_added(text); id >= 0) impl->end_ids.push_back(id);
 
-  if (options.isa && !cpu_supports(*options.isa)) return fail(Errc::unsupported, "--isa {}: this processor does not have it", isa_name(*options.isa));
+  if (options.isa && !cpu_supports(*options.isa))
+    return fail(Errc::unsupported, "--isa {}: this processor does not have it", isa_name(*options.isa));
   impl->isa = options.ops == OpsKind::reference ? Isa::scalar : options.isa.value_or(best_isa());
   impl->pool = std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : ThreadPool::available_cores());
   impl->ops = std::make_unique<CpuOps>(*impl->pool, impl->isa);
   impl->workspace = std::make_unique<Workspace>(*impl->model);
-  impl->runner = std::make_unique<Runner>(Runner{.model = *impl->model, .ops = *impl->ops, .workspace = *impl->workspace, .kv = options.kv,
+  impl->runner = std::make_unique<Runner>(Runner{.model = *impl->model,
+                                                 .ops = *impl->ops,
+                                                 .workspace = *impl->workspace,
+                                                 .kv = options.kv,
                                                  .context = impl->model->config.max_position_embeddings});
   if (impl->tokenizer) impl->runner->end_of_turn = impl->tokenizer->find_added("<|im_end|>");
   impl->load_s = seconds_since(start);
@@ -119,7 +126,8 @@ struct Session::Impl {
   Result<int64_t> align(std::span<const int32_t> prompt) {
     const auto& held = timeline.tokens();
     const auto most = std::min(held.size(), prompt.size() - 1);  // the last token is fed always: its logits are wanted
-    const auto common = static_cast<int64_t>(std::mismatch(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(most), prompt.begin()).first - held.begin());
+    const auto common = static_cast<int64_t>(
+        std::mismatch(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(most), prompt.begin()).first - held.begin());
     const int64_t kept = timeline.reachable(common);
     QUERN_TRY(timeline.rollback(kept));
     return kept;

@@ -25,11 +25,11 @@ struct EngineOptions {
   std::filesystem::path model;  // a folder
   int threads = 0;              // 0: the cores this process may use
   OpsKind ops = OpsKind::cpu;
-  std::optional<Isa> isa;       // absent: the best of this machine
+  std::optional<Isa> isa;  // absent: the best of this machine
   KvFormat kv = KvFormat::bf16;
-  std::optional<int64_t> context;             // tokens; overrides the config's limit
-  std::optional<double> yarn;                 // YaRN factor; overrides the config
-  std::optional<ChatFormat> chat_format;      // --template
+  std::optional<int64_t> context;         // tokens; overrides the config's limit
+  std::optional<double> yarn;             // YaRN factor; overrides the config
+  std::optional<ChatFormat> chat_format;  // --template
   std::function<void(std::string)> on_warning;
 };
 

@@ -26,7 +26,9 @@ int32_t Sampler::sample(std::span<const float> logits, int64_t limit) {
     if (weight > 0) candidates_.push_back({static_cast<int32_t>(i), weight});
   }
   if (candidates_.empty()) return most_likely;
-  const auto before = [](const Candidate& a, const Candidate& b) { return a.weight != b.weight ? a.weight > b.weight : a.id < b.id; };
+  const auto before = [](const Candidate& a, const Candidate& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
+  };
   size_t kept = candidates_.size();
   if (params_.top_k > 0) kept = std::min(kept, static_cast<size_t>(params_.top_k));
   std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept), candidates_.end(), before);

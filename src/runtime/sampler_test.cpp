@@ -52,7 +52,9 @@ TEST(Sampler, IsGreedyAtTemperatureZeroWhateverElseIsAsked) {
   for (int i = 0; i < 10; ++i) EXPECT_EQ(sampler.sample(kLogits, 5), 2);
 }
 
-TEST(Sampler, DrawsTheSoftmaxAtTemperatureOne) { expect_draws({.temperature = 1}, {{0, 0.3}, {1, 0.1}, {2, 0.4}, {3, 0.05}, {4, 0.15}}); }
+TEST(Sampler, DrawsTheSoftmaxAtTemperatureOne) {
+  expect_draws({.temperature = 1}, {{0, 0.3}, {1, 0.1}, {2, 0.4}, {3, 0.05}, {4, 0.15}});
+}
 
 TEST(Sampler, FlattensAndSharpensWithTemperature) {
   for (const double temperature : {0.5, 2.0}) {
@@ -115,12 +117,17 @@ TEST(Sampler, GivesMaskedAndBrokenLogitsNoProbability) {
 
 TEST(Sampler, ReturnsAnIdInsideTheVocabularyWhateverTheLogitsAndSettings) {
   const std::vector<float> values = {kNaN, kInf, -kInf, 0, 1e38f, -1e38f, 1e-45f};
-  const std::vector<double> settings = {0, 1e-320, 1, 1e300, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()};
+  const std::vector<double> settings = {
+      0, 1e-320, 1, 1e300, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()};
   Random random(3);
   for (int i = 0; i < 3000; ++i) {
     std::vector<float> logits(1 + random.below(40));
     for (float& logit : logits) logit = random.pick(values);
-    const SamplingParams params{.temperature = random.pick(settings), .top_p = random.pick(settings), .min_p = random.pick(settings), .top_k = random.between(-1, 50), .seed = 1};
+    const SamplingParams params{.temperature = random.pick(settings),
+                                .top_p = random.pick(settings),
+                                .min_p = random.pick(settings),
+                                .top_k = random.between(-1, 50),
+                                .seed = 1};
     const int32_t id = Sampler(params).sample(logits, 40);
     ASSERT_GE(id, 0);
     ASSERT_LT(id, static_cast<int32_t>(logits.size()));

@@ -19,7 +19,11 @@ std::string letters(int32_t id) {
 std::string tokenizer_json() {
   Json vocab = Json::object();
   for (int32_t id = 0; id < 512; ++id) vocab[letters(id)] = id;
-  Json json = Json::parse(R"({"model": {"type": "BPE", "merges": []}, "pre_tokenizer": {"type": "Split", "behavior": "Isolated", "pattern": {"Regex": ""}}})", "t").value();
+  Json json =
+      Json::parse(
+          R"({"model": {"type": "BPE", "merges": []}, "pre_tokenizer": {"type": "Split", "behavior": "Isolated", "pattern": {"Regex": ""}}})",
+          "t")
+          .value();
   (*json.find("model"))["vocab"] = vocab;
   (*json.find("pre_tokenizer")->find("pattern"))["Regex"] =
       R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
@@ -30,7 +34,8 @@ class Sessions : public ::testing::Test {
  protected:
   void SetUp() override {
     std::filesystem::create_directories(folder_.get());
-    for (const char* name : {"config.json", "model.safetensors"}) std::filesystem::create_symlink(fixture("tiny") / name, folder_.get() / name);
+    for (const char* name : {"config.json", "model.safetensors"})
+      std::filesystem::create_symlink(fixture("tiny") / name, folder_.get() / name);
     ASSERT_TRUE(write_file(folder_.get() / "tokenizer.json", tokenizer_json()));
   }
   std::unique_ptr<Engine> engine(std::optional<int64_t> context = {}) const {

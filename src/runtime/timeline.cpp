@@ -6,7 +6,8 @@
 
 namespace quern {
 
-Timeline::Timeline(Runner& runner) : runner_(&runner), state_(runner.model.config, runner.kv, runner.model.fingerprint, runner.with_mtp) {}
+Timeline::Timeline(Runner& runner)
+    : runner_(&runner), state_(runner.model.config, runner.kv, runner.model.fingerprint, runner.with_mtp) {}
 
 int64_t Timeline::next_cut(std::span<const int32_t> rest) const {
   const auto left = static_cast<int64_t>(rest.size());
@@ -21,9 +22,11 @@ int64_t Timeline::next_cut(std::span<const int32_t> rest) const {
 Result<void> Timeline::feed(std::span<const int32_t> tokens, Batch::Logits logits, OnCut on_cut) {
   const int64_t vocab = runner_->model.config.vocab_size, end = state_.position() + static_cast<int64_t>(tokens.size());
   for (size_t i = 0; i < tokens.size(); ++i)
-    if (tokens[i] < 0 || tokens[i] >= vocab) return fail(Errc::out_of_range, "token {}: id {} is outside the vocabulary of {}", i, tokens[i], vocab);
+    if (tokens[i] < 0 || tokens[i] >= vocab)
+      return fail(Errc::out_of_range, "token {}: id {} is outside the vocabulary of {}", i, tokens[i], vocab);
   if (end > runner_->context)
-    return fail(Errc::out_of_range, "{} tokens do not fit the context of {} (--context sets it, --yarn extends it)", end, runner_->context);
+    return fail(Errc::out_of_range, "{} tokens do not fit the context of {} (--context sets it, --yarn extends it)", end,
+                runner_->context);
   while (!tokens.empty()) {
     const auto part = tokens.first(static_cast<size_t>(next_cut(tokens)));
     const int64_t first = state_.position();
@@ -54,13 +57,17 @@ int64_t Timeline::reachable(int64_t limit) const {
 
 Result<void> Timeline::rollback(int64_t position) {
   if (position < 0 || reachable(position) != position)
-    return fail(Errc::out_of_range, "position {} cannot be reached from {}: only the last {} positions and checkpoints can", position, state_.position(), DeltaState::kReach);
+    return fail(Errc::out_of_range, "position {} cannot be reached from {}: only the last {} positions and checkpoints can",
+                position, state_.position(), DeltaState::kReach);
   if (position >= state_.oldest_reachable()) {
     QUERN_TRY(state_.rollback(runner_->ops, position));
   } else {
-    const auto at = std::find_if(checkpoints_.begin(), checkpoints_.end(), [&](const auto& c) { return c.second.position() == position; });
-    if (at != checkpoints_.end()) state_ = at->second;
-    else state_ = SequenceState(runner_->model.config, runner_->kv, runner_->model.fingerprint, runner_->with_mtp);
+    const auto at =
+        std::find_if(checkpoints_.begin(), checkpoints_.end(), [&](const auto& c) { return c.second.position() == position; });
+    if (at != checkpoints_.end())
+      state_ = at->second;
+    else
+      state_ = SequenceState(runner_->model.config, runner_->kv, runner_->model.fingerprint, runner_->with_mtp);
   }
   std::erase_if(checkpoints_, [&](const auto& c) { return c.second.position() > position; });
   tokens_.resize(static_cast<size_t>(position));

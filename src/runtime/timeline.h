@@ -23,9 +23,9 @@ struct Runner {
   Workspace& workspace;
   KvFormat kv = KvFormat::bf16;
   bool with_mtp = false;
-  int64_t context = 0;          // positions a sequence may reach
-  int32_t end_of_turn = -1;     // prefill is cut after this id
-  int64_t chunk = 0;            // > 0: cut every `chunk` tokens of a feed instead (comparisons)
+  int64_t context = 0;       // positions a sequence may reach
+  int32_t end_of_turn = -1;  // prefill is cut after this id
+  int64_t chunk = 0;         // > 0: cut every `chunk` tokens of a feed instead (comparisons)
 };
 
 class Timeline {
@@ -41,7 +41,9 @@ class Timeline {
   using OnCut = FunctionRef<void(int64_t first_position, std::span<const int32_t> tokens)>;
   // Feeds tokens at the end. Errors: an id outside the vocabulary, the context's end (names --context); nothing is fed then.
   Result<void> feed(std::span<const int32_t> tokens, Batch::Logits logits, OnCut on_cut);
-  Result<void> feed(std::span<const int32_t> tokens) { return feed(tokens, Batch::Logits::last, [](int64_t, std::span<const int32_t>) {}); }
+  Result<void> feed(std::span<const int32_t> tokens) {
+    return feed(tokens, Batch::Logits::last, [](int64_t, std::span<const int32_t>) {});
+  }
   // [vocab], of the last token fed; valid until the next feed of any timeline on this runner.
   std::span<const float> logits() const;
 

@@ -19,7 +19,12 @@ constexpr int64_t kDriftTokens = 313 * Timeline::kCut;
 
 struct Machine : TestModel {
   explicit Machine(const std::string& name = "tiny", Isa isa = best_isa(), int threads = 1) : TestModel(name, isa, threads) {}
-  Runner runner{.model = *model, .ops = ops, .workspace = workspace, .kv = KvFormat::f32, .with_mtp = false, .context = model->config.max_position_embeddings};
+  Runner runner{.model = *model,
+                .ops = ops,
+                .workspace = workspace,
+                .kv = KvFormat::f32,
+                .with_mtp = false,
+                .context = model->config.max_position_embeddings};
 };
 
 std::vector<float> logits_of(const Timeline& timeline) { return {timeline.logits().begin(), timeline.logits().end()}; }
@@ -38,7 +43,9 @@ TEST(Timeline, CutsOnAGridOfPositionsAndAfterEachEndOfTurn) {
   tokens[9] = tokens[99] = tokens[127] = 7;
   Timeline timeline(machine.runner);
   std::vector<int64_t> cuts;
-  const auto note = [&](int64_t first, std::span<const int32_t> part) { cuts.push_back(first + static_cast<int64_t>(part.size())); };
+  const auto note = [&](int64_t first, std::span<const int32_t> part) {
+    cuts.push_back(first + static_cast<int64_t>(part.size()));
+  };
   ASSERT_TRUE(timeline.feed(std::span(tokens).first(80), Batch::Logits::last, note));
   ASSERT_TRUE(timeline.feed(std::span(tokens).subspan(80), Batch::Logits::last, note));
   EXPECT_EQ(cuts, (std::vector<int64_t>{10, 64, 80, 100, 128, 150}));
@@ -75,7 +82,8 @@ TEST(Timeline, FeedsNothingPastTheContextAndSaysHowToExtendIt) {
 TEST(Timeline, GoesBackToACheckpointFromAnyDistance) {
   Machine machine;
   Random random(11);
-  const std::vector<int32_t> prompt = machine.random_tokens(random, 70), answer = machine.random_tokens(random, 50), other = machine.random_tokens(random, 12);
+  const std::vector<int32_t> prompt = machine.random_tokens(random, 70), answer = machine.random_tokens(random, 50),
+                             other = machine.random_tokens(random, 12);
   Timeline timeline(machine.runner);
   ASSERT_TRUE(timeline.feed(prompt));
   timeline.checkpoint("prompt");
@@ -142,7 +150,8 @@ TEST(Timeline, KeepsEveryPromiseOfReachable) {
     for (int step = 0; step < 60; ++step) {
       if (random.chance(0.2)) timeline.checkpoint(std::string(1, static_cast<char>('a' + random.below(3))));
       if (random.chance(0.4)) {
-        const int64_t wanted = random.between(std::max<int64_t>(0, static_cast<int64_t>(timeline.tokens().size()) - 25), static_cast<int64_t>(timeline.tokens().size()));
+        const int64_t wanted = random.between(std::max<int64_t>(0, static_cast<int64_t>(timeline.tokens().size()) - 25),
+                                              static_cast<int64_t>(timeline.tokens().size()));
         const int64_t reached = timeline.reachable(wanted);
         ASSERT_LE(reached, wanted);
         ASSERT_TRUE(timeline.rollback(reached)) << "seed " << seed << " step " << step << ": to " << reached;

@@ -37,7 +37,8 @@ constexpr uint16_t f32_to_f16(float value) {
   if (magnitude > 0x7F800000) return static_cast<uint16_t>(sign | 0x7E00 | (magnitude >> 13 & 0x3FF));
   if (magnitude >= 0x477FF000) return static_cast<uint16_t>(sign | 0x7C00);
   // Below 2^-14 f16 counts in steps of 2^-24, which is the spacing of f32 just above 0.5: the addition does the rounding.
-  if (magnitude < 0x38800000) return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3F000000));
+  if (magnitude < 0x38800000)
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3F000000));
   return static_cast<uint16_t>(sign | (magnitude - 0x38000000 + 0xFFF + (magnitude >> 13 & 1)) >> 13);
 }
 

@@ -16,8 +16,12 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::nume
 TEST(DType, EveryFiniteSixteenBitValueSurvivesTheWayThroughF32) {
   for (uint32_t bits = 0; bits <= 0xFFFF; ++bits) {
     const auto half = static_cast<uint16_t>(bits);
-    if (!std::isnan(bf16_to_f32(half))) { EXPECT_EQ(f32_to_bf16(bf16_to_f32(half)), half); }
-    if (!std::isnan(f16_to_f32(half))) { EXPECT_EQ(f32_to_f16(f16_to_f32(half)), half); }
+    if (!std::isnan(bf16_to_f32(half))) {
+      EXPECT_EQ(f32_to_bf16(bf16_to_f32(half)), half);
+    }
+    if (!std::isnan(f16_to_f32(half))) {
+      EXPECT_EQ(f32_to_f16(f16_to_f32(half)), half);
+    }
   }
 }
 
@@ -58,7 +62,9 @@ void expect_nearest_even(float value, Encode encode, Decode decode) {
     if ((other & 0x8000) != (got & 0x8000) || !std::isfinite(decode(other))) continue;
     const double other_distance = std::abs(static_cast<double>(decode(other)) - static_cast<double>(value));
     EXPECT_LE(distance, other_distance) << value;
-    if (distance == other_distance) { EXPECT_EQ(got & 1, 0) << value; }
+    if (distance == other_distance) {
+      EXPECT_EQ(got & 1, 0) << value;
+    }
   }
 }
 

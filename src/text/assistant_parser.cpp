@@ -20,11 +20,16 @@ size_t object_length(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (in_string) {
-      if (c == '\\') ++i;
-      else if (c == '"') in_string = false;
-    } else if (c == '"') in_string = true;
-    else if (c == '{') ++depth;
-    else if (c == '}' && --depth == 0) return i + 1;
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_string = false;
+    } else if (c == '"')
+      in_string = true;
+    else if (c == '{')
+      ++depth;
+    else if (c == '}' && --depth == 0)
+      return i + 1;
   }
   return std::string_view::npos;
 }
@@ -52,7 +57,8 @@ ParsedCall parse_call(std::string_view inside) {
     auto inner = Json::parse(arguments->as_string(), "arguments");
     if (inner && inner->is_object()) parsed.call.arguments = std::move(*inner);
   }
-  if (!parsed.call.arguments.is_object()) return wrong(fmt::format("arguments: expected an object, found {}", arguments->kind_name()));
+  if (!parsed.call.arguments.is_object())
+    return wrong(fmt::format("arguments: expected an object, found {}", arguments->kind_name()));
   return parsed;
 }
 
@@ -60,7 +66,8 @@ ParsedCall parse_call(std::string_view inside) {
 size_t find_close(std::string_view text, size_t begin) {
   const size_t brace = text.find_first_not_of(" \t\r\n", begin);
   if (brace != std::string_view::npos && text[brace] == '{')
-    if (const size_t length = object_length(text.substr(brace)); length != std::string_view::npos) return text.find(kClose, brace + length);
+    if (const size_t length = object_length(text.substr(brace)); length != std::string_view::npos)
+      return text.find(kClose, brace + length);
   return text.find(kClose, begin);
 }
 
@@ -135,28 +142,37 @@ Result<void> check_type(const Json& type, const Json& value, const std::string& 
   if (type.is_array())
     for (const Json& one : type.as_array())
       if (one.is_string() && has_type(value, one.as_string())) return {};
-  return fail(Errc::mismatch, "{}: expected {}, found {}", path, type.is_string() ? type.as_string() : type.dump(), value.kind_name());
+  return fail(Errc::mismatch, "{}: expected {}, found {}", path, type.is_string() ? type.as_string() : type.dump(),
+              value.kind_name());
 }
 
 Result<void> check_object(const Json& schema, const Json& value, const std::string& path) {
   const Json* properties = schema.find("properties");
   if (const Json* required = schema.find("required"); required && required->is_array())
     for (const Json& name : required->as_array())
-      if (name.is_string() && !value.find(name.as_string())) return fail(Errc::mismatch, "{}: {} is missing", path, name.as_string());
+      if (name.is_string() && !value.find(name.as_string()))
+        return fail(Errc::mismatch, "{}: {} is missing", path, name.as_string());
   const Json* additional = schema.find("additionalProperties");
   for (const auto& [name, member] : value.as_object()) {
     const Json* known = properties ? properties->find(name) : nullptr;
-    if (known) QUERN_TRY(check_value(*known, member, path + "." + name));
-    else if (additional && *additional == Json(false)) return fail(Errc::mismatch, "{}: {} is not a parameter", path, name);
-    else if (additional && additional->is_object()) QUERN_TRY(check_value(*additional, member, path + "." + name));
+    if (known)
+      QUERN_TRY(check_value(*known, member, path + "." + name));
+    else if (additional && *additional == Json(false))
+      return fail(Errc::mismatch, "{}: {} is not a parameter", path, name);
+    else if (additional && additional->is_object())
+      QUERN_TRY(check_value(*additional, member, path + "." + name));
   }
   return {};
 }
 
 Result<void> check_number(const Json& schema, const Json& value, const std::string& path) {
-  const auto bound = [&](std::string_view key) { return schema.find(key) && schema.find(key)->is_number() ? schema.find(key) : nullptr; };
-  if (const Json* low = bound("minimum"); low && value.as_double() < low->as_double()) return fail(Errc::mismatch, "{}: {} is below {}", path, value.number_text(), low->number_text());
-  if (const Json* high = bound("maximum"); high && value.as_double() > high->as_double()) return fail(Errc::mismatch, "{}: {} is above {}", path, value.number_text(), high->number_text());
+  const auto bound = [&](std::string_view key) {
+    return schema.find(key) && schema.find(key)->is_number() ? schema.find(key) : nullptr;
+  };
+  if (const Json* low = bound("minimum"); low && value.as_double() < low->as_double())
+    return fail(Errc::mismatch, "{}: {} is below {}", path, value.number_text(), low->number_text());
+  if (const Json* high = bound("maximum"); high && value.as_double() > high->as_double())
+    return fail(Errc::mismatch, "{}: {} is above {}", path, value.number_text(), high->number_text());
   return {};
 }
 

@@ -7,12 +7,18 @@ namespace {
 
 const std::vector<Json> kTools{Json::parse(R"({"type": "function", "function": {"name": "add", "parameters": {"type": "object",
   "properties": {"n": {"type": "integer", "minimum": 0}, "tag": {"type": "string", "enum": ["a", "b"]}, "list": {"type": "array", "items": {"type": "number"}}},
-  "required": ["n"], "additionalProperties": false}}})", "tools").value()};
+  "required": ["n"], "additionalProperties": false}}})",
+                                           "tools")
+                                   .value()};
 
-AssistantTurn parse(std::string_view text, ChatFormat format = ChatFormat::instruct) { return parse_assistant(text, format, kTools); }
+AssistantTurn parse(std::string_view text, ChatFormat format = ChatFormat::instruct) {
+  return parse_assistant(text, format, kTools);
+}
 
 TEST(AssistantParser, FindsCallsAndTheTextBeforeThem) {
-  const auto turn = parse("Let me see.\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"n\": 1.50}}\n</tool_call>\n<tool_call>\n{\"name\": \"sub\", \"arguments\": {}}\n</tool_call>");
+  const auto turn = parse(
+      "Let me see.\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"n\": 1.50}}\n</tool_call>\n<tool_call>\n{\"name\": \"sub\", "
+      "\"arguments\": {}}\n</tool_call>");
   EXPECT_EQ(turn.content, "Let me see.");
   ASSERT_EQ(turn.calls.size(), 2u);
   EXPECT_FALSE(turn.calls[0].error);
@@ -29,7 +35,8 @@ TEST(AssistantParser, IgnoresAnExtraBraceAndMarkupInsideStrings) {
 }
 
 TEST(AssistantParser, ReportsACallThatIsCutOffInsteadOfRunningIt) {
-  for (const std::string_view text : {"<tool_call>\n{\"name\": \"add\", \"arguments\": {\"n\": 1", "<tool_call>\n{\"name\": \"add\", \"arguments\": {\"n\": 1}}"}) {
+  for (const std::string_view text : {"<tool_call>\n{\"name\": \"add\", \"arguments\": {\"n\": 1",
+                                      "<tool_call>\n{\"name\": \"add\", \"arguments\": {\"n\": 1}}"}) {
     const auto turn = parse(text);
     ASSERT_EQ(turn.calls.size(), 1u);
     EXPECT_EQ(turn.calls[0].error, "the call has no </tool_call>");
@@ -37,7 +44,9 @@ TEST(AssistantParser, ReportsACallThatIsCutOffInsteadOfRunningIt) {
 }
 
 TEST(AssistantParser, SaysWhatIsWrongWithACall) {
-  const auto error = [](std::string_view inside) { return parse("<tool_call>" + std::string(inside) + "</tool_call>").calls.at(0).error.value_or(""); };
+  const auto error = [](std::string_view inside) {
+    return parse("<tool_call>" + std::string(inside) + "</tool_call>").calls.at(0).error.value_or("");
+  };
   EXPECT_NE(error("{\"name\": add}").find("not JSON"), std::string::npos);
   EXPECT_EQ(error("{\"arguments\": {}}"), "name: expected a string");
   EXPECT_EQ(error("{\"name\": \"add\"}"), "arguments: missing");

@@ -36,8 +36,10 @@ void Bpe::encode(std::string_view word, std::vector<int32_t>& out, std::vector<i
   scratch.clear();
   for (const char c : word)
     if (const int32_t id = byte_ids_[static_cast<unsigned char>(c)]; id >= 0) scratch.push_back(id);
-  if (scratch.size() <= kShortWord) merge_short(scratch);
-  else merge_long(scratch);
+  if (scratch.size() <= kShortWord)
+    merge_short(scratch);
+  else
+    merge_long(scratch);
   out.insert(out.end(), scratch.begin(), scratch.end());
 }
 
@@ -75,7 +77,8 @@ void Bpe::merge_long(std::vector<int32_t>& ids) const {
   };
   const auto count = static_cast<int64_t>(ids.size());
   std::vector<Part> parts(ids.size());
-  for (int64_t i = 0; i < count; ++i) parts[static_cast<size_t>(i)] = {ids[static_cast<size_t>(i)], i - 1, i + 1 < count ? i + 1 : -1};
+  for (int64_t i = 0; i < count; ++i)
+    parts[static_cast<size_t>(i)] = {ids[static_cast<size_t>(i)], i - 1, i + 1 < count ? i + 1 : -1};
   std::priority_queue<Candidate> heap;
   const auto part = [&](int64_t i) -> Part& { return parts[static_cast<size_t>(i)]; };
   const auto consider = [&](int64_t at) {

@@ -32,7 +32,9 @@ class Bpe {
     uint64_t pair = ~uint64_t{0};
     Rule rule;
   };
-  static uint64_t pair_of(int32_t left, int32_t right) { return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right); }
+  static uint64_t pair_of(int32_t left, int32_t right) {
+    return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+  }
   const Rule* find(int32_t left, int32_t right) const;
   void merge_short(std::vector<int32_t>& ids) const;
   void merge_long(std::vector<int32_t>& ids) const;

@@ -9,10 +9,12 @@ namespace quern {
 namespace {
 
 constexpr std::string_view kToolsIntro =
-    "# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided with function signatures within "
+    "# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided with function signatures "
+    "within "
     "<tools></tools> XML tags:\n<tools>";
 constexpr std::string_view kToolsOutro =
-    "\n</tools>\n\nFor each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:\n"
+    "\n</tools>\n\nFor each function call, return a json object with function name and arguments within <tool_call></tool_call> "
+    "XML tags:\n"
     "<tool_call>\n{\"name\": <function-name>, \"arguments\": <args-json-object>}\n</tool_call>";
 
 // Hashes (FNV-1a 64, trailing white space left out) of the published template texts.
@@ -72,7 +74,9 @@ void write_calls(Writer& out, const std::vector<ToolCall>& calls, bool after_con
 size_t last_query(const std::vector<Message>& messages) {
   for (size_t i = messages.size(); i-- > 0;) {
     const Message& m = messages[i];
-    if (m.role == Role::user && m.content_is_text && !(m.content.starts_with("<tool_response>") && m.content.ends_with("</tool_response>"))) return i;
+    if (m.role == Role::user && m.content_is_text &&
+        !(m.content.starts_with("<tool_response>") && m.content.ends_with("</tool_response>")))
+      return i;
   }
   return messages.empty() ? 0 : messages.size() - 1;
 }
@@ -158,7 +162,8 @@ Result<TemplateChoice> recognise_template(std::string_view text) {
     if (contains("<function=")) return TemplateChoice{ChatFormat::coder, false};
     return TemplateChoice{contains("assistant\\n<think>") ? ChatFormat::thinking : ChatFormat::instruct, false};
   }
-  return fail(Errc::unsupported, "the chat template is not of the Qwen family; --template names the format to use (instruct, thinking)");
+  return fail(Errc::unsupported,
+              "the chat template is not of the Qwen family; --template names the format to use (instruct, thinking)");
 }
 
 Result<Prompt> render(const Conversation& c, ChatFormat format) {
@@ -176,8 +181,10 @@ Result<Prompt> render(const Conversation& c, ChatFormat format) {
       out.text(m.content);
       out.markup("<|im_end|>\n");
     } else if (m.role == Role::assistant) {
-      if (format == ChatFormat::thinking) write_thinking_assistant(out, m, i > query, i + 1 == c.messages.size());
-      else write_assistant(out, m);
+      if (format == ChatFormat::thinking)
+        write_thinking_assistant(out, m, i > query, i + 1 == c.messages.size());
+      else
+        write_assistant(out, m);
     } else if (m.role == Role::tool) {
       if (i == 0 || !is_tool(i - 1)) out.markup("<|im_start|>user");
       out.markup("\n<tool_response>\n");
@@ -186,7 +193,8 @@ Result<Prompt> render(const Conversation& c, ChatFormat format) {
       if (!is_tool(i + 1)) out.markup("<|im_end|>\n");
     }
   }
-  if (c.add_generation_prompt) out.markup(format == ChatFormat::thinking ? "<|im_start|>assistant\n<think>\n" : "<|im_start|>assistant\n");
+  if (c.add_generation_prompt)
+    out.markup(format == ChatFormat::thinking ? "<|im_start|>assistant\n<think>\n" : "<|im_start|>assistant\n");
   return out.take();
 }
 

@@ -52,13 +52,15 @@ TEST(ChatTemplate, RendersWhatWasGeneratedVerbatimWithOnlyItsCallMarkupTrusted) 
   assistant.verbatim = "<tool_call>\n{\"name\": \"x\", \"arguments\": {\"a\":1}}\n</tool_call>";
   c.messages.push_back(assistant);
   const Prompt prompt = render(c, ChatFormat::instruct).value();
-  EXPECT_EQ(prompt_text(prompt), "<|im_start|>user\ngo<|im_end|>\n<|im_start|>assistant\n" + *assistant.verbatim + "<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(prompt_text(prompt), "<|im_start|>user\ngo<|im_end|>\n<|im_start|>assistant\n" + *assistant.verbatim +
+                                     "<|im_end|>\n<|im_start|>assistant\n");
 }
 
 TEST(ChatTemplate, NamesThePlaceOfWhatIsWrongInARequest) {
   const auto error = [](std::string_view text) { return Conversation::from_json(Json::parse(text, "t").value()).error().message; };
   EXPECT_EQ(error("{}"), "request: messages: expected an array");
-  EXPECT_EQ(error(R"({"messages": [{"role": "wizard", "content": ""}]})"), "request: messages[0]: role: expected system, user, assistant or tool, found \"wizard\"");
+  EXPECT_EQ(error(R"({"messages": [{"role": "wizard", "content": ""}]})"),
+            "request: messages[0]: role: expected system, user, assistant or tool, found \"wizard\"");
   EXPECT_EQ(error(R"({"messages": [{"role": "assistant", "tool_calls": [{"name": "a", "arguments": 3}]}]})"),
             "request: messages[0]: tool_calls[0]: arguments: expected an object or a string, found number");
 }

@@ -11,7 +11,8 @@ Result<Role> parse_role(const Json* role) {
     if (name == "assistant") return Role::assistant;
     if (name == "tool") return Role::tool;
   }
-  return fail(Errc::malformed, "role: expected system, user, assistant or tool, found {}", role ? role->dump().substr(0, 60) : "nothing");
+  return fail(Errc::malformed, "role: expected system, user, assistant or tool, found {}",
+              role ? role->dump().substr(0, 60) : "nothing");
 }
 
 // {"function": {"name": …, "arguments": …}} or the inner object alone.
@@ -34,7 +35,8 @@ Result<Message> parse_message(const Json& json) {
   message.content_is_text = content && content->is_string();
   if (message.content_is_text) message.content = content->as_string();
   for (const std::string_view key : {"reasoning_content", "reasoning"})
-    if (const Json* reasoning = json.find(key); reasoning && reasoning->is_string() && !message.reasoning) message.reasoning = reasoning->as_string();
+    if (const Json* reasoning = json.find(key); reasoning && reasoning->is_string() && !message.reasoning)
+      message.reasoning = reasoning->as_string();
   if (const Json* calls = json.find("tool_calls"); calls && !calls->is_null()) {
     if (!calls->is_array()) return fail(Errc::malformed, "tool_calls: expected an array, found {}", calls->kind_name());
     for (size_t i = 0; i < calls->size(); ++i) {
@@ -70,7 +72,8 @@ Result<Conversation> Conversation::from_json(const Json& request) {
     }
   }
   if (const Json* add = request.find("add_generation_prompt"); add && !add->is_null()) {
-    if (!add->is_bool()) return fail(Errc::malformed, "request: add_generation_prompt: expected true or false, found {}", add->kind_name());
+    if (!add->is_bool())
+      return fail(Errc::malformed, "request: add_generation_prompt: expected true or false, found {}", add->kind_name());
     conversation.add_generation_prompt = add->as_bool();
   }
   return conversation;

@@ -22,7 +22,7 @@ struct ToolCall {
 struct Message {
   Role role = Role::user;
   std::string content;
-  bool content_is_text = true;           // false: the client sent something else than a string; the published templates render it empty
+  bool content_is_text = true;  // false: the client sent something else than a string; the published templates render it empty
   std::optional<std::string> reasoning;  // assistant: reasoning_content
   std::vector<ToolCall> tool_calls;      // assistant
   // assistant, when this engine generated the message: its exact text, rendered in place of content and calls, so that the prompt

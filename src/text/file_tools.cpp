@@ -43,8 +43,10 @@ std::vector<Json> definitions() {
       definition("list_files", "List the files and folders inside one folder.", {{"folder", "Folder to list, \".\" for the top"}}),
       definition("find_files", "Find files anywhere whose name matches a pattern.", {{"pattern", "Name pattern such as *.txt"}}),
       definition("read_file", "Read a text file.", {{"path", "File to read"}}),
-      definition("write_file", "Write a text file, replacing what was there.", {{"path", "File to write"}, {"text", "The whole text"}}),
-      definition("append_file", "Add one line at the end of a text file.", {{"path", "File to add to"}, {"text", "The line to add"}}),
+      definition("write_file", "Write a text file, replacing what was there.",
+                 {{"path", "File to write"}, {"text", "The whole text"}}),
+      definition("append_file", "Add one line at the end of a text file.",
+                 {{"path", "File to add to"}, {"text", "The line to add"}}),
       definition("move_file", "Move or rename a file. Missing folders are made.", {{"from", "File to move"}, {"to", "New path"}}),
       definition("copy_file", "Copy a file. Missing folders are made.", {{"from", "File to copy"}, {"to", "Path of the copy"}}),
       definition("make_folder", "Make a new folder.", {{"path", "Folder to make"}}),
@@ -80,10 +82,14 @@ std::string outside_root(std::string_view path) { return fmt::format("error: out
 bool glob_matches(std::string_view pattern, std::string_view name) {
   size_t p = 0, n = 0, star = std::string_view::npos, resume = 0;  // on a mismatch the last * swallows one character more
   while (n < name.size()) {
-    if (p < pattern.size() && pattern[p] == '*') star = p++, resume = n;
-    else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) ++p, ++n;
-    else if (star != std::string_view::npos) p = star + 1, n = ++resume;
-    else return false;
+    if (p < pattern.size() && pattern[p] == '*')
+      star = p++, resume = n;
+    else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n]))
+      ++p, ++n;
+    else if (star != std::string_view::npos)
+      p = star + 1, n = ++resume;
+    else
+      return false;
   }
   while (p < pattern.size() && pattern[p] == '*') ++p;
   return p == pattern.size();

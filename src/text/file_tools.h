@@ -20,7 +20,7 @@ namespace quern::file_tools {
 // copy_file(from, to)        never overwrites
 // make_folder(path)
 // delete_file(path)          a file or an empty folder
-std::vector<Json> definitions();       // the nine tool objects {"type": "function", "function": {…}} in the order above
+std::vector<Json> definitions();            // the nine tool objects {"type": "function", "function": {…}} in the order above
 bool changes_files(std::string_view tool);  // write, append, move, copy, make_folder, delete: these ask first
 
 // Results. `entries` are already paths from the root, folders with their trailing "/".

@@ -33,11 +33,13 @@ struct PreTokenizer::Splitter::Scratch {
 };
 
 Result<PreTokenizer> PreTokenizer::make(std::string_view regex) {
-  if (regex != kQwen2 && regex != kQwen35) return fail(Errc::unsupported, "pre-tokenizer {} is not one of the Qwen family's", regex.substr(0, 120));
+  if (regex != kQwen2 && regex != kQwen35)
+    return fail(Errc::unsupported, "pre-tokenizer {} is not one of the Qwen family's", regex.substr(0, 120));
   int error = 0;
   PCRE2_SIZE offset = 0;
   auto code = std::make_shared<Code>();
-  code->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(regex.data()), regex.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &error, &offset, nullptr);
+  code->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(regex.data()), regex.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK,
+                             &error, &offset, nullptr);
   QUERN_CHECK(code->code != nullptr, error, offset);
   pcre2_jit_compile(code->code, PCRE2_JIT_COMPLETE);  // where there is no JIT, matching interprets
   return PreTokenizer(std::move(code));
@@ -57,7 +59,8 @@ void PreTokenizer::Splitter::split(std::string_view text, std::vector<size_t>& e
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   const PCRE2_SIZE* found = pcre2_get_ovector_pointer(scratch_->match);
   for (size_t at = 0; at < text.size();) {
-    const int matched = pcre2_match(pre_.code_->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, scratch_->match, scratch_->context);
+    const int matched =
+        pcre2_match(pre_.code_->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, scratch_->match, scratch_->context);
     if (matched <= 0) {  // every character is in some alternative, so only a resource limit ends up here: the rest is one piece
       ends.push_back(text.size());
       return;

@@ -69,8 +69,9 @@ std::string normalise(std::string_view text, bool nfc) {
   const bool plain = std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xCC; });
   if (plain || !nfc) return std::string(text);
   utf8proc_uint8_t* out = nullptr;
-  const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &out,
-                                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  const auto length =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &out,
+                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   if (length < 0) throw SystemError(fmt::format("normalising text: {}", utf8proc_errmsg(length)));
   std::string result(reinterpret_cast<char*>(out), static_cast<size_t>(length));
   std::free(out);
@@ -82,8 +83,8 @@ std::string normalise(std::string_view text, bool nfc) {
 struct Tokenizer::Impl {
   std::vector<std::string> bytes;  // by id
   std::vector<bool> special, added;
-  std::vector<AddedToken> added_tokens;              // longest first
-  std::array<bool, 256> starts_added{};              // first bytes of added tokens
+  std::vector<AddedToken> added_tokens;  // longest first
+  std::array<bool, 256> starts_added{};  // first bytes of added tokens
   std::unordered_map<std::string, int32_t> added_ids;
   std::optional<Bpe> bpe;
   std::optional<PreTokenizer> pre_tokenizer;
@@ -167,7 +168,8 @@ Result<void> Loader::pre_tokenizer(const Json* json, Tokenizer::Impl& t) const {
 
 Result<void> Loader::place(Tokenizer::Impl& t, int64_t id, std::string bytes) const {
   if (id < 0 || id >= kMaxId) return bad(Errc::out_of_range, "token id {} is outside 0 to {}", id, kMaxId - 1);
-  if (const auto size = static_cast<size_t>(id) + 1; t.bytes.size() < size) t.bytes.resize(size), t.special.resize(size), t.added.resize(size);
+  if (const auto size = static_cast<size_t>(id) + 1; t.bytes.size() < size)
+    t.bytes.resize(size), t.special.resize(size), t.added.resize(size);
   t.bytes[static_cast<size_t>(id)] = std::move(bytes);
   return {};
 }
@@ -202,7 +204,8 @@ Result<void> Loader::merges(const Json& model, Tokenizer::Impl& t) const {
     if (entry.is_string()) {
       const std::string& text = entry.as_string();
       const size_t space = text.find(' ');
-      if (space != std::string::npos) left = std::string_view(text).substr(0, space), right = std::string_view(text).substr(space + 1);
+      if (space != std::string::npos)
+        left = std::string_view(text).substr(0, space), right = std::string_view(text).substr(space + 1);
     } else if (entry.is_array() && entry.size() == 2 && entry.as_array()[0].is_string() && entry.as_array()[1].is_string()) {
       left = entry.as_array()[0].as_string(), right = entry.as_array()[1].as_string();
     }
@@ -229,7 +232,8 @@ Result<void> Loader::added_tokens(Tokenizer::Impl& t) const {
   if (!list->is_array()) return bad(Errc::malformed, "added_tokens: expected an array");
   for (const Json& entry : list->as_array()) {
     const Json *content = entry.find("content"), *id = entry.find("id"), *special = entry.find("special");
-    if (!content || !content->is_string() || content->as_string().empty() || !id) return bad(Errc::malformed, "added_tokens: expected id and content");
+    if (!content || !content->is_string() || content->as_string().empty() || !id)
+      return bad(Errc::malformed, "added_tokens: expected id and content");
     const auto number = id->to_int64();
     if (!number) return bad(Errc::malformed, "added_tokens: id: {}", number.error().message);
     QUERN_TRY(place(t, *number, content->as_string()));
@@ -240,7 +244,8 @@ Result<void> Loader::added_tokens(Tokenizer::Impl& t) const {
     t.added_ids.emplace(token.text, token.id);
     t.added_tokens.push_back(std::move(token));
   }
-  std::stable_sort(t.added_tokens.begin(), t.added_tokens.end(), [](const AddedToken& a, const AddedToken& b) { return a.text.size() > b.text.size(); });
+  std::stable_sort(t.added_tokens.begin(), t.added_tokens.end(),
+                   [](const AddedToken& a, const AddedToken& b) { return a.text.size() > b.text.size(); });
   return {};
 }
 
@@ -307,11 +312,14 @@ Result<Tokenizer> Tokenizer::load(const std::filesystem::path& path) {
   return parse(text, path.string());
 }
 
-Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, bool trusted) const { return encode(Prompt{{std::string(text), trusted}}); }
+Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, bool trusted) const {
+  return encode(Prompt{{std::string(text), trusted}});
+}
 
 Result<std::vector<int32_t>> Tokenizer::encode(const Prompt& prompt) const {
   const std::string text = prompt_text(prompt);
-  if (const size_t at = find_invalid_utf8(text); at != std::string_view::npos) return fail(Errc::malformed, "the text is not valid UTF-8 at byte {}", at);
+  if (const size_t at = find_invalid_utf8(text); at != std::string_view::npos)
+    return fail(Errc::malformed, "the text is not valid UTF-8 at byte {}", at);
   Encoder encoder(*impl_);
   size_t plain = 0, begin = 0;  // text from `plain` on waits to be encoded; `begin` is where the current run of equal trust starts
   for (size_t p = 0; p < prompt.size();) {

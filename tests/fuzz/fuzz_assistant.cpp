@@ -5,9 +5,12 @@
 using namespace quern;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const std::vector<Json> tools{Json::parse(R"({"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties":
+  static const std::vector<Json> tools{
+      Json::parse(R"({"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties":
     {"a": {"type": "integer", "minimum": 0}, "b": {"type": "array", "items": {"enum": ["x", 1]}}, "c": {"type": "object", "additionalProperties": false}},
-    "required": ["a"]}}})", "tool").value()};
+    "required": ["a"]}}})",
+                  "tool")
+          .value()};
   for (const ChatFormat format : {ChatFormat::instruct, ChatFormat::thinking}) {
     const AssistantTurn turn = parse_assistant(fuzz::text_of(data, size), format, tools);
     for (const ParsedCall& parsed : turn.calls) {

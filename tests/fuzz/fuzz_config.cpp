@@ -16,10 +16,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   QUERN_CHECK(config->rotary_dim >= 2 && config->rotary_dim <= config->head_dim, config->rotary_dim, config->head_dim);
   const RotaryFrequencies rotary = rotary_frequencies(*config);
   QUERN_CHECK(static_cast<int64_t>(rotary.inv_freq.size()) == config->rotary_dim / 2);
-  if (static_cast<int64_t>(config->layers.size()) * std::max<int64_t>(1, config->num_experts) > 512) return 0;  // long lists are only slow
+  if (static_cast<int64_t>(config->layers.size()) * std::max<int64_t>(1, config->num_experts) > 512)
+    return 0;  // long lists are only slow
   for (const ExpectedTensor& tensor : expected_tensors(*config, config->num_mtp_layers > 0)) {
     int64_t elements = 8;  // bytes of the widest element
-    for (const int64_t extent : tensor.shape) QUERN_CHECK(extent > 0 && !__builtin_mul_overflow(elements, extent, &elements), tensor.name, extent);
+    for (const int64_t extent : tensor.shape)
+      QUERN_CHECK(extent > 0 && !__builtin_mul_overflow(elements, extent, &elements), tensor.name, extent);
   }
   return 0;
 }

@@ -38,11 +38,13 @@ Json tool_object(const std::string& name, const std::string& description, const 
 
 void add_distractors(Words& words, std::vector<Json>& tools) {
   if (words.chance(0.5)) return;
-  for (Json& extra : distractors(words, words.between(1, 5))) tools.insert(tools.begin() + static_cast<std::ptrdiff_t>(words.random().below(tools.size() + 1)), std::move(extra));
+  for (Json& extra : distractors(words, words.between(1, 5)))
+    tools.insert(tools.begin() + static_cast<std::ptrdiff_t>(words.random().below(tools.size() + 1)), std::move(extra));
 }
 
 std::string named(Words& words, std::string_view verb, std::string_view noun) {
-  const NameStyle style = words.random().pick(std::array<NameStyle, 4>{NameStyle::snake, NameStyle::snake, NameStyle::camel, NameStyle::kebab});
+  const NameStyle style =
+      words.random().pick(std::array<NameStyle, 4>{NameStyle::snake, NameStyle::snake, NameStyle::camel, NameStyle::kebab});
   return join_name(std::array<std::string, 2>{std::string(verb), std::string(noun)}, style);
 }
 
@@ -77,41 +79,59 @@ struct Store : World {
 ToolEpisode key_value(Random& random, Split split, int64_t) {
   Words words(random, split);
   auto store = std::make_unique<Store>();
-  const std::string noun = words.chance(0.5) ? std::string(words.pick({"entry", "value", "setting", "option", "memory", "variable", "fact"})) : words.pick(pools::nouns);
+  const std::string noun = words.chance(0.5)
+                               ? std::string(words.pick({"entry", "value", "setting", "option", "memory", "variable", "fact"}))
+                               : words.pick(pools::nouns);
   store->set_name = named(words, words.pick({"set", "store", "save", "put", "write", "remember", "keep"}), noun);
   store->get_name = named(words, words.pick({"get", "load", "fetch", "recall", "read", "look_up", "show"}), noun);
   store->remove_name = named(words, words.pick({"delete", "remove", "forget", "clear", "drop", "unset", "erase"}), noun);
   store->key = words.pick({"key", "name", "slot", "label", "topic", "field"});
   store->value = words.pick({"value", "content", "data", "text", "entry", "body"});
-  const auto key = [&] { return words.chance(0.4) ? words.word() : words.chance(0.5) ? words.word() + "_" + words.word() : words.code(); };
-  for (int64_t i = 0, n = words.between(1, 4); i < n; ++i) store->entries[key()] = words.chance(0.5) ? words.sentence() : words.code();
-  std::vector<Json> tools = {tool_object(store->set_name, fmt::format("Store one {}.", noun), {{store->key, "string", "Where to store it"}, {store->value, "string", "What to store"}}),
-                             tool_object(store->get_name, fmt::format("Read one {}.", noun), {{store->key, "string", "Where it is stored"}}),
-                             tool_object(store->remove_name, fmt::format("Remove one {}.", noun), {{store->key, "string", "Where it is stored"}})};
+  const auto key = [&] {
+    return words.chance(0.4) ? words.word() : words.chance(0.5) ? words.word() + "_" + words.word() : words.code();
+  };
+  for (int64_t i = 0, n = words.between(1, 4); i < n; ++i)
+    store->entries[key()] = words.chance(0.5) ? words.sentence() : words.code();
+  std::vector<Json> tools = {
+      tool_object(store->set_name, fmt::format("Store one {}.", noun),
+                  {{store->key, "string", "Where to store it"}, {store->value, "string", "What to store"}}),
+      tool_object(store->get_name, fmt::format("Read one {}.", noun), {{store->key, "string", "Where it is stored"}}),
+      tool_object(store->remove_name, fmt::format("Remove one {}.", noun), {{store->key, "string", "Where it is stored"}})};
   add_distractors(words, tools);
   const Store names = *store;
   Scene scene(random, split, std::move(tools), std::move(store));
   auto at = names.entries.begin();
   std::advance(at, words.random().below(names.entries.size()));
-  const std::string old_key = at->first, old_value = at->second, new_key = key(), value = words.chance(0.5) ? words.sentence() : words.code();
+  const std::string old_key = at->first, old_value = at->second, new_key = key(),
+                    value = words.chance(0.5) ? words.sentence() : words.code();
   switch (words.between(0, 3)) {
     case 0:
-      scene.user(spoken(words, fill(words.pick({"Store '{1}' under {0}.", "Save '{1}' as {0}.", "Set {0} to '{1}'.", "Remember '{1}' under the name {0}.", "Keep '{1}' as {0} for me.", "Put '{1}' into {0}."}), {new_key, value})));
+      scene.user(
+          spoken(words, fill(words.pick({"Store '{1}' under {0}.", "Save '{1}' as {0}.", "Set {0} to '{1}'.",
+                                         "Remember '{1}' under the name {0}.", "Keep '{1}' as {0} for me.", "Put '{1}' into {0}."}),
+                             {new_key, value})));
       scene.call(names.set_name, arguments({{names.key, new_key}, {names.value, value}}));
       scene.say(fmt::format("I saved it under {}.", new_key));
       break;
     case 1:
-      scene.user(spoken(words, fill(words.pick({"What is stored under {0}?", "Get {0}.", "What did I save as {0}?", "Look up {0}.", "What is the value of {0}?", "Tell me what {0} is."}), {old_key})));
+      scene.user(spoken(words, fill(words.pick({"What is stored under {0}?", "Get {0}.", "What did I save as {0}?", "Look up {0}.",
+                                                "What is the value of {0}?", "Tell me what {0} is."}),
+                                    {old_key})));
       scene.call(names.get_name, arguments({{names.key, old_key}}));
       scene.say(fmt::format("{} is: {}", old_key, old_value), {old_value});
       break;
     case 2:
-      scene.user(spoken(words, fill(words.pick({"Remove {0}.", "Forget {0}.", "Delete what is stored under {0}.", "Clear {0}.", "Get rid of {0}.", "Erase {0}."}), {old_key})));
+      scene.user(spoken(words, fill(words.pick({"Remove {0}.", "Forget {0}.", "Delete what is stored under {0}.", "Clear {0}.",
+                                                "Get rid of {0}.", "Erase {0}."}),
+                                    {old_key})));
       scene.call(names.remove_name, arguments({{names.key, old_key}}));
       scene.say(fmt::format("{} is removed.", old_key));
       break;
     default:
-      scene.user(spoken(words, fill(words.pick({"Copy {0} to {1}.", "Store under {1} what is stored under {0}.", "Read {0} and save it as {1} too.", "Take the value of {0} and keep it as {1}.", "Duplicate {0} as {1}."}), {old_key, new_key})));
+      scene.user(spoken(words, fill(words.pick({"Copy {0} to {1}.", "Store under {1} what is stored under {0}.",
+                                                "Read {0} and save it as {1} too.", "Take the value of {0} and keep it as {1}.",
+                                                "Duplicate {0} as {1}."}),
+                                    {old_key, new_key})));
       scene.call(names.get_name, arguments({{names.key, old_key}}));
       scene.call(names.set_name, arguments({{names.key, new_key}, {names.value, old_value}}));
       scene.say(fmt::format("I copied {} to {}.", old_key, new_key));
@@ -127,7 +147,9 @@ struct Api : World {
     const Json* method = call.arguments.find("method");
     log.push_back(call.arguments.dump());
     if (!method || !method->is_string()) return R"({"status": 400})";
-    return method->as_string() == "GET" ? R"({"status": 200, "body": {"state": "ok"}})" : method->as_string() == "POST" ? R"({"status": 201})" : R"({"status": 204})";
+    return method->as_string() == "GET"    ? R"({"status": 200, "body": {"state": "ok"}})"
+           : method->as_string() == "POST" ? R"({"status": 201})"
+                                           : R"({"status": 204})";
   }
   std::unique_ptr<World> clone() const override { return std::make_unique<Api>(*this); }
   std::string state() const override {
@@ -139,8 +161,10 @@ struct Api : World {
 
 ToolEpisode http(Random& random, Split split, int64_t) {
   Words words(random, split);
-  const std::string name = named(words, words.pick({"http", "api", "web", "rest", "send", "do"}), words.pick({"request", "call", "query", "fetch", "action", "access"}));
-  Json tool = tool_object(name, "Send a request to the service.", {{"method", "string", "Kind of request"}, {"path", "string", "Path of the resource"}});
+  const std::string name = named(words, words.pick({"http", "api", "web", "rest", "send", "do"}),
+                                 words.pick({"request", "call", "query", "fetch", "action", "access"}));
+  Json tool = tool_object(name, "Send a request to the service.",
+                          {{"method", "string", "Kind of request"}, {"path", "string", "Path of the resource"}});
   Json& properties = *tool.find("function")->find("parameters")->find("properties");
   properties["method"]["enum"] = Json(Json::Array{"GET", "POST", "PUT", "DELETE"});
   properties["body"] = Json::object();
@@ -152,11 +176,15 @@ ToolEpisode http(Random& random, Split split, int64_t) {
   const std::string path = fmt::format("/{}/{}", words.chance(0.5) ? words.word() : words.pick(pools::projects), words.code());
   const int64_t kind = words.between(0, 2);
   if (kind == 0) {
-    scene.user(spoken(words, fill(words.pick({"Send a GET request to {0}.", "GET {0}.", "Fetch {0} from the service.", "Request {0}.", "Read {0} through the API.", "Load the resource {0}."}), {path})));
+    scene.user(spoken(words, fill(words.pick({"Send a GET request to {0}.", "GET {0}.", "Fetch {0} from the service.",
+                                              "Request {0}.", "Read {0} through the API.", "Load the resource {0}."}),
+                                  {path})));
     scene.call(name, arguments({{"method", "GET"}, {"path", path}}));
     scene.say(fmt::format("The service answered 200 for {}.", path), {"200"});
   } else if (kind == 1) {
-    scene.user(spoken(words, fill(words.pick({"Send a DELETE request to {0}.", "DELETE {0}.", "Delete the resource {0}.", "Remove {0} through the API.", "Call DELETE on {0}."}), {path})));
+    scene.user(spoken(words, fill(words.pick({"Send a DELETE request to {0}.", "DELETE {0}.", "Delete the resource {0}.",
+                                              "Remove {0} through the API.", "Call DELETE on {0}."}),
+                                  {path})));
     scene.call(name, arguments({{"method", "DELETE"}, {"path", path}}));
     scene.say(fmt::format("{} is deleted.", path));
   } else {
@@ -168,13 +196,19 @@ ToolEpisode http(Random& random, Split split, int64_t) {
       std::string key = field;
       for (char& c : key) c = c == ' ' ? '_' : c;
       if (body.find(key)) continue;
-      const Json value = words.chance(0.3) ? Json(words.between(1, 999)) : words.chance(0.2) ? Json(words.chance(0.5)) : Json(words.chance(0.5) ? words.person() : words.word());
+      const Json value = words.chance(0.3)   ? Json(words.between(1, 999))
+                         : words.chance(0.2) ? Json(words.chance(0.5))
+                                             : Json(words.chance(0.5) ? words.person() : words.word());
       parts.push_back(key + " " + spoken_value(words, value));
       body[key] = value;
     }
-    scene.user(spoken(words, fill(post ? words.pick({"Send a POST request to {0} with {1}.", "POST {1} to {0}.", "Post to {0}: {1}.", "Create {0} through the API with {1}.", "Send a POST to {0} with the body {1}."})
-                                       : words.pick({"Send a PUT request to {0} with {1}.", "PUT {1} to {0}.", "Update {0} through the API with {1}.", "Send a PUT to {0} with the body {1}.", "Replace {0}: PUT {1}."}),
-                                  {path, listed(parts)})));
+    scene.user(spoken(
+        words,
+        fill(post ? words.pick({"Send a POST request to {0} with {1}.", "POST {1} to {0}.", "Post to {0}: {1}.",
+                                "Create {0} through the API with {1}.", "Send a POST to {0} with the body {1}."})
+                  : words.pick({"Send a PUT request to {0} with {1}.", "PUT {1} to {0}.", "Update {0} through the API with {1}.",
+                                "Send a PUT to {0} with the body {1}.", "Replace {0}: PUT {1}."}),
+             {path, listed(parts)})));
     scene.call(name, arguments({{"method", post ? "POST" : "PUT"}, {"path", path}, {"body", body}}));
     scene.say(post ? fmt::format("{} is created.", path) : fmt::format("{} is updated.", path));
   }
@@ -187,7 +221,9 @@ struct Operation {
   std::string_view name, sign, said;
   int64_t (*apply)(int64_t, int64_t);
 };
-constexpr std::array<Operation, 3> kOperations = {{{"add", "+", "plus", [](int64_t a, int64_t b) { return a + b; }}, {"subtract", "-", "minus", [](int64_t a, int64_t b) { return a - b; }}, {"multiply", "*", "times", [](int64_t a, int64_t b) { return a * b; }}}};
+constexpr std::array<Operation, 3> kOperations = {{{"add", "+", "plus", [](int64_t a, int64_t b) { return a + b; }},
+                                                   {"subtract", "-", "minus", [](int64_t a, int64_t b) { return a - b; }},
+                                                   {"multiply", "*", "times", [](int64_t a, int64_t b) { return a * b; }}}};
 
 struct Calculator : World {
   std::vector<std::string> names;  // of the three operations; or one, for expressions
@@ -225,16 +261,19 @@ ToolEpisode calculate(Random& random, Split split, int64_t) {
   auto calculator = std::make_unique<Calculator>();
   std::vector<Json> tools;
   if (words.chance(0.5)) {
-    calculator->names = {named(words, words.pick({"calculate", "compute", "evaluate", "solve", "work_out", "do"}), words.pick({"expression", "formula", "sum", "term", "result", "math"}))};
+    calculator->names = {named(words, words.pick({"calculate", "compute", "evaluate", "solve", "work_out", "do"}),
+                               words.pick({"expression", "formula", "sum", "term", "result", "math"}))};
     calculator->a = words.pick({"expression", "formula", "input", "term", "text", "question"});
-    tools.push_back(tool_object(calculator->names[0], "Calculate an expression such as 2 + 3.", {{calculator->a, "string", "What to calculate"}}));
+    tools.push_back(tool_object(calculator->names[0], "Calculate an expression such as 2 + 3.",
+                                {{calculator->a, "string", "What to calculate"}}));
   } else {
     const std::string_view of = words.pick({"numbers", "values", "pair", "two", "ints", "integers"});
     for (const Operation& operation : kOperations) calculator->names.push_back(named(words, operation.name, of));
     calculator->a = words.pick({"a", "x", "left", "first", "m"});
     calculator->b = words.pick({"b", "y", "right", "second", "n"});
     for (size_t i = 0; i < kOperations.size(); ++i)
-      tools.push_back(tool_object(calculator->names[i], capitalised(std::string(kOperations[i].name)) + " two numbers.", {{calculator->a, "integer", "First number"}, {calculator->b, "integer", "Second number"}}));
+      tools.push_back(tool_object(calculator->names[i], capitalised(std::string(kOperations[i].name)) + " two numbers.",
+                                  {{calculator->a, "integer", "First number"}, {calculator->b, "integer", "Second number"}}));
   }
   add_distractors(words, tools);
   const Calculator names = *calculator;
@@ -243,9 +282,13 @@ ToolEpisode calculate(Random& random, Split split, int64_t) {
   const Operation& operation = kOperations[which];
   const int64_t left = words.between(2, words.chance(0.5) ? 99 : 9999), right = words.between(2, words.chance(0.5) ? 99 : 9999);
   const std::string task = fmt::format("{} {} {}", left, words.chance(0.5) ? operation.said : operation.sign, right);
-  scene.user(spoken(words, fill(words.pick({"What is {0}?", "Calculate {0}.", "How much is {0}?", "Work out {0}.", "Please compute {0}.", "Can you tell me what {0} is?", "{0} = ?"}), {task})));
-  if (names.names.size() == 1) scene.call(names.names[0], arguments({{names.a, fmt::format("{} {} {}", left, operation.sign, right)}}));
-  else scene.call(names.names[which], arguments({{names.a, left}, {names.b, right}}));
+  scene.user(spoken(words, fill(words.pick({"What is {0}?", "Calculate {0}.", "How much is {0}?", "Work out {0}.",
+                                            "Please compute {0}.", "Can you tell me what {0} is?", "{0} = ?"}),
+                                {task})));
+  if (names.names.size() == 1)
+    scene.call(names.names[0], arguments({{names.a, fmt::format("{} {} {}", left, operation.sign, right)}}));
+  else
+    scene.call(names.names[which], arguments({{names.a, left}, {names.b, right}}));
   const std::string result = std::to_string(operation.apply(left, right));
   scene.say(fmt::format("{} is {}.", task, result), {result});
   return std::move(scene).finish("calculate");

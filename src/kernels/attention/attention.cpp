@@ -49,7 +49,8 @@ void store_vector(KvFormat format, const float* x, int64_t n, const Slot& to) {
 // The vector as f32: in place for f32 pages, else unpacked into `buffer`.
 const float* unpack(const AttentionInner& inner, KvFormat format, const Slot& from, int64_t n, float* buffer) {
   if (format == KvFormat::f32) return reinterpret_cast<const float*>(from.values);  // pages are allocated, hence aligned
-  if (format == KvFormat::bf16) inner.unpack_bf16(from.values, n, buffer);
+  if (format == KvFormat::bf16)
+    inner.unpack_bf16(from.values, n, buffer);
   else {
     float scale;
     std::memcpy(&scale, from.scale, 4);
@@ -62,10 +63,12 @@ const float* unpack(const AttentionInner& inner, KvFormat format, const Slot& fr
 
 size_t kv_page_bytes(KvFormat format, int64_t kv_heads, int64_t head_dim) {
   const int64_t vectors = 2 * kKvPagePositions * kv_heads;
-  return static_cast<size_t>(vectors * head_dim) * element_bytes(format) + (format == KvFormat::int8 ? static_cast<size_t>(vectors) * 4 : 0);
+  return static_cast<size_t>(vectors * head_dim) * element_bytes(format) +
+         (format == KvFormat::int8 ? static_cast<size_t>(vectors) * 4 : 0);
 }
 
-void kv_store(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage& page, int64_t slot, const float* k, const float* v) {
+void kv_store(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage& page, int64_t slot, const float* k,
+              const float* v) {
   for (int64_t h = 0; h < kv_heads; ++h) {
     store_vector(format, k + h * head_dim, head_dim, slot_of(format, kv_heads, head_dim, page, Part::key, slot, h));
     store_vector(format, v + h * head_dim, head_dim, slot_of(format, kv_heads, head_dim, page, Part::value, slot, h));
@@ -84,7 +87,8 @@ void attention(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, floa
     const float* gate = q + a.head_dim;
     float* out = a.out + t * a.out_stride + h * a.head_dim;
     const auto vector_at = [&](Part part, int64_t position) {
-      const Slot slot = slot_of(a.format, a.kv_heads, a.head_dim, a.pages[static_cast<size_t>(position / kKvPagePositions)], part, position % kKvPagePositions, kv_head);
+      const Slot slot = slot_of(a.format, a.kv_heads, a.head_dim, a.pages[static_cast<size_t>(position / kKvPagePositions)], part,
+                                position % kKvPagePositions, kv_head);
       return unpack(inner, a.format, slot, a.head_dim, scratch);
     };
     float highest = -INFINITY;

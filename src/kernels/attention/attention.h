@@ -23,7 +23,8 @@ struct KvPage {
 size_t kv_page_bytes(KvFormat format, int64_t kv_heads, int64_t head_dim);
 
 // Stores k, v [kv_heads, head_dim] of one position.
-void kv_store(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage& page, int64_t slot, const float* k, const float* v);
+void kv_store(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage& page, int64_t slot, const float* k,
+              const float* v);
 
 struct AttentionArgs {
   int64_t tokens = 0, heads = 0, kv_heads = 0, head_dim = 0;

@@ -17,11 +17,13 @@ struct Shape {
   int64_t positions() const { return first + tokens; }
 };
 // Short of a page, across its edge, on it, several pages; head dims with and without vector tails.
-const Shape kShapes[] = {{1, 0, 2, 1, 8}, {5, 61, 6, 3, 40}, {64, 0, 4, 2, 33}, {7, 200, 8, 2, 64}, {3, 64, 3, 3, 5}, {2, 127, 16, 2, 256}};
+const Shape kShapes[] = {{1, 0, 2, 1, 8},    {5, 61, 6, 3, 40}, {64, 0, 4, 2, 33},
+                         {7, 200, 8, 2, 64}, {3, 64, 3, 3, 5},  {2, 127, 16, 2, 256}};
 const KvFormat kFormats[] = {KvFormat::f32, KvFormat::bf16, KvFormat::int8};
 
 std::string name(const Shape& s, KvFormat format, Isa isa) {
-  return fmt::format("{} format {}: {} tokens from {}, heads {}/{} of {}", isa_name(isa), static_cast<int>(format), s.tokens, s.first, s.heads, s.kv_heads, s.head_dim);
+  return fmt::format("{} format {}: {} tokens from {}, heads {}/{} of {}", isa_name(isa), static_cast<int>(format), s.tokens,
+                     s.first, s.heads, s.kv_heads, s.head_dim);
 }
 
 // What a page returns for x, by the format's definition.
@@ -33,7 +35,8 @@ std::vector<double> stored(KvFormat format, const float* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
     if (format == KvFormat::f32) out.push_back(static_cast<double>(x[i]));
     if (format == KvFormat::bf16) out.push_back(static_cast<double>(bf16_to_f32(f32_to_bf16(x[i]))));
-    if (format == KvFormat::int8) out.push_back(scale > 0 ? static_cast<double>(scale) * static_cast<double>(std::nearbyint(x[i] / scale)) : 0);
+    if (format == KvFormat::int8)
+      out.push_back(scale > 0 ? static_cast<double>(scale) * static_cast<double>(std::nearbyint(x[i] / scale)) : 0);
   }
   return out;
 }
@@ -51,17 +54,28 @@ struct Sequence {
     q_gate = random_floats(random, s.tokens * q_stride + 1, -2, 2);
     k = random_floats(random, s.positions() * s.kv_heads * s.head_dim, -2, 2);
     v = random_floats(random, s.positions() * s.kv_heads * s.head_dim, -2, 2);
-    for (int64_t p = 0; p < s.positions(); p += kKvPagePositions) memory.emplace_back(kv_page_bytes(f, s.kv_heads, s.head_dim), std::byte{0xFF});
+    for (int64_t p = 0; p < s.positions(); p += kKvPagePositions)
+      memory.emplace_back(kv_page_bytes(f, s.kv_heads, s.head_dim), std::byte{0xFF});
     for (auto& page : memory) pages.push_back({page.data()});
     for (int64_t p = 0; p < s.positions(); ++p) store(p, k.data(), v.data());
   }
   void store(int64_t p, const float* keys, const float* values) {
     const int64_t at = p * shape.kv_heads * shape.head_dim;
-    kv_store(format, shape.kv_heads, shape.head_dim, pages[static_cast<size_t>(p / kKvPagePositions)], p % kKvPagePositions, keys + at, values + at);
+    kv_store(format, shape.kv_heads, shape.head_dim, pages[static_cast<size_t>(p / kKvPagePositions)], p % kKvPagePositions,
+             keys + at, values + at);
   }
   AttentionArgs args(Guarded& out, int64_t token, int64_t tokens) const {
-    return {.tokens = tokens, .heads = shape.heads, .kv_heads = shape.kv_heads, .head_dim = shape.head_dim, .q_gate = q_gate.data() + 1 + token * q_stride,
-            .q_stride = q_stride, .format = format, .pages = pages, .first_position = shape.first + token, .out = out.row(token), .out_stride = out.stride()};
+    return {.tokens = tokens,
+            .heads = shape.heads,
+            .kv_heads = shape.kv_heads,
+            .head_dim = shape.head_dim,
+            .q_gate = q_gate.data() + 1 + token * q_stride,
+            .q_stride = q_stride,
+            .format = format,
+            .pages = pages,
+            .first_position = shape.first + token,
+            .out = out.row(token),
+            .out_stride = out.stride()};
   }
   Guarded output() const { return Guarded(shape.tokens, shape.heads * shape.head_dim, 7); }
 };
@@ -94,7 +108,9 @@ TEST(Attention, MatchesTheDefinitionInEveryPageFormat) {
             for (int64_t p = 0; p <= s.first + t; ++p) {
               const std::vector<double> key = stored(format, in.k.data() + (p * s.kv_heads + kv) * s.head_dim, s.head_dim);
               double dot = 0, size = 0;
-              for (int64_t i = 0; i < s.head_dim; ++i) dot += static_cast<double>(q[i]) * key[static_cast<size_t>(i)], size += std::abs(static_cast<double>(q[i]) * key[static_cast<size_t>(i)]);
+              for (int64_t i = 0; i < s.head_dim; ++i)
+                dot += static_cast<double>(q[i]) * key[static_cast<size_t>(i)],
+                    size += std::abs(static_cast<double>(q[i]) * key[static_cast<size_t>(i)]);
               scores.push_back(dot / std::sqrt(static_cast<double>(s.head_dim)));
               largest_dot = std::max(largest_dot, size / std::sqrt(static_cast<double>(s.head_dim)));
             }
@@ -102,14 +118,17 @@ TEST(Attention, MatchesTheDefinitionInEveryPageFormat) {
             for (size_t p = 0; p < scores.size(); ++p) {
               const double weight = std::exp(scores[p] - highest);
               total += weight;
-              const std::vector<double> value = stored(format, in.v.data() + (static_cast<int64_t>(p) * s.kv_heads + kv) * s.head_dim, s.head_dim);
+              const std::vector<double> value =
+                  stored(format, in.v.data() + (static_cast<int64_t>(p) * s.kv_heads + kv) * s.head_dim, s.head_dim);
               for (size_t i = 0; i < sum.size(); ++i) sum[i] += weight * value[i];
             }
             // An error in a score is a relative error of its weight, on both sides of the quotient; values are at most 2.
-            const double bound = 2 * kUnit * (2 * static_cast<double>(s.head_dim + 4) * largest_dot + static_cast<double>(scores.size() + 16));
+            const double bound =
+                2 * kUnit * (2 * static_cast<double>(s.head_dim + 4) * largest_dot + static_cast<double>(scores.size() + 16));
             for (int64_t i = 0; i < s.head_dim; ++i) {
               const double want = sum[static_cast<size_t>(i)] / total / (1 + std::exp(-static_cast<double>(q[s.head_dim + i])));
-              ASSERT_NEAR(static_cast<double>(got[static_cast<size_t>((t * s.heads + h) * s.head_dim + i)]), want, bound) << "token " << t << " head " << h << " dim " << i;
+              ASSERT_NEAR(static_cast<double>(got[static_cast<size_t>((t * s.heads + h) * s.head_dim + i)]), want, bound)
+                  << "token " << t << " head " << h << " dim " << i;
             }
           }
       }
@@ -175,7 +194,8 @@ TEST(KvStore, Int8KeepsTheLargestValueAndTheRestWithinHalfAStep) {
   kv_store(KvFormat::int8, 1, 50, {page.data()}, 0, k.data(), v.data());
   const std::byte* scales = page.data() + 2 * kKvPagePositions * 50;
   const float scale = load_f32(DType::f32, scales, 0);
-  for (size_t i = 0; i < k.size(); ++i) EXPECT_NEAR(scale * static_cast<float>(static_cast<int8_t>(page[i])), k[i], scale * 0.50001f);
+  for (size_t i = 0; i < k.size(); ++i)
+    EXPECT_NEAR(scale * static_cast<float>(static_cast<int8_t>(page[i])), k[i], scale * 0.50001f);
   EXPECT_EQ(load_f32(DType::f32, scales, kKvPagePositions), 0.0f);  // a zero vector has scale zero and reads back as zero
 }
 

@@ -59,7 +59,8 @@ void gated_delta(const GatedDeltaArgs& a, int64_t begin, int64_t end) {
       const __m256 beta = _mm256_set1_ps(a.beta[t * a.gate_stride + h]);
       const Pair d = scale({_mm256_sub_ps(v.a, read.a), _mm256_sub_ps(v.b, read.b)}, beta);
       if (a.d) store(a.d + t * a.d_stride + column, d);
-      store(a.out + t * a.out_stride + column, write_and_read(S, a.v_dim, a.k_dim, k, d, a.q + t * a.qkv_stride + h / group * a.k_dim));
+      store(a.out + t * a.out_stride + column,
+            write_and_read(S, a.v_dim, a.k_dim, k, d, a.q + t * a.qkv_stride + h / group * a.k_dim));
     }
   }
 }
@@ -73,7 +74,8 @@ void replay_delta(const GatedDeltaArgs& a, int64_t begin, int64_t end) {
       const float* k = a.k + t * a.qkv_stride + h / group * a.k_dim;
       const __m256 decay = _mm256_set1_ps(a.g[t * a.gate_stride + h]);
       const Pair d = load(a.d + t * a.d_stride + column);
-      for (int64_t i = 0; i < a.k_dim; ++i) store(S + i * a.v_dim, fma(d, _mm256_set1_ps(k[i]), scale(load(S + i * a.v_dim), decay)));
+      for (int64_t i = 0; i < a.k_dim; ++i)
+        store(S + i * a.v_dim, fma(d, _mm256_set1_ps(k[i]), scale(load(S + i * a.v_dim), decay)));
     }
   }
 }

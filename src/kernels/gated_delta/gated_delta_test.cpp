@@ -14,9 +14,12 @@ using namespace kernel_test;
 struct Shape {
   int64_t tokens, k_heads, v_heads, k_dim, v_dim;
 };
-const Shape kShapes[] = {{67, 2, 6, 24, 80}, {9, 1, 3, 48, 32}, {5, 3, 3, 17, 48}, {1, 2, 4, 128, 16}, {33, 2, 2, 7, 19}, {3, 1, 2, 300, 16}};
+const Shape kShapes[] = {{67, 2, 6, 24, 80}, {9, 1, 3, 48, 32}, {5, 3, 3, 17, 48},
+                         {1, 2, 4, 128, 16}, {33, 2, 2, 7, 19}, {3, 1, 2, 300, 16}};
 
-std::string name(const Shape& s, Isa isa) { return fmt::format("{} {} tokens, heads {}/{}, dims {}/{}", isa_name(isa), s.tokens, s.k_heads, s.v_heads, s.k_dim, s.v_dim); }
+std::string name(const Shape& s, Isa isa) {
+  return fmt::format("{} {} tokens, heads {}/{}, dims {}/{}", isa_name(isa), s.tokens, s.k_heads, s.v_heads, s.k_dim, s.v_dim);
+}
 
 // One sequence's inputs, laid out as the model does (q | k | v in one row), and what a run of them leaves behind.
 struct Inputs {
@@ -29,14 +32,17 @@ struct Inputs {
     qkv = random_floats(random, s.tokens * stride + 1);
     for (int64_t t = 0; t < s.tokens; ++t)
       for (int64_t h = 0; h < 2 * s.k_heads; ++h)
-        l2_normalise(qkv.data() + t * stride + h * s.k_dim, s.k_dim, h < s.k_heads ? 1.0f / std::sqrt(static_cast<float>(s.k_dim)) : 1.0f);
+        l2_normalise(qkv.data() + t * stride + h * s.k_dim, s.k_dim,
+                     h < s.k_heads ? 1.0f / std::sqrt(static_cast<float>(s.k_dim)) : 1.0f);
     g = random_floats(random, s.tokens * s.v_heads, 0, 1);
     beta = random_floats(random, s.tokens * s.v_heads, 0, 1);
     state = random_floats(random, s.v_heads * s.k_dim * s.v_dim);
   }
   GatedDeltaArgs args(int64_t first, int64_t tokens) const {
-    GatedDeltaArgs a{.tokens = tokens, .k_heads = shape.k_heads, .v_heads = shape.v_heads, .k_dim = shape.k_dim, .v_dim = shape.v_dim};
-    a.q = qkv.data() + first * stride, a.k = a.q + shape.k_heads * shape.k_dim, a.v = a.k + shape.k_heads * shape.k_dim, a.qkv_stride = stride;
+    GatedDeltaArgs a{
+        .tokens = tokens, .k_heads = shape.k_heads, .v_heads = shape.v_heads, .k_dim = shape.k_dim, .v_dim = shape.v_dim};
+    a.q = qkv.data() + first * stride, a.k = a.q + shape.k_heads * shape.k_dim, a.v = a.k + shape.k_heads * shape.k_dim,
+    a.qkv_stride = stride;
     a.g = g.data() + first * shape.v_heads, a.beta = beta.data() + first * shape.v_heads, a.gate_stride = shape.v_heads;
     return a;
   }
@@ -45,7 +51,9 @@ struct Inputs {
 struct Outputs {
   Guarded out, d, state;
   explicit Outputs(const Inputs& in)
-      : out(in.shape.tokens, in.shape.v_heads * in.shape.v_dim, 5), d(in.shape.tokens, in.shape.v_heads * in.shape.v_dim, 2), state(1, static_cast<int64_t>(in.state.size())) {
+      : out(in.shape.tokens, in.shape.v_heads * in.shape.v_dim, 5),
+        d(in.shape.tokens, in.shape.v_heads * in.shape.v_dim, 2),
+        state(1, static_cast<int64_t>(in.state.size())) {
     state.fill(in.state);
   }
   GatedDeltaArgs args(const Inputs& in, int64_t first, int64_t tokens) {
@@ -78,9 +86,12 @@ struct Exact {
         for (int64_t j = 0; j < s.v_dim; ++j) {
           double read = 0, o = 0;
           double* S = state.data() + h * s.k_dim * s.v_dim + j;
-          for (int64_t i = 0; i < s.k_dim; ++i) S[i * s.v_dim] *= static_cast<double>(a.g[t * s.v_heads + h]), read += S[i * s.v_dim] * static_cast<double>(k[i]);
-          d.push_back((static_cast<double>(a.v[t * in.stride + h * s.v_dim + j]) - read) * static_cast<double>(a.beta[t * s.v_heads + h]));
-          for (int64_t i = 0; i < s.k_dim; ++i) S[i * s.v_dim] += static_cast<double>(k[i]) * d.back(), o += S[i * s.v_dim] * static_cast<double>(q[i]);
+          for (int64_t i = 0; i < s.k_dim; ++i)
+            S[i * s.v_dim] *= static_cast<double>(a.g[t * s.v_heads + h]), read += S[i * s.v_dim] * static_cast<double>(k[i]);
+          d.push_back((static_cast<double>(a.v[t * in.stride + h * s.v_dim + j]) - read) *
+                      static_cast<double>(a.beta[t * s.v_heads + h]));
+          for (int64_t i = 0; i < s.k_dim; ++i)
+            S[i * s.v_dim] += static_cast<double>(k[i]) * d.back(), o += S[i * s.v_dim] * static_cast<double>(q[i]);
           out.push_back(o);
         }
       }
@@ -100,8 +111,21 @@ TEST(GatedDelta, ReproducesTheWorkedExampleOfTheSpecification) {
   const float g[] = {.5f, .25f, .75f}, beta[] = {.5f, .25f, 1};
   const float want_out[] = {.212132034f, .424264069f, -.247487373f, .247487373f, .0636396103f, .254558441f};
   float state[4] = {}, out[6] = {};
-  const GatedDeltaArgs a{.tokens = 3, .k_heads = 1, .v_heads = 1, .k_dim = 2, .v_dim = 2, .q = q, .k = k, .v = v, .qkv_stride = 2, .g = g, .beta = beta,
-                         .gate_stride = 1, .state = state, .out = out, .out_stride = 2};
+  const GatedDeltaArgs a{.tokens = 3,
+                         .k_heads = 1,
+                         .v_heads = 1,
+                         .k_dim = 2,
+                         .v_dim = 2,
+                         .q = q,
+                         .k = k,
+                         .v = v,
+                         .qkv_stride = 2,
+                         .g = g,
+                         .beta = beta,
+                         .gate_stride = 1,
+                         .state = state,
+                         .out = out,
+                         .out_stride = 2};
   gated_delta(Isa::scalar, a, 0, a.items());
   for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(out[i], want_out[i], 3e-7f);
   const float want_state[] = {.5f, .25f, -.2625f, .2625f};
@@ -202,7 +226,8 @@ TEST(GatedDelta, FourThousandStepsDoNotDrift) {
     Outputs got(in);
     got.run(isa, in, 0, 4096);
     const std::vector<float> state = got.state.values();
-    for (size_t i = 0; i < state.size(); ++i) ASSERT_NEAR(static_cast<double>(state[i]), want.state[i], 1e-5) << isa_name(isa) << " " << i;
+    for (size_t i = 0; i < state.size(); ++i)
+      ASSERT_NEAR(static_cast<double>(state[i]), want.state[i], 1e-5) << isa_name(isa) << " " << i;
   }
 }
 
@@ -213,7 +238,8 @@ TEST(L2Normalise, DividesByTheRootOfTheSumAndScales) {
   for (const float value : x) sum += static_cast<double>(value) * static_cast<double>(value);
   std::vector<float> got = x;
   l2_normalise(got.data(), 77, 0.25f);
-  for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(static_cast<double>(got[i]), static_cast<double>(x[i]) * 0.25 / std::sqrt(sum), 4 * kUnit);
+  for (size_t i = 0; i < x.size(); ++i)
+    EXPECT_NEAR(static_cast<double>(got[i]), static_cast<double>(x[i]) * 0.25 / std::sqrt(sum), 4 * kUnit);
 }
 
 TEST(L2Normalise, AZeroVectorStaysZero) {

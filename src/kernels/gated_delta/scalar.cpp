@@ -6,13 +6,17 @@
 namespace quern {
 
 void gated_delta(Isa isa, const GatedDeltaArgs& args, int64_t begin, int64_t end) {
-  if (isa != Isa::scalar && args.v_dim % GatedDeltaArgs::kStrip == 0) avx2::gated_delta(args, begin, end);
-  else scalar::gated_delta(args, begin, end);
+  if (isa != Isa::scalar && args.v_dim % GatedDeltaArgs::kStrip == 0)
+    avx2::gated_delta(args, begin, end);
+  else
+    scalar::gated_delta(args, begin, end);
 }
 
 void replay_delta(Isa isa, const GatedDeltaArgs& args, int64_t begin, int64_t end) {
-  if (isa != Isa::scalar && args.v_dim % GatedDeltaArgs::kStrip == 0) avx2::replay_delta(args, begin, end);
-  else scalar::replay_delta(args, begin, end);
+  if (isa != Isa::scalar && args.v_dim % GatedDeltaArgs::kStrip == 0)
+    avx2::replay_delta(args, begin, end);
+  else
+    scalar::replay_delta(args, begin, end);
 }
 
 void l2_normalise(float* x, int64_t n, float scale) {
@@ -27,7 +31,8 @@ namespace scalar {
 void gated_delta(const GatedDeltaArgs& a, int64_t begin, int64_t end) {
   const int64_t group = a.v_heads / a.k_heads;
   for (int64_t item = begin; item < end; ++item) {
-    const int64_t h = item / a.strips(), first = item % a.strips() * GatedDeltaArgs::kStrip, last = std::min(first + GatedDeltaArgs::kStrip, a.v_dim);
+    const int64_t h = item / a.strips(), first = item % a.strips() * GatedDeltaArgs::kStrip,
+                  last = std::min(first + GatedDeltaArgs::kStrip, a.v_dim);
     float* S = a.state + h * a.k_dim * a.v_dim;
     for (int64_t t = 0; t < a.tokens; ++t) {
       const float* q = a.q + t * a.qkv_stride + h / group * a.k_dim;
@@ -56,7 +61,8 @@ void gated_delta(const GatedDeltaArgs& a, int64_t begin, int64_t end) {
 void replay_delta(const GatedDeltaArgs& a, int64_t begin, int64_t end) {
   const int64_t group = a.v_heads / a.k_heads;
   for (int64_t item = begin; item < end; ++item) {
-    const int64_t h = item / a.strips(), first = item % a.strips() * GatedDeltaArgs::kStrip, last = std::min(first + GatedDeltaArgs::kStrip, a.v_dim);
+    const int64_t h = item / a.strips(), first = item % a.strips() * GatedDeltaArgs::kStrip,
+                  last = std::min(first + GatedDeltaArgs::kStrip, a.v_dim);
     float* S = a.state + h * a.k_dim * a.v_dim;
     for (int64_t t = 0; t < a.tokens; ++t) {
       const float* k = a.k + t * a.qkv_stride + h / group * a.k_dim;

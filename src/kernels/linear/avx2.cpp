@@ -19,8 +19,10 @@ inline __m256 load8(const std::byte* row, int64_t k) {
     return _mm256_loadu_ps(reinterpret_cast<const float*>(row + 4 * k));
   } else {
     const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + 2 * k));
-    if constexpr (dtype == DType::f16) return _mm256_cvtph_ps(half);
-    else return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+    if constexpr (dtype == DType::f16)
+      return _mm256_cvtph_ps(half);
+    else
+      return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
   }
 }
 
@@ -78,9 +80,12 @@ void linear_of(const LinearArgs& a, int64_t begin, int64_t end) {
 
 void linear(const LinearArgs& a, int64_t begin, int64_t end) {
   switch (a.dtype) {
-    case DType::bf16: return linear_of<DType::bf16>(a, begin, end);
-    case DType::f16: return linear_of<DType::f16>(a, begin, end);
-    case DType::f32: return linear_of<DType::f32>(a, begin, end);
+    case DType::bf16:
+      return linear_of<DType::bf16>(a, begin, end);
+    case DType::f16:
+      return linear_of<DType::f16>(a, begin, end);
+    case DType::f32:
+      return linear_of<DType::f32>(a, begin, end);
   }
 }
 

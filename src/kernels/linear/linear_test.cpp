@@ -28,13 +28,21 @@ struct Inputs {
     bytes.resize(w.size() * dtype_size(dtype) + 1);
     for (size_t i = 0; i < w.size(); ++i) {
       const uint16_t half = dtype == DType::bf16 ? f32_to_bf16(w[i]) : f32_to_f16(w[i]);
-      if (dtype == DType::f32) std::memcpy(bytes.data() + 1 + 4 * i, &w[i], 4);
-      else std::memcpy(bytes.data() + 1 + 2 * i, &half, 2);
+      if (dtype == DType::f32)
+        std::memcpy(bytes.data() + 1 + 4 * i, &w[i], 4);
+      else
+        std::memcpy(bytes.data() + 1 + 2 * i, &half, 2);
     }
   }
   LinearArgs args(Guarded& out, int64_t first_token, int64_t tokens) const {
-    return {.x = x.data() + 1 + first_token * x_stride, .tokens = tokens, .k = shape.k, .x_stride = x_stride, .weight = bytes.data() + 1,
-            .dtype = dtype, .out = out.row(first_token), .out_stride = out.stride()};
+    return {.x = x.data() + 1 + first_token * x_stride,
+            .tokens = tokens,
+            .k = shape.k,
+            .x_stride = x_stride,
+            .weight = bytes.data() + 1,
+            .dtype = dtype,
+            .out = out.row(first_token),
+            .out_stride = out.stride()};
   }
 };
 
@@ -50,20 +58,24 @@ const DType kDTypes[] = {DType::f32, DType::f16, DType::bf16};
 TEST(Linear, MatchesExactSumsWithinRoundingOnOddShapes) {
   for (const Isa isa : versions())
     for (const DType dtype : kDTypes)
-      for (const Shape s : {Shape{1, 1, 1}, {1, 7, 3}, {2, 8, 9}, {3, 15, 17}, {5, 67, 13}, {7, 130, 31}, {11, 257, 8}, {64, 33, 12}}) {
-        SCOPED_TRACE(::testing::Message() << isa_name(isa) << " " << dtype_name(dtype) << " " << s.tokens << "x" << s.k << "x" << s.rows);
+      for (const Shape s :
+           {Shape{1, 1, 1}, {1, 7, 3}, {2, 8, 9}, {3, 15, 17}, {5, 67, 13}, {7, 130, 31}, {11, 257, 8}, {64, 33, 12}}) {
+        SCOPED_TRACE(::testing::Message() << isa_name(isa) << " " << dtype_name(dtype) << " " << s.tokens << "x" << s.k << "x"
+                                          << s.rows);
         const Inputs in(s, dtype, 17);
         const std::vector<float> got = run(isa, in);
         for (int64_t t = 0; t < s.tokens; ++t)
           for (int64_t n = 0; n < s.rows; ++n) {
             double exact = 0, magnitude = 0;
             for (int64_t k = 0; k < s.k; ++k) {
-              const double product = static_cast<double>(in.x[static_cast<size_t>(1 + t * in.x_stride + k)]) *
-                                     static_cast<double>(load_f32(dtype, in.bytes.data() + 1 + n * s.k * static_cast<int64_t>(dtype_size(dtype)), k));
+              const double product =
+                  static_cast<double>(in.x[static_cast<size_t>(1 + t * in.x_stride + k)]) *
+                  static_cast<double>(load_f32(dtype, in.bytes.data() + 1 + n * s.k * static_cast<int64_t>(dtype_size(dtype)), k));
               exact += product, magnitude += std::abs(product);
             }
             // A sum of k rounded products: at most k + 1 roundings touch any of them (Higham, section 3.1).
-            ASSERT_NEAR(static_cast<double>(got[static_cast<size_t>(t * s.rows + n)]), exact, static_cast<double>(s.k + 1) * kUnit * magnitude);
+            ASSERT_NEAR(static_cast<double>(got[static_cast<size_t>(t * s.rows + n)]), exact,
+                        static_cast<double>(s.k + 1) * kUnit * magnitude);
           }
       }
 }

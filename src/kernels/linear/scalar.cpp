@@ -3,8 +3,10 @@
 namespace quern {
 
 void linear(Isa isa, const LinearArgs& args, int64_t begin, int64_t end) {
-  if (isa == Isa::scalar) scalar::linear(args, begin, end);
-  else avx2::linear(args, begin, end);
+  if (isa == Isa::scalar)
+    scalar::linear(args, begin, end);
+  else
+    avx2::linear(args, begin, end);
 }
 
 namespace scalar {

@@ -12,7 +12,8 @@ using namespace kernel_test;
 TEST(RmsNorm, MatchesTheFormulaAtEveryLength) {
   Random random(17);
   for (const int64_t n : {1, 2, 7, 8, 9, 64, 129, 2048}) {
-    const std::vector<float> x = random_floats(random, n, -3, 3), z = random_floats(random, n, -9, 9), weight = random_floats(random, n, 0, 2);
+    const std::vector<float> x = random_floats(random, n, -3, 3), z = random_floats(random, n, -9, 9),
+                             weight = random_floats(random, n, 0, 2);
     Guarded plain(1, n), gated(1, n);
     rms_norm(x.data(), weight.data(), 1e-6f, n, plain.data());
     gated_rms_norm(x.data(), z.data(), weight.data(), 1e-6f, n, gated.data());

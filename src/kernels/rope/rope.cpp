@@ -21,7 +21,8 @@ RotaryFrequencies rotary_frequencies(const ModelConfig& config) {
   const double dim = static_cast<double>(config.rotary_dim), base = config.rope_theta;
   const int64_t half = config.rotary_dim / 2;
   RotaryFrequencies out;
-  for (int64_t i = 0; i < half; ++i) out.inv_freq.push_back(static_cast<float>(1.0 / std::pow(base, 2.0 * static_cast<double>(i) / dim)));
+  for (int64_t i = 0; i < half; ++i)
+    out.inv_freq.push_back(static_cast<float>(1.0 / std::pow(base, 2.0 * static_cast<double>(i) / dim)));
   if (!config.yarn) return out;
   const Yarn& yarn = *config.yarn;
   // The pair that turns `rotations` times over the original context: faster pairs keep their frequency, slower ones are interpolated.

@@ -31,7 +31,8 @@ TEST(Router, PicksTheMostProbableAndWeighsThemByTheSoftmaxOverAll) {
       const std::vector<float> logits = random_floats(random, experts, -4, 4);
       std::vector<int32_t> order(static_cast<size_t>(experts));
       std::iota(order.begin(), order.end(), 0);
-      std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)]; });
+      std::stable_sort(order.begin(), order.end(),
+                       [&](int32_t a, int32_t b) { return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)]; });
       order.resize(static_cast<size_t>(k));
       const Routed got = run(logits, k, renormalise);
       EXPECT_EQ(got.ids, order);
@@ -61,7 +62,8 @@ TEST(Router, ExtremeLogitsNeitherOverflowNorVanish) {
 
 TEST(Router, IdsAreDistinctAndInRangeWhateverTheLogitsAre) {
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
-  for (const std::vector<float>& logits : {std::vector<float>{nan, nan, nan, nan}, {1, nan, 2, nan}, {inf, 1, inf, -inf}, {-inf, -inf, -inf, -inf}}) {
+  for (const std::vector<float>& logits :
+       {std::vector<float>{nan, nan, nan, nan}, {1, nan, 2, nan}, {inf, 1, inf, -inf}, {-inf, -inf, -inf, -inf}}) {
     const Routed got = run(logits, 3, true);
     EXPECT_EQ(std::set<int32_t>(got.ids.begin(), got.ids.end()).size(), 3u);
     for (const int32_t id : got.ids) EXPECT_TRUE(0 <= id && id < 4) << id;

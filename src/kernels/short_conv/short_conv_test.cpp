@@ -20,13 +20,19 @@ struct Inputs {
     weight = random_floats(random, c * k);
   }
   ShortConvArgs args(int64_t first, int64_t count, float* out) const {
-    return {.input = u.data() + (kernel - 1 + first) * channels, .tokens = count, .channels = channels, .kernel = kernel,
-            .history = u.data() + first * channels, .weight = weight.data(), .out = out};
+    return {.input = u.data() + (kernel - 1 + first) * channels,
+            .tokens = count,
+            .channels = channels,
+            .kernel = kernel,
+            .history = u.data() + first * channels,
+            .weight = weight.data(),
+            .out = out};
   }
 };
 
 TEST(ShortConv, MatchesTheFormulaOnOddShapes) {
-  for (const auto& [tokens, channels, kernel] : {std::tuple<int64_t, int64_t, int64_t>{1, 5, 4}, {2, 9, 4}, {7, 33, 4}, {6, 3, 1}, {13, 8, 2}, {3, 17, 7}}) {
+  for (const auto& [tokens, channels, kernel] :
+       {std::tuple<int64_t, int64_t, int64_t>{1, 5, 4}, {2, 9, 4}, {7, 33, 4}, {6, 3, 1}, {13, 8, 2}, {3, 17, 7}}) {
     const Inputs in(tokens, channels, kernel, 17);
     Guarded out(tokens, channels, 0);
     short_conv(in.args(0, tokens, out.data()), 0, channels);
@@ -34,11 +40,14 @@ TEST(ShortConv, MatchesTheFormulaOnOddShapes) {
       for (int64_t c = 0; c < channels; ++c) {
         double sum = 0, size = 0;
         for (int64_t j = 0; j < kernel; ++j) {
-          const double product = static_cast<double>(in.weight[static_cast<size_t>(c * kernel + j)]) * static_cast<double>(in.u[static_cast<size_t>((t + j) * channels + c)]);
+          const double product = static_cast<double>(in.weight[static_cast<size_t>(c * kernel + j)]) *
+                                 static_cast<double>(in.u[static_cast<size_t>((t + j) * channels + c)]);
           sum += product, size += std::abs(product);
         }
         // silu's slope is at most 1.1.
-        EXPECT_NEAR(static_cast<double>(out.row(t)[c]), sum / (1 + std::exp(-sum)), 1.1 * static_cast<double>(kernel + 8) * kUnit * size) << t << " " << c;
+        EXPECT_NEAR(static_cast<double>(out.row(t)[c]), sum / (1 + std::exp(-sum)),
+                    1.1 * static_cast<double>(kernel + 8) * kUnit * size)
+            << t << " " << c;
       }
     EXPECT_TRUE(out.intact());
   }

@@ -17,7 +17,9 @@ namespace quern {
 namespace {
 
 // Rows of a matrix that one task takes: about 64 thousand multiplications, some ten microseconds, far above the cost of handing it out.
-int64_t linear_grain(int64_t k, int64_t tokens) { return std::clamp<int64_t>(65536 / std::max<int64_t>(1, k * std::min<int64_t>(tokens, 8)), 1, 256) * 8; }
+int64_t linear_grain(int64_t k, int64_t tokens) {
+  return std::clamp<int64_t>(65536 / std::max<int64_t>(1, k * std::min<int64_t>(tokens, 8)), 1, 256) * 8;
+}
 
 void silu_mul(Tensor gate, Tensor up, int64_t begin, int64_t end) {
   for (int64_t t = begin; t < end; ++t)
@@ -25,8 +27,16 @@ void silu_mul(Tensor gate, Tensor up, int64_t begin, int64_t end) {
 }
 
 LinearArgs linear_args(Tensor x, const Weight& weight, Tensor out) {
-  QUERN_CHECK(x.cols == weight.cols && out.cols == weight.rows && x.rows == out.rows, x.rows, x.cols, weight.rows, weight.cols, out.rows, out.cols);
-  return {.x = x.data, .tokens = x.rows, .k = x.cols, .x_stride = x.stride, .weight = weight.data, .dtype = weight.dtype, .out = out.data, .out_stride = out.stride};
+  QUERN_CHECK(x.cols == weight.cols && out.cols == weight.rows && x.rows == out.rows, x.rows, x.cols, weight.rows, weight.cols,
+              out.rows, out.cols);
+  return {.x = x.data,
+          .tokens = x.rows,
+          .k = x.cols,
+          .x_stride = x.stride,
+          .weight = weight.data,
+          .dtype = weight.dtype,
+          .out = out.data,
+          .out_stride = out.stride};
 }
 
 }  // namespace
@@ -56,12 +66,14 @@ void CpuOps::add(Tensor residual, Tensor x) {
 
 void CpuOps::linear(Tensor x, const Weight& weight, Tensor out) {
   const LinearArgs args = linear_args(x, weight, out);
-  pool_.parallel_for(weight.rows, linear_grain(x.cols, x.rows), [&](int64_t begin, int64_t end) { quern::linear(isa_, args, begin, end); });
+  pool_.parallel_for(weight.rows, linear_grain(x.cols, x.rows),
+                     [&](int64_t begin, int64_t end) { quern::linear(isa_, args, begin, end); });
 }
 
 void CpuOps::norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vector& weight, float eps, const RopeTable& table) {
   const auto head_dim = static_cast<int64_t>(weight.size());
-  QUERN_CHECK(x.cols == heads * head_stride && head_dim <= head_stride && 2 * table.cos.cols <= head_dim, x.cols, heads, head_stride, head_dim);
+  QUERN_CHECK(x.cols == heads * head_stride && head_dim <= head_stride && 2 * table.cos.cols <= head_dim, x.cols, heads,
+              head_stride, head_dim);
   pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
       for (int64_t h = 0; h < heads; ++h) {
@@ -76,14 +88,23 @@ void CpuOps::append_kv(Tensor k, Tensor v, int64_t first, KvCache& cache) {
   cache.extend(first, k.rows);
   for (int64_t t = 0; t < k.rows; ++t) {
     const int64_t position = first + t;
-    kv_store(cache.format(), cache.kv_heads(), cache.head_dim(), cache.pages()[static_cast<size_t>(position / kKvPagePositions)], position % kKvPagePositions, k.row(t), v.row(t));
+    kv_store(cache.format(), cache.kv_heads(), cache.head_dim(), cache.pages()[static_cast<size_t>(position / kKvPagePositions)],
+             position % kKvPagePositions, k.row(t), v.row(t));
   }
 }
 
 void CpuOps::attention(Tensor q_gate, const KvCache& cache, int64_t first_position, Tensor out) {
-  const AttentionArgs args{.tokens = q_gate.rows, .heads = out.cols / cache.head_dim(), .kv_heads = cache.kv_heads(), .head_dim = cache.head_dim(),
-                           .q_gate = q_gate.data, .q_stride = q_gate.stride, .format = cache.format(), .pages = cache.pages(),
-                           .first_position = first_position, .out = out.data, .out_stride = out.stride};
+  const AttentionArgs args{.tokens = q_gate.rows,
+                           .heads = out.cols / cache.head_dim(),
+                           .kv_heads = cache.kv_heads(),
+                           .head_dim = cache.head_dim(),
+                           .q_gate = q_gate.data,
+                           .q_stride = q_gate.stride,
+                           .format = cache.format(),
+                           .pages = cache.pages(),
+                           .first_position = first_position,
+                           .out = out.data,
+                           .out_stride = out.stride};
   const auto needed = static_cast<size_t>(attention_scratch(args));
   const int64_t lanes = pool_.size();
   scratch_.resize(static_cast<size_t>(lanes));
@@ -116,9 +137,15 @@ void CpuOps::split_projections(Tensor qkvz, Tensor ba, const ModelConfig& c, Ten
 }
 
 void CpuOps::short_conv(Tensor mixed, const Vector& conv1d, Tensor history, Tensor out) {
-  QUERN_CHECK(mixed.stride == mixed.cols && out.stride == out.cols && history.stride == history.cols, mixed.stride, out.stride, history.stride);
-  const ShortConvArgs args{.input = mixed.data, .tokens = mixed.rows, .channels = mixed.cols, .kernel = history.rows + 1, .history = history.data,
-                           .weight = conv1d.data(), .out = out.data};
+  QUERN_CHECK(mixed.stride == mixed.cols && out.stride == out.cols && history.stride == history.cols, mixed.stride, out.stride,
+              history.stride);
+  const ShortConvArgs args{.input = mixed.data,
+                           .tokens = mixed.rows,
+                           .channels = mixed.cols,
+                           .kernel = history.rows + 1,
+                           .history = history.data,
+                           .weight = conv1d.data(),
+                           .out = out.data};
   pool_.parallel_for(mixed.cols, 256, [&](int64_t begin, int64_t end) { quern::short_conv(args, begin, end); });
 }
 
@@ -142,15 +169,20 @@ void CpuOps::normalise_qk(Tensor qkv, const ModelConfig& c) {
 namespace {
 
 GatedDeltaArgs delta_args(const ModelConfig& c, int64_t tokens, float* state) {
-  return {.tokens = tokens, .k_heads = c.linear_num_key_heads, .v_heads = c.linear_num_value_heads, .k_dim = c.linear_key_head_dim,
-          .v_dim = c.linear_value_head_dim, .state = state};
+  return {.tokens = tokens,
+          .k_heads = c.linear_num_key_heads,
+          .v_heads = c.linear_num_value_heads,
+          .k_dim = c.linear_key_head_dim,
+          .v_dim = c.linear_value_head_dim,
+          .state = state};
 }
 
 }  // namespace
 
 void CpuOps::gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& c, float* state, Tensor d, Tensor out) {
   GatedDeltaArgs args = delta_args(c, qkv.rows, state);
-  args.q = qkv.data, args.k = qkv.data + c.linear_key_dim(), args.v = qkv.data + 2 * c.linear_key_dim(), args.qkv_stride = qkv.stride;
+  args.q = qkv.data, args.k = qkv.data + c.linear_key_dim(), args.v = qkv.data + 2 * c.linear_key_dim(),
+  args.qkv_stride = qkv.stride;
   args.g = g.data, args.beta = beta.data, args.gate_stride = g.stride;
   args.d = d.data, args.d_stride = d.stride, args.out = out.data, args.out_stride = out.stride;
   pool_.parallel_for(args.items(), 2, [&](int64_t begin, int64_t end) { quern::gated_delta(isa_, args, begin, end); });
@@ -158,7 +190,8 @@ void CpuOps::gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& c
 
 void CpuOps::replay_delta(Tensor k, Tensor g, Tensor d, const ModelConfig& c, float* state) {
   GatedDeltaArgs args = delta_args(c, k.rows, state);
-  args.k = k.data, args.qkv_stride = k.stride, args.g = g.data, args.gate_stride = g.stride, args.d = d.data, args.d_stride = d.stride;
+  args.k = k.data, args.qkv_stride = k.stride, args.g = g.data, args.gate_stride = g.stride, args.d = d.data,
+  args.d_stride = d.stride;
   pool_.parallel_for(args.items(), 2, [&](int64_t begin, int64_t end) { quern::replay_delta(isa_, args, begin, end); });
 }
 
@@ -166,13 +199,15 @@ void CpuOps::gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps,
   const auto dim = static_cast<int64_t>(weight.size());
   pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
-      for (int64_t at = 0; at < x.cols; at += dim) quern::gated_rms_norm(x.row(t) + at, z.row(t) + at, weight.data(), eps, dim, out.row(t) + at);
+      for (int64_t at = 0; at < x.cols; at += dim)
+        quern::gated_rms_norm(x.row(t) + at, z.row(t) + at, weight.data(), eps, dim, out.row(t) + at);
   });
 }
 
 void CpuOps::route(Tensor logits, bool renormalise, std::span<int32_t> ids, Tensor weights) {
   pool_.parallel_for(logits.rows, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) quern::route(logits.row(t), logits.cols, weights.cols, renormalise, ids.data() + t * weights.cols, weights.row(t));
+    for (int64_t t = begin; t < end; ++t)
+      quern::route(logits.row(t), logits.cols, weights.cols, renormalise, ids.data() + t * weights.cols, weights.row(t));
   });
 }
 
@@ -193,14 +228,16 @@ std::vector<CpuOps::ExpertRows> CpuOps::group_by_expert(std::span<const Expert> 
   return groups;
 }
 
-void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Weight Expert::*matrix, Tensor out) {
-  const int64_t rows = (groups.front().expert->*matrix).rows, block = std::min<int64_t>(rows, linear_grain(x.cols, groups.front().count));
+void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Weight Expert::* matrix, Tensor out) {
+  const int64_t rows = (groups.front().expert->*matrix).rows,
+                block = std::min<int64_t>(rows, linear_grain(x.cols, groups.front().count));
   const int64_t blocks = (rows + block - 1) / block;
   pool_.parallel_for(static_cast<int64_t>(groups.size()) * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const ExpertRows& g = groups[static_cast<size_t>(item / blocks)];
       const int64_t row = item % blocks * block;
-      const LinearArgs args = linear_args(x.row_range(g.first, g.first + g.count), g.expert->*matrix, out.row_range(g.first, g.first + g.count));
+      const LinearArgs args =
+          linear_args(x.row_range(g.first, g.first + g.count), g.expert->*matrix, out.row_range(g.first, g.first + g.count));
       quern::linear(isa_, args, row, std::min(row + block, rows));
     }
   });
@@ -210,7 +247,8 @@ void CpuOps::experts(Tensor x, std::span<const Expert> experts, std::span<const 
   const int64_t k = weights.cols, pairs = x.rows * k;
   const std::vector<ExpertRows> groups = group_by_expert(experts, ids);
   const int64_t width = experts.front().gate_proj.rows;
-  const Tensor gathered = gathered_.tensor(pairs, x.cols), gate = gate_.tensor(pairs, width), up = up_.tensor(pairs, width), down = down_.tensor(pairs, x.cols);
+  const Tensor gathered = gathered_.tensor(pairs, x.cols), gate = gate_.tensor(pairs, width), up = up_.tensor(pairs, width),
+               down = down_.tensor(pairs, x.cols);
   for (int64_t i = 0; i < pairs; ++i) std::copy(x.row(i / k), x.row(i / k) + x.cols, gathered.row(slots_[static_cast<size_t>(i)]));
   grouped_linear(groups, gathered, &Expert::gate_proj, gate);
   grouped_linear(groups, gathered, &Expert::up_proj, up);

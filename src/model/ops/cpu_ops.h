@@ -40,7 +40,7 @@ class CpuOps : public Ops {
   // Sorts (token, choice) pairs by expert: fills slots_ (where each pair's row went) and returns the experts that have any.
   std::vector<ExpertRows> group_by_expert(std::span<const Expert> experts, std::span<const int32_t> ids);
   // For each group: out rows = x rows times its matrix.
-  void grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Weight Expert::*matrix, Tensor out);
+  void grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Weight Expert::* matrix, Tensor out);
 
   ThreadPool& pool_;
   Isa isa_;
