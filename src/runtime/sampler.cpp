@@ -48,8 +48,10 @@ int32_t Sampler::sample(std::span<const float> logits, int64_t limit) {
   total = 0;
   for (const Candidate& c : candidates_) total += c.weight;
   double at = random_.unit() * total;
-  for (const Candidate& c : candidates_)
-    if ((at -= c.weight) < 0) return c.id;
+  for (const Candidate& c : candidates_) {
+    at -= c.weight;
+    if (at < 0) return c.id;
+  }
   return candidates_.back().id;
 }
 

@@ -246,7 +246,7 @@ ToolEpisode find_matching(Random& random, Split split, int64_t) {
                                              "Look for {0} everywhere.", "Find every one of the {0}, wherever they are.",
                                              "Give me the paths of all {0}.", "Are there any {0}?"}),
                          {kind_of_files(words, extension)})));
-  const std::string result = scene.call("find_files", arguments({{"pattern", pattern}}));
+  scene.call("find_files", arguments({{"pattern", pattern}}));
   std::vector<std::string> found;
   for (const auto& [path, text] : scene.files().files)
     if (extension_of(path) == extension) found.push_back(path);

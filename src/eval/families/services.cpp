@@ -412,13 +412,15 @@ ToolEpisode linked(Random& random, Split split, int64_t calls) {  // each record
   Words& words = scene.words;
   const std::string answer = plain_text(kind.records[order.back()].values[0]);
   scene.user(spoken(
-      words, fill(words.pick({"Start at {0}. The {1} of each {2} is the id of the next one; follow it to the end. What is the {3} "
-                              "of the last {2}?",
-                              "Follow the {1} from {0} until it is none, and tell me the {3} of the last {2}.",
-                              "Begin with {0} and go from {2} to {2} by the {1}. Which {3} does the last one have?",
-                              "Each {2} points to another by its {1}. Starting at {0}, what is the {3} of the one at the end?",
-                              "Go along the chain that starts with {0}: the {1} names the next {2}. Tell me the {3} of the last."}),
-                  {kind.noun + " " + kind.records[order[0]].id, link.phrase, kind.noun, kind.fields[0].phrase})));
+      words,
+      fill(
+          words.pick(
+              {"Start at {0}. The {1} of each {2} is the id of the next one; follow it to the end. What is the {3} of the last {2}?",
+               "Follow the {1} from {0} until it is none, and tell me the {3} of the last {2}.",
+               "Begin with {0} and go from {2} to {2} by the {1}. Which {3} does the last one have?",
+               "Each {2} points to another by its {1}. Starting at {0}, what is the {3} of the one at the end?",
+               "Go along the chain that starts with {0}: the {1} names the next {2}. Tell me the {3} of the last."}),
+          {kind.noun + " " + kind.records[order[0]].id, link.phrase, kind.noun, kind.fields[0].phrase})));
   for (const size_t i : order) scene.call(scene.tool(RecordOp::get).name, arguments({{kind.id_parameter, kind.records[i].id}}));
   scene.say(fmt::format("The {} of the last {} is {}.", kind.fields[0].phrase, kind.noun, answer), {answer});
   return std::move(scene).finish("service_linked");
