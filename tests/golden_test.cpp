@@ -91,8 +91,10 @@ float furthest(const std::vector<float>& a, const std::vector<float>& b) {
 std::vector<float> all_logits(Machine& machine, std::span<const int32_t> ids) {
   Timeline timeline(machine.runner);
   std::vector<float> logits;
-  EXPECT_TRUE(
-      timeline.feed(ids, Batch::Logits::all, [&](int64_t, std::span<const int32_t>) { append(logits, machine.workspace.logits); }));
+  EXPECT_TRUE(timeline.feed(ids, Batch::Logits::all, [&](int64_t, std::span<const int32_t>) {
+    append(logits, machine.workspace.logits);
+    return true;
+  }));
   return logits;
 }
 
@@ -113,6 +115,7 @@ TEST_P(Reference, LogitsHiddenStatesAndMtpAgree) {
     append(logits, machine.workspace.logits);
     for (size_t l = 0; l <= layers; ++l) append(hidden[l], machine.trace.hidden(l));
     if (mtp) append(mtp_logits, mtp_forward(machine.ops, *machine.model, timeline.state(), part, machine.workspace));
+    return true;
   }));
   EXPECT_LE(furthest(logits, expected.floats("logits")), golden.bound);
   std::vector<float> all_hidden;

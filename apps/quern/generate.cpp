@@ -38,6 +38,14 @@ Result<int> generate(const Options& o) {
   request.ignore_eos = o.ignore_eos;
   std::signal(SIGINT, [](int) { interrupted = 1; });
   bool wrote = true;
+  std::optional<Progress> reading("reading the prompt");
+  request.on_prefill = [&](int64_t done, int64_t total) {
+    if (done < total)
+      reading->update(static_cast<double>(done), static_cast<double>(total));
+    else
+      reading.reset();
+    return interrupted == 0;
+  };
   request.on_token = [&](int32_t, std::string_view text) {
     if (!o.json && !text.empty()) wrote = print_out(text).has_value();
     return wrote && interrupted == 0;

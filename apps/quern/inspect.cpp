@@ -64,7 +64,8 @@ Report examine(const Model& model) {
   r.bytes_per_token = static_cast<size_t>(read);
   const auto linear = static_cast<size_t>(std::count(c.layers.begin(), c.layers.end(), LayerKind::linear_attention));
   r.kv_bytes = (c.layers.size() - linear) * 2 * static_cast<size_t>(c.num_key_value_heads * c.head_dim) * 2;
-  for (const DeltaState::Part& part : DeltaState(c).parts()) r.state_bytes += linear * part.values->size() * sizeof(float);
+  DeltaState state(c);
+  for (const DeltaState::Part& part : state.parts()) r.state_bytes += linear * part.values->size() * sizeof(float);
   return r;
 }
 

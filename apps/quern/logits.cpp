@@ -49,6 +49,7 @@ Result<int> logits(const Options& o) {
     for (size_t l = 0; l < hidden.size() && o.hidden; ++l) append(hidden[l], trace.hidden(l));
     if (o.mtp) append(mtp_values, mtp_forward(*impl.ops, *impl.model, timeline.state(), part, runner.workspace));
     progress.update(static_cast<double>(first) + static_cast<double>(part.size()), static_cast<double>(tokens));
+    return true;
   }));
 
   std::vector<SafetensorsWriter::Entry> entries{{"logits", "F32", {tokens, config.vocab_size}}};

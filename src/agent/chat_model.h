@@ -23,7 +23,7 @@ class ChatModel {
  public:
   virtual ~ChatModel() = default;
   virtual ChatFormat format() const = 0;
-  // on_token is called with each token's text, empty or not; false cancels.
+  // on_token is called with each token's text, and without text while the prompt is read; false cancels.
   virtual Result<Reply> reply(const Conversation& conversation, int64_t max_tokens,
                               const std::function<bool(std::string_view)>& on_token) = 0;
 };

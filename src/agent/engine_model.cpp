@@ -20,6 +20,7 @@ Result<Reply> EngineModel::reply(const Conversation& conversation, int64_t max_t
   }
   request.sampling = sampling_;
   request.max_tokens = max_tokens;
+  request.on_prefill = [&](int64_t, int64_t) { return on_token(""); };
   request.on_token = [&](int32_t, std::string_view text) { return on_token(text); };
   QUERN_ASSIGN(Generation generation, session_.generate(request));
   reply.text = std::move(generation.text);

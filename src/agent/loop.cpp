@@ -98,7 +98,7 @@ class Loop {
 
   Step ask_model(Reply& reply) {
     auto answered = model_.reply(conversation_, options_.budget.tokens, [&](std::string_view text) {
-      if (options_.on_text) options_.on_text(text);
+      if (options_.on_text && !text.empty()) options_.on_text(text);
       return !cancelled() && !out_of_time();
     });
     if (!answered) return stop(answered.error().message);

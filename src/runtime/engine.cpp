@@ -148,9 +148,17 @@ Result<Generation> Session::Impl::generate(const GenerateRequest& request) {
   out.prompt_tokens = static_cast<int64_t>(request.prompt.size());
   const auto start = Clock::now();
   QUERN_ASSIGN(out.reused_tokens, align(request.prompt));
-  QUERN_TRY(timeline.feed(std::span(request.prompt).subspan(static_cast<size_t>(out.reused_tokens))));
-  timeline.checkpoint("prompt");  // the next turn may render this one differently, but its prompt stays a prefix
+  QUERN_TRY(timeline.feed(std::span(request.prompt).subspan(static_cast<size_t>(out.reused_tokens)), Batch::Logits::last,
+                          [&](int64_t first, std::span<const int32_t> part) {
+                            return !request.on_prefill ||
+                                   request.on_prefill(first + static_cast<int64_t>(part.size()), out.prompt_tokens);
+                          }));
   out.prefill_s = seconds_since(start);
+  if (timeline.tokens().size() < request.prompt.size()) {
+    out.finish = FinishReason::cancelled;
+    return out;
+  }
+  timeline.checkpoint("prompt");  // the next turn may render this one differently, but its prompt stays a prefix
   const auto decode_start = Clock::now();
   decode(request, out);
   out.decode_s = seconds_since(decode_start);

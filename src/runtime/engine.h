@@ -48,6 +48,8 @@ struct GenerateRequest {
   int64_t max_tokens = 512;
   std::vector<std::string> stop;
   bool ignore_eos = false;
+  // Called as the prompt is read with how many of its tokens the state holds; false cancels.
+  std::function<bool(int64_t done, int64_t total)> on_prefill;
   // Called with each generated token and the text that became complete with it (special tokens' text left out); false cancels.
   std::function<bool(int32_t token, std::string_view text)> on_token;
 };

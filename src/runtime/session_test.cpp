@@ -122,6 +122,24 @@ TEST_F(Sessions, RefuseAPromptLongerThanTheContextOrOutsideTheVocabulary) {
   EXPECT_EQ(generate(session, request({1}, 2)).tokens.size(), 2u) << "an error leaves the session usable";
 }
 
+TEST_F(Sessions, AreCancelledWhileTheyReadThePromptAndGoOnFromThere) {
+  const auto e = engine();
+  Session session(*e), whole(*e);
+  std::vector<int32_t> prompt(300);
+  for (size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<int32_t>(i * 7 % 500);
+  GenerateRequest cancelled = request(prompt, 5);
+  cancelled.on_prefill = [](int64_t done, int64_t total) {
+    EXPECT_EQ(total, 300);
+    return done < 128;
+  };
+  const Generation out = generate(session, cancelled);
+  EXPECT_EQ(out.finish, FinishReason::cancelled);
+  EXPECT_TRUE(out.tokens.empty());
+  const Generation again = generate(session, request(prompt, 5));
+  EXPECT_EQ(again.reused_tokens, 128);
+  EXPECT_EQ(again.tokens, generate(whole, request(prompt, 5)).tokens);
+}
+
 TEST_F(Sessions, AreCancelledByTheirReader) {
   const auto e = engine();
   Session session(*e);

@@ -33,7 +33,7 @@ Result<void> Timeline::feed(std::span<const int32_t> tokens, Batch::Logits logit
     Batch batch = Batch::single(state_, part, logits);
     forward(runner_->ops, runner_->model, batch, runner_->workspace);
     tokens_.insert(tokens_.end(), part.begin(), part.end());
-    on_cut(first, part);
+    if (!on_cut(first, part)) break;
     tokens = tokens.subspan(part.size());
   }
   return {};

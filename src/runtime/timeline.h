@@ -37,12 +37,12 @@ class Timeline {
   const std::vector<int32_t>& tokens() const { return tokens_; }
   SequenceState& state() { return state_; }
 
-  // Called after each cut with the rows just fed: forward()'s workspace holds their logits and hidden states.
-  using OnCut = FunctionRef<void(int64_t first_position, std::span<const int32_t> tokens)>;
+  // Called after each cut with the rows just fed: forward()'s workspace holds their logits and hidden states. False: feed no more.
+  using OnCut = FunctionRef<bool(int64_t first_position, std::span<const int32_t> tokens)>;
   // Feeds tokens at the end. Errors: an id outside the vocabulary, the context's end (names --context); nothing is fed then.
   Result<void> feed(std::span<const int32_t> tokens, Batch::Logits logits, OnCut on_cut);
   Result<void> feed(std::span<const int32_t> tokens) {
-    return feed(tokens, Batch::Logits::last, [](int64_t, std::span<const int32_t>) {});
+    return feed(tokens, Batch::Logits::last, [](int64_t, std::span<const int32_t>) { return true; });
   }
   // [vocab], of the last token fed; valid until the next feed of any timeline on this runner.
   std::span<const float> logits() const;

@@ -45,6 +45,7 @@ TEST(Timeline, CutsOnAGridOfPositionsAndAfterEachEndOfTurn) {
   std::vector<int64_t> cuts;
   const auto note = [&](int64_t first, std::span<const int32_t> part) {
     cuts.push_back(first + static_cast<int64_t>(part.size()));
+    return true;
   };
   ASSERT_TRUE(timeline.feed(std::span(tokens).first(80), Batch::Logits::last, note));
   ASSERT_TRUE(timeline.feed(std::span(tokens).subspan(80), Batch::Logits::last, note));
