@@ -238,7 +238,7 @@ void add_run_command(CLI::App& app, Body& body) {
   CLI::App* command = app.add_subcommand("run", "Carry out a task by calling tools");
   command->footer(
       "Examples:\n"
-      "  quern run 'Move every jpg into the folder pictures.' --root ~/Downloads\n"
+      "  quern run 'Put 2026- in front of the name of every file.' --root ~/notes\n"
       "  quern run examples/tidy-folder --yes\n"
       "  quern run report.yaml --input month=may --root ./invoices --json > run.jsonl\n\n"
       "A sentence works on --root, or the current folder. A task file works on --root, on its own root:, or in a fresh temporary "
