@@ -1,11 +1,11 @@
 // quern eval tools: how well a model calls tools, and the same episodes as training data.
 #include <fmt/ranges.h>
 
+#include "agent/engine_model.h"
 #include "base/json.h"
 #include "command.h"
 #include "eval/evaluate.h"
 #include "eval/export.h"
-#include "text/chat_template.h"
 
 namespace quern {
 namespace {
@@ -41,16 +41,14 @@ Result<int> export_episodes(const Options& o) {
   return kSuccess;
 }
 
-// Greedy turns of one episode on one session, so that what was said before is not computed again.
+// Greedy turns of one episode, played as `quern run` plays a task.
 Result<EpisodeRecord> play_with(const Engine& engine, const ToolEpisode& episode) {
-  Session session(engine);
+  QUERN_ASSIGN(const auto model, EngineModel::create(engine, {}));
   return play_episode(episode, [&](const Conversation& conversation) -> Result<std::string> {
-    QUERN_ASSIGN(const Prompt prompt, render(conversation, engine.chat_format()));
-    GenerateRequest request;
-    QUERN_ASSIGN(request.prompt, engine.tokenizer()->encode(prompt));
-    request.max_tokens = 2048;
-    QUERN_ASSIGN(const Generation generation, session.generate(request));
-    return generation.text;
+    QUERN_ASSIGN(Reply reply, model->reply(conversation, 2048, [](std::string_view) { return true; }));
+    if (reply.finish == FinishReason::context && reply.tokens == 0)
+      return fail(Errc::out_of_range, "{} tokens do not fit the context of {}", reply.prompt_tokens, engine.context());
+    return std::move(reply.text);
   });
 }
 
