@@ -1,0 +1,821 @@
+#include "constrain/schema_keywords.h"
+
+#include <algorithm>
+
+#include "constrain/exponent_language.h"
+#include "constrain/formats.h"
+#include "constrain/number_language.h"
+#include "constrain/regex.h"
+
+namespace quern {
+namespace {
+
+constexpr size_t kMaxBranches = 256;  // of one schema with unevaluatedProperties or unevaluatedItems
+constexpr int kMaxInPlaceDepth = 32;  // of in-place schemas inside one another, for unevaluated*
+
+SchemaLit negated(SchemaLit lit, SchemaLit never) { return lit == 0 ? never : lit == never ? 0 : -lit; }
+
+std::string escape_pointer(std::string_view token) {
+  std::string out;
+  for (const char c : token) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+  return out;
+}
+
+std::shared_ptr<const PropertyRule> property_rule(PropertyRule rule) { return std::make_shared<const PropertyRule>(std::move(rule)); }
+std::shared_ptr<const ItemRule> item_rule(ItemRule rule) { return std::make_shared<const ItemRule>(std::move(rule)); }
+
+}  // namespace
+
+std::nullopt_t KeywordReader::refuse(std::string_view keyword, std::string reason) {
+  algebra.refuse(document.path(id) + "/" + std::string(keyword), std::move(reason));
+  return std::nullopt;
+}
+
+std::nullopt_t KeywordReader::invalid(std::string_view keyword, std::string_view expected) {
+  return refuse(keyword, fmt::format("not a valid schema: expected {}", expected));
+}
+
+SchemaLit KeywordReader::sub(std::string_view keyword, std::string_view step, const Json& schema) {
+  if (schema.is_bool()) return schema.as_bool() ? 0 : algebra.never();
+  if (!schema.is_object()) {
+    invalid(keyword, "a schema (an object, true or false)");
+    return 0;
+  }
+  return schema.size() == 0 ? 0 : document.child(id, schema, step);
+}
+
+SchemaLit KeywordReader::sub(std::string_view keyword, const Json& schema) { return sub(keyword, keyword, schema); }
+
+std::vector<SchemaLit> KeywordReader::list(std::string_view keyword) {
+  const Json* value = find(keyword);
+  std::vector<SchemaLit> out;
+  if (!value) return out;
+  if (!value->is_array() || value->size() == 0) {
+    invalid(keyword, "a list of schemas");
+    return out;
+  }
+  for (size_t i = 0; i < value->size(); ++i) out.push_back(sub(keyword, fmt::format("{}/{}", keyword, i), value->as_array()[i]));
+  return out;
+}
+
+std::optional<int64_t> KeywordReader::count(std::string_view keyword) {
+  const Json* value = find(keyword);
+  if (!value) return std::nullopt;
+  const auto number = value->is_number() ? value->to_int64() : tl::unexpected(Error{});
+  if (!number || *number < 0) return invalid(keyword, "a count");
+  return *number;
+}
+
+// ---- sets of one type
+
+ValueSet KeywordReader::strings(ExprId e, bool positive) {
+  ValueSet set = positive ? any() : ValueSet{};
+  set.strings = positive ? e : exprs.complement(e);
+  return set;
+}
+
+ValueSet KeywordReader::only_objects(ObjectSet set) {
+  ValueSet out;
+  out.objects.push_back(std::move(set));
+  return out;
+}
+
+ValueSet KeywordReader::objects(ObjectSet set) {
+  ValueSet out = any();
+  out.objects = {std::move(set)};
+  return out;
+}
+
+ValueSet KeywordReader::only_arrays(ArraySet set) {
+  ValueSet out;
+  out.arrays.push_back(std::move(set));
+  return out;
+}
+
+ValueSet KeywordReader::arrays(ArraySet set) {
+  ValueSet out = any();
+  out.arrays = {std::move(set)};
+  return out;
+}
+
+ObjectSet KeywordReader::forbids(const std::string& name) {
+  return {.rules = {property_rule({.named = {{name, algebra.never()}}, .patterns = {}, .other = 0})}};
+}
+
+void KeywordReader::add(ValueSet set, bool positive) {
+  result = positive ? algebra.intersect(result, set) : algebra.unite(result, set);
+}
+
+// ---- the keywords
+
+ValueSet KeywordReader::read(bool positive) {
+  if (json().is_bool()) return json().as_bool() == positive ? any() : ValueSet{};
+  if (!json().is_object()) {
+    algebra.refuse(document.path(id), "not a valid schema: expected an object, true or false");
+    return {};
+  }
+  result = positive ? any() : ValueSet{};
+  if (draft() <= Draft::draft7 && find("$ref")) {
+    read_references(positive);
+    return std::move(result);
+  }
+  if (has_unevaluated()) return read_unevaluated(positive);
+  read_own(positive);
+  read_in_place(positive);
+  return std::move(result);
+}
+
+void KeywordReader::read_own(bool positive) {
+  read_type(positive);
+  read_constants(positive);
+  read_numbers(positive);
+  read_strings(positive);
+  read_properties(positive);
+  read_property_counts(positive);
+  read_items(positive);
+  read_contains(positive);
+}
+
+void KeywordReader::read_in_place(bool positive) {
+  read_references(positive);
+  read_dependencies(positive);
+  read_logic(positive);
+  read_conditional(positive);
+}
+
+SchemaLit KeywordReader::reference(std::string_view keyword, const Json& value) {
+  if (!value.is_string()) {
+    invalid(keyword, "a URI");
+    return 0;
+  }
+  std::string reason;
+  const SchemaId target = keyword == "$ref" ? document.resolve(id, value.as_string(), reason)
+                                            : document.resolve_dynamic(id, value.as_string(), reason);
+  if (target == 0) refuse(keyword, reason);
+  return target;
+}
+
+void KeywordReader::read_references(bool positive) {
+  for (const std::string_view keyword : {"$ref", "$recursiveRef", "$dynamicRef"}) {
+    const Json* value = find(keyword);
+    if (!value || (keyword == "$recursiveRef" && draft() != Draft::draft2019) ||
+        (keyword == "$dynamicRef" && draft() != Draft::draft2020))
+      continue;
+    if (const SchemaLit lit = reference(keyword, *value)) add(algebra.set_of(positive ? lit : -lit), positive);
+  }
+}
+
+ValueSet KeywordReader::type_set(std::string_view keyword, const Json& name) {
+  ValueSet set;
+  const std::string& text = name.is_string() ? name.as_string() : "";
+  if (text == "null") {
+    set.null = true;
+  } else if (text == "boolean") {
+    set.booleans = 3;
+  } else if (text == "string") {
+    set.strings = Exprs::kAll;
+  } else if (text == "number") {
+    set.numbers = algebra.plain_numbers();
+    set.exponents = algebra.exponent_numbers();
+  } else if (text == "integer") {
+    set.numbers = integer_valued(exprs, draft() > Draft::draft4);  // 1.0 is an integer since draft 6
+  } else if (text == "array") {
+    set.arrays = {ArraySet{}};
+  } else if (text == "object") {
+    set.objects = {ObjectSet{}};
+  } else {
+    invalid(keyword, "null, boolean, object, array, number, string or integer");
+  }
+  return set;
+}
+
+void KeywordReader::read_type(bool positive) {
+  const Json* type = find("type");
+  if (!type) return;
+  ValueSet set;
+  if (type->is_array()) {
+    if (type->size() == 0) invalid("type", "at least one type");
+    for (const Json& name : type->as_array()) set = algebra.unite(set, type_set("type", name));
+  } else {
+    set = type_set("type", *type);
+  }
+  if (!positive) {
+    set.null = !set.null;
+    set.booleans ^= 3;
+    // Integers may have exponents too, but which texts those are nobody works out.
+    set.exponents = set.numbers == Exprs::kNothing ? algebra.exponent_numbers() : Exprs::kNothing;
+    set.numbers = exprs.without(algebra.plain_numbers(), set.numbers);
+    set.strings = exprs.complement(set.strings);
+    set.arrays = set.arrays.empty() ? any().arrays : std::vector<ArraySet>{};
+    set.objects = set.objects.empty() ? any().objects : std::vector<ObjectSet>{};
+  }
+  add(std::move(set), positive);
+}
+
+// Objects and arrays become the schema that only this value satisfies.
+ValueSet KeywordReader::constant(const Json& value) {
+  ValueSet set;
+  switch (value.kind()) {
+    case Json::Kind::null: set.null = true; break;
+    case Json::Kind::boolean: set.booleans = value.as_bool() ? 2 : 1; break;
+    case Json::Kind::string: set.strings = exprs.literal(value.as_string()); break;
+    case Json::Kind::number: {
+      const auto number = Decimal::parse(value.number_text());
+      if (!number) {
+        refuse("const", number.error().message);
+        break;
+      }
+      set.numbers = equal_to(exprs, *number);
+      set.exponents = exprs.both(exponent_bound(exprs, Comparison::at_least, *number), exponent_bound(exprs, Comparison::at_most, *number));
+      break;
+    }
+    case Json::Kind::array: {
+      ItemRule rule{.prefix = {}, .rest = algebra.never()};
+      for (const Json& item : value.as_array()) rule.prefix.push_back(algebra.equal_to(item));
+      const auto n = static_cast<int64_t>(value.size());
+      set.arrays.push_back({.rules = {item_rule(std::move(rule))}, .min = n, .max = n});
+      break;
+    }
+    case Json::Kind::object: {
+      PropertyRule rule{.named = {}, .patterns = {}, .other = algebra.never()};
+      ObjectSet object;
+      for (const auto& [name, member] : value.as_object()) {
+        rule.named.emplace(name, algebra.equal_to(member));
+        object.required.push_back(name);
+      }
+      std::sort(object.required.begin(), object.required.end());
+      object.rules.push_back(property_rule(std::move(rule)));
+      set.objects.push_back(std::move(object));
+      break;
+    }
+  }
+  return set;
+}
+
+void KeywordReader::read_constants(bool positive) {
+  std::vector<const Json*> values;
+  const auto read = [&](const auto& consume) {
+    if (const Json* value = find("const"); value && draft() > Draft::draft4) consume(std::vector<const Json*>{value});
+    if (const Json* list = find("enum")) {
+      if (!list->is_array()) {
+        invalid("enum", "a list of values");
+        return;
+      }
+      std::vector<const Json*> all;
+      for (const Json& value : list->as_array()) all.push_back(&value);
+      consume(all);
+    }
+  };
+  read([&](const std::vector<const Json*>& all) {
+    std::vector<std::string> texts;
+    ValueSet scalars, containers, rest = any();
+    for (const Json* value : all) {
+      if (value->is_string()) {
+        texts.push_back(value->as_string());
+      } else if (!value->is_array() && !value->is_object()) {
+        scalars = algebra.unite(scalars, constant(*value));
+      } else if (positive) {
+        containers = algebra.unite(containers, constant(*value));
+      } else if (all.size() > 1) {
+        rest = algebra.intersect(rest, algebra.set_of(-algebra.equal_to(*value)));
+      } else if (value->is_array()) {  // not [a, b]: shorter, longer, not a first or not b second
+        const auto n = static_cast<int64_t>(value->size());
+        rest.arrays.clear();
+        if (n > 0) rest.arrays.push_back({.max = n - 1});
+        rest.arrays.push_back({.min = n + 1});
+        for (int64_t i = 0; i < n; ++i) {
+          ItemRule rule{.prefix = std::vector<SchemaLit>(static_cast<size_t>(i)), .rest = 0};
+          rule.prefix.push_back(-algebra.equal_to(value->as_array()[static_cast<size_t>(i)]));
+          rest.arrays.push_back({.rules = {item_rule(std::move(rule))}, .min = n, .max = n});
+        }
+      } else {  // not {"a": 1}: no a, an a that is not 1, or something else beside
+        rest.objects.clear();
+        std::vector<std::string> names;
+        for (const auto& [name, member] : value->as_object()) {
+          names.push_back(name);
+          rest.objects.push_back(forbids(name));
+          rest.objects.push_back(
+              {.rules = {property_rule({.named = {{name, -algebra.equal_to(member)}}, .patterns = {}, .other = 0})}, .required = {name}});
+        }
+        rest.objects.push_back({.duties = {{.names = exprs.complement(exprs.literals(names)), .lit = 0}}});
+      }
+    }
+    scalars.strings = exprs.literals(texts);
+    if (positive) {
+      add(algebra.unite(scalars, containers), true);
+      return;
+    }
+    rest.null = rest.null && !scalars.null;
+    rest.booleans = static_cast<uint8_t>(rest.booleans & ~scalars.booleans & 3);
+    rest.strings = exprs.without(rest.strings, scalars.strings);
+    if (scalars.numbers != Exprs::kNothing) {
+      rest.numbers = exprs.without(rest.numbers, scalars.numbers);
+      rest.exponents = Exprs::kNothing;
+    }
+    add(std::move(rest), false);
+  });
+}
+
+void KeywordReader::read_numbers(bool positive) {
+  const auto number = [&](std::string_view keyword, const Json* value) -> std::optional<Decimal> {
+    if (!value) return std::nullopt;
+    if (!value->is_number()) return invalid(keyword, "a number");
+    auto parsed = Decimal::parse(value->number_text());
+    if (!parsed) return refuse(keyword, parsed.error().message);
+    return std::move(*parsed);
+  };
+  const auto bound = [&](std::string_view keyword, Comparison comparison) {
+    const auto limit = number(keyword, find(keyword));
+    if (!limit) return;
+    const auto opposite = comparison == Comparison::at_least  ? Comparison::less
+                          : comparison == Comparison::greater ? Comparison::at_most
+                          : comparison == Comparison::at_most ? Comparison::greater
+                                                              : Comparison::at_least;
+    const Comparison wanted = positive ? comparison : opposite;
+    const ExprId plain = wanted == Comparison::at_least  ? at_least(exprs, *limit)
+                         : wanted == Comparison::greater ? greater_than(exprs, *limit)
+                         : wanted == Comparison::at_most ? at_most(exprs, *limit)
+                                                         : less_than(exprs, *limit);
+    ValueSet set = positive ? any() : ValueSet{};
+    set.numbers = plain;
+    set.exponents = exponent_bound(exprs, wanted, *limit);
+    add(std::move(set), positive);
+  };
+  if (draft() == Draft::draft4) {  // exclusiveMinimum: true says how minimum is meant
+    const auto exclusive = [&](std::string_view keyword) {
+      const Json* strict = find(keyword);
+      if (strict && !strict->is_bool()) invalid(keyword, "true or false");
+      return strict && strict->is_bool() && strict->as_bool();
+    };
+    bound("minimum", exclusive("exclusiveMinimum") ? Comparison::greater : Comparison::at_least);
+    bound("maximum", exclusive("exclusiveMaximum") ? Comparison::less : Comparison::at_most);
+  } else {
+    bound("minimum", Comparison::at_least);
+    bound("maximum", Comparison::at_most);
+    bound("exclusiveMinimum", Comparison::greater);
+    bound("exclusiveMaximum", Comparison::less);
+  }
+  if (const auto divisor = number("multipleOf", find("multipleOf"))) {
+    const auto language = multiple_of(exprs, *divisor);
+    if (!language) {
+      refuse("multipleOf", language.error().message);
+      return;
+    }
+    ValueSet set = positive ? any() : ValueSet{};
+    set.numbers = positive ? *language : exprs.without(algebra.plain_numbers(), *language);
+    set.exponents = Exprs::kNothing;
+    add(std::move(set), positive);
+  }
+}
+
+void KeywordReader::read_strings(bool positive) {
+  if (const auto min = count("minLength")) add(strings(exprs.length(*min, Exprs::kUnbounded), positive), positive);
+  if (const auto max = count("maxLength")) add(strings(exprs.length(0, *max), positive), positive);
+  if (const Json* pattern = find("pattern")) {
+    if (!pattern->is_string()) {
+      invalid("pattern", "a regular expression");
+    } else if (const auto language = parse_regex(exprs, pattern->as_string(), RegexSemantics::search)) {
+      add(strings(*language, positive), positive);
+    } else {
+      refuse("pattern", language.error().message);
+    }
+  }
+  if (const Json* format = find("format"); format && options.assert_formats) {
+    if (!format->is_string()) {
+      invalid("format", "a name");
+      return;
+    }
+    const FormatKind kind = format_kind(format->as_string());
+    if (kind == FormatKind::refused)
+      refuse("format", fmt::format("the format '{}' cannot be enforced exactly", format->as_string()));
+    else if (kind == FormatKind::enforced)
+      add(strings(format_language(exprs, format->as_string()).value_or(Exprs::kNothing), positive), positive);
+  }
+}
+
+void KeywordReader::read_properties(bool positive) {
+  PropertyRule rule;
+  ExprId mentioned = Exprs::kNothing;
+  if (const Json* named = find("properties")) {
+    if (!named->is_object()) {
+      invalid("properties", "an object of schemas");
+      return;
+    }
+    std::vector<std::string> names;
+    for (const auto& [name, schema] : named->as_object()) {
+      rule.named.emplace(name, sub("properties", "properties/" + escape_pointer(name), schema));
+      names.push_back(name);
+    }
+    if (!positive || find("patternProperties")) mentioned = exprs.literals(names);
+  }
+  if (const Json* patterns = find("patternProperties")) {
+    if (!patterns->is_object()) {
+      invalid("patternProperties", "an object of schemas");
+      return;
+    }
+    for (const auto& [pattern, schema] : patterns->as_object()) {
+      const auto language = parse_regex(exprs, pattern, RegexSemantics::search);
+      if (!language) {
+        refuse("patternProperties", language.error().message);
+        return;
+      }
+      rule.patterns.emplace_back(*language, sub("patternProperties", "patternProperties/" + escape_pointer(pattern), schema));
+      mentioned = exprs.any_of(mentioned, *language);
+    }
+  }
+  if (const Json* other = find("additionalProperties")) rule.other = sub("additionalProperties", *other);
+  if (positive) {
+    const bool says_nothing = rule.other == 0 && std::all_of(rule.named.begin(), rule.named.end(), [](const auto& n) { return n.second == 0; }) &&
+                              std::all_of(rule.patterns.begin(), rule.patterns.end(), [](const auto& p) { return p.second == 0; });
+    if (!says_nothing) add(objects({.rules = {property_rule(std::move(rule))}}), true);
+    return;
+  }
+  for (const auto& [name, lit] : rule.named)
+    if (lit != 0)
+      add(only_objects({.rules = {property_rule({.named = {{name, negated(lit, algebra.never())}}, .patterns = {}, .other = 0})},
+                        .required = {name}}),
+          false);
+  for (const auto& [pattern, lit] : rule.patterns)
+    if (lit != 0) add(only_objects({.duties = {{.names = pattern, .lit = negated(lit, algebra.never())}}}), false);
+  if (rule.other != 0)
+    add(only_objects({.duties = {{.names = exprs.complement(mentioned), .lit = negated(rule.other, algebra.never())}}}), false);
+}
+
+void KeywordReader::read_property_counts(bool positive) {
+  if (const Json* required = find("required")) {
+    if (!required->is_array()) {
+      invalid("required", "a list of names");
+      return;
+    }
+    ObjectSet all;
+    for (const Json& name : required->as_array()) {
+      if (!name.is_string()) {
+        invalid("required", "a list of names");
+        return;
+      }
+      all.required.push_back(name.as_string());
+      if (!positive) add(only_objects(forbids(name.as_string())), false);
+    }
+    std::sort(all.required.begin(), all.required.end());
+    all.required.erase(std::unique(all.required.begin(), all.required.end()), all.required.end());
+    if (positive) add(objects(std::move(all)), true);
+  }
+  if (const auto min = count("minProperties")) {
+    if (positive)
+      add(objects({.min = *min}), true);
+    else if (*min > 0)
+      add(only_objects({.max = *min - 1}), false);
+  }
+  if (const auto max = count("maxProperties")) add(positive ? objects({.max = *max}) : only_objects({.min = *max + 1}), positive);
+  if (const Json* names = find("propertyNames"); names && draft() > Draft::draft4) {
+    const SchemaLit lit = sub("propertyNames", *names);
+    if (positive)
+      add(objects({.names = algebra.expand(algebra.goal({lit})).strings}), true);
+    else if (lit != 0)
+      add(only_objects({.duties = {{.names = algebra.expand(algebra.goal({negated(lit, algebra.never())})).strings, .lit = 0}}}), false);
+  }
+}
+
+void KeywordReader::dependent_names(std::string_view keyword, const std::string& name, const Json& names, bool positive) {
+  std::vector<std::string> all;
+  for (const Json& other : names.as_array()) {
+    if (!other.is_string()) {
+      invalid(keyword, "a list of names");
+      return;
+    }
+    all.push_back(other.as_string());
+    if (!positive && other.as_string() != name) {
+      ObjectSet lacks = forbids(other.as_string());
+      lacks.required = {name};
+      add(only_objects(std::move(lacks)), false);
+    }
+  }
+  if (positive && !all.empty()) add(objects({.dependent = {{name, std::move(all)}}}), true);
+}
+
+void KeywordReader::dependent_schema(const std::string& name, SchemaLit lit, bool positive) {
+  if (lit == 0) return;
+  const ValueSet present = only_objects({.required = {name}});
+  if (positive) {
+    ValueSet set = objects(forbids(name));
+    if (lit != algebra.never()) set = algebra.unite(set, algebra.intersect(present, algebra.set_of(lit)));
+    add(std::move(set), true);
+  } else if (lit == algebra.never()) {
+    add(present, false);
+  } else {
+    add(algebra.intersect(present, algebra.set_of(-lit)), false);
+  }
+}
+
+void KeywordReader::read_dependencies(bool positive) {
+  const bool newer = draft() >= Draft::draft2019;
+  for (const std::string_view keyword : {"dependencies", "dependentRequired", "dependentSchemas"}) {
+    if (keyword == "dependencies" ? newer && !document.lenient() : !newer) continue;
+    const Json* all = find(keyword);
+    if (!all) continue;
+    if (!all->is_object()) {
+      invalid(keyword, "an object");
+      continue;
+    }
+    for (const auto& [name, value] : all->as_object()) {
+      if (value.is_array() && keyword != "dependentSchemas")
+        dependent_names(keyword, name, value, positive);
+      else if (keyword == "dependentRequired")
+        invalid(keyword, "lists of names");
+      else
+        dependent_schema(name, sub(keyword, std::string(keyword) + "/" + escape_pointer(name), value), positive);
+    }
+  }
+}
+
+void KeywordReader::read_items(bool positive) {
+  ItemRule rule;
+  const Json* items = find("items");
+  const bool tuple = items && items->is_array();
+  if (tuple && draft() == Draft::draft2020 && !document.lenient()) {
+    invalid("items", "a schema");
+    return;
+  }
+  if (tuple) {
+    for (size_t i = 0; i < items->size(); ++i)
+      rule.prefix.push_back(sub("items", fmt::format("items/{}", i), items->as_array()[i]));
+    if (const Json* rest = find("additionalItems")) rule.rest = sub("additionalItems", *rest);
+  } else {
+    if (draft() == Draft::draft2020 && find("prefixItems")) rule.prefix = list("prefixItems");
+    if (items) rule.rest = sub("items", *items);
+  }
+  const size_t n = rule.prefix.size();
+  if (positive) {
+    if (rule.rest != 0 || std::any_of(rule.prefix.begin(), rule.prefix.end(), [](SchemaLit l) { return l != 0; }))
+      add(arrays({.rules = {item_rule(std::move(rule))}}), true);
+  } else {
+    for (size_t i = 0; i < n; ++i)
+      if (rule.prefix[i] != 0) {
+        ItemRule wrong{.prefix = std::vector<SchemaLit>(i), .rest = 0};
+        wrong.prefix.push_back(negated(rule.prefix[i], algebra.never()));
+        add(only_arrays({.rules = {item_rule(std::move(wrong))}, .min = static_cast<int64_t>(i) + 1}), false);
+      }
+    if (rule.rest == algebra.never())
+      add(only_arrays({.min = static_cast<int64_t>(n) + 1}), false);
+    else if (rule.rest != 0)
+      add(only_arrays({.contains = {{.lit = -rule.rest, .from = static_cast<int64_t>(n), .min = 1}}}), false);
+  }
+  if (const auto min = count("minItems")) {
+    if (positive)
+      add(arrays({.min = *min}), true);
+    else if (*min > 0)
+      add(only_arrays({.max = *min - 1}), false);
+  }
+  if (const auto max = count("maxItems")) add(positive ? arrays({.max = *max}) : only_arrays({.min = *max + 1}), positive);
+  if (const Json* unique = find("uniqueItems")) {
+    if (!unique->is_bool())
+      invalid("uniqueItems", "true or false");
+    else if (unique->as_bool() && !positive)
+      refuse("uniqueItems", "its negation, that some items are equal, cannot be enforced");
+    else if (unique->as_bool())
+      add(arrays({.unique = id}), true);
+  }
+}
+
+void KeywordReader::read_contains(bool positive) {
+  const Json* contains = find("contains");
+  if (!contains || draft() == Draft::draft4) return;
+  const SchemaLit lit = sub("contains", *contains);
+  const bool counted = draft() >= Draft::draft2019;
+  const int64_t min = counted ? count("minContains").value_or(1) : 1;
+  const int64_t max = counted ? count("maxContains").value_or(-1) : -1;
+  const auto between = [&](int64_t low, int64_t high) {
+    ArraySet set;
+    if (lit == 0)
+      set.min = low, set.max = high;
+    else
+      set.contains = {{.lit = lit, .from = 0, .min = low, .max = high}};
+    return set;
+  };
+  if (positive) {
+    if (min > 0 || max >= 0) add(arrays(between(min, max)), true);
+    return;
+  }
+  if (min > 0) add(only_arrays(between(0, min - 1)), false);
+  if (max >= 0) add(only_arrays(between(max + 1, -1)), false);
+}
+
+void KeywordReader::read_logic(bool positive) {
+  const auto set = [&](SchemaLit lit) -> ValueSet { return lit == 0 ? any() : lit == algebra.never() ? ValueSet{} : algebra.set_of(lit); };
+  const auto inverse = [&](SchemaLit lit) { return negated(lit, algebra.never()); };
+  for (const SchemaLit lit : list("allOf")) add(set(positive ? lit : inverse(lit)), positive);
+  if (find("anyOf")) {
+    ValueSet all = positive ? ValueSet{} : any();
+    for (const SchemaLit lit : list("anyOf"))
+      all = positive ? algebra.unite(all, set(lit)) : algebra.intersect(all, set(inverse(lit)));
+    add(std::move(all), positive);
+  }
+  if (find("oneOf")) add(one_of(list("oneOf"), positive), positive);
+  if (const Json* schema = find("not")) {
+    const SchemaLit lit = sub("not", *schema);
+    add(set(positive ? inverse(lit) : lit), positive);
+  }
+}
+
+// Exactly one: each branch without those that it shares values with. Not exactly one: none, or two of them.
+ValueSet KeywordReader::one_of(const std::vector<SchemaLit>& branches_in, bool positive) {
+  const auto set = [&](SchemaLit lit) -> ValueSet { return lit == 0 ? any() : lit == algebra.never() ? ValueSet{} : algebra.set_of(lit); };
+  const size_t n = branches_in.size();
+  std::vector<ValueSet> sets;
+  for (const SchemaLit lit : branches_in) sets.push_back(set(lit));
+  std::vector<std::vector<bool>> overlap(n, std::vector<bool>(n));
+  for (size_t i = 0; i < n; ++i)
+    for (size_t j = i + 1; j < n; ++j) overlap[i][j] = overlap[j][i] = !algebra.disjoint(sets[i], sets[j]);
+  ValueSet out;
+  if (!positive) {
+    out = any();
+    for (const SchemaLit lit : branches_in) out = algebra.intersect(out, set(negated(lit, algebra.never())));
+  }
+  for (size_t i = 0; i < n && !algebra.refusal(); ++i) {
+    if (positive) {
+      ValueSet alone = sets[i];
+      for (size_t j = 0; j < n; ++j)
+        if (overlap[i][j]) alone = algebra.intersect(alone, set(negated(branches_in[j], algebra.never())));
+      out = algebra.unite(out, alone);
+    } else {
+      for (size_t j = i + 1; j < n; ++j)
+        if (overlap[i][j]) out = algebra.unite(out, algebra.intersect(sets[i], sets[j]));
+    }
+  }
+  return out;
+}
+
+void KeywordReader::read_conditional(bool positive) {
+  const Json* condition = find("if");
+  const Json *consequence = find("then"), *alternative = find("else");
+  if (!condition || draft() < Draft::draft7 || (!consequence && !alternative)) return;
+  const auto set = [&](SchemaLit lit) -> ValueSet { return lit == 0 ? any() : lit == algebra.never() ? ValueSet{} : algebra.set_of(lit); };
+  const SchemaLit when = sub("if", *condition);
+  SchemaLit then = consequence ? sub("then", *consequence) : 0, otherwise = alternative ? sub("else", *alternative) : 0;
+  if (!positive) then = negated(then, algebra.never()), otherwise = negated(otherwise, algebra.never());
+  add(algebra.unite(algebra.intersect(set(when), set(then)), algebra.intersect(set(negated(when, algebra.never())), set(otherwise))),
+      positive);
+}
+
+// ---- unevaluatedProperties and unevaluatedItems: what a schema evaluates depends on which of its in-place schemas hold, so the schema
+// is split into branches in each of which that is known.
+
+bool KeywordReader::has_unevaluated() const {
+  return draft() >= Draft::draft2019 && (find("unevaluatedProperties") || find("unevaluatedItems"));
+}
+
+KeywordReader::Evaluated KeywordReader::own_evaluated() {
+  Evaluated out;
+  if (const Json* named = find("properties"); named && named->is_object())
+    for (const auto& member : named->as_object()) out.names.push_back(member.first);
+  if (const Json* patterns = find("patternProperties"); patterns && patterns->is_object())
+    for (const auto& member : patterns->as_object())
+      if (const auto language = parse_regex(exprs, member.first, RegexSemantics::search)) out.patterns.push_back(*language);
+  out.all_properties = find("additionalProperties") != nullptr;
+  const Json* items = find("items");
+  if (items && items->is_array()) {
+    out.items = items->size();
+    out.all_items = find("additionalItems") != nullptr;
+  } else {
+    out.all_items = items != nullptr;
+    if (const Json* prefix = find("prefixItems"); prefix && draft() == Draft::draft2020) out.items = prefix->size();
+  }
+  out.some_items = find("contains") && draft() == Draft::draft2020;
+  return out;
+}
+
+std::vector<KeywordReader::Branch> KeywordReader::cross(const std::vector<Branch>& a, const std::vector<Branch>& b) {
+  std::vector<Branch> out;
+  for (const Branch& x : a)
+    for (const Branch& y : b) {
+      Branch both{algebra.intersect(x.set, y.set), x.evaluated};
+      Evaluated& e = both.evaluated;
+      e.names.insert(e.names.end(), y.evaluated.names.begin(), y.evaluated.names.end());
+      e.patterns.insert(e.patterns.end(), y.evaluated.patterns.begin(), y.evaluated.patterns.end());
+      e.all_properties |= y.evaluated.all_properties;
+      e.items = std::max(e.items, y.evaluated.items);
+      e.all_items |= y.evaluated.all_items;
+      e.some_items |= y.evaluated.some_items;
+      if (out.size() < kMaxBranches)
+        out.push_back(std::move(both));
+      else
+        refuse("unevaluatedProperties", "too many combinations of what may be evaluated");
+    }
+  return out;
+}
+
+std::vector<KeywordReader::Branch> KeywordReader::branches_of(SchemaLit lit, int depth) {
+  if (lit == 0) return {{any(), {}}};
+  if (lit == algebra.never()) return {};
+  if (lit < 0) return {{algebra.set_of(lit), {}}};  // what fails evaluates nothing
+  if (depth > kMaxInPlaceDepth || algebra.refusal()) {
+    algebra.refuse(document.path(id), "the schema refers to itself in place, or is nested too deeply");
+    return {};
+  }
+  KeywordReader reader(algebra, document, exprs, options, lit);
+  return reader.branches(depth + 1);
+}
+
+std::vector<KeywordReader::Branch> KeywordReader::branches(int depth) {
+  if (!json().is_object()) return {{read(true), {}}};
+  const auto inverse = [&](SchemaLit lit) { return negated(lit, algebra.never()); };
+  const auto append = [](std::vector<Branch>& to, std::vector<Branch> from) {
+    to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+  };
+  result = any();
+  read_own(true);
+  std::vector<Branch> all{{std::move(result), own_evaluated()}};
+  result = any();
+  for (const std::string_view keyword : {"$ref", "$recursiveRef", "$dynamicRef"})
+    if (const Json* value = find(keyword))
+      if (const SchemaLit lit = reference(keyword, *value)) all = cross(all, branches_of(lit, depth));
+  for (const SchemaLit lit : list("allOf")) all = cross(all, branches_of(lit, depth));
+  if (find("anyOf")) {  // every choice of branches that hold, but none
+    std::vector<std::pair<std::vector<Branch>, bool>> choices{{{{any(), {}}}, false}};
+    for (const SchemaLit lit : list("anyOf")) {
+      std::vector<std::pair<std::vector<Branch>, bool>> next;
+      for (const auto& [chosen, some] : choices) {
+        next.emplace_back(cross(chosen, branches_of(lit, depth)), true);
+        next.emplace_back(cross(chosen, branches_of(inverse(lit), depth)), some);
+        if (next.size() > kMaxBranches) refuse("anyOf", "too many combinations of what may be evaluated");
+      }
+      choices = std::move(next);
+      if (algebra.refusal()) return {};
+    }
+    std::vector<Branch> some_hold;
+    for (auto& [chosen, some] : choices)
+      if (some) append(some_hold, std::move(chosen));
+    all = cross(all, some_hold);
+  }
+  if (find("oneOf")) {
+    const std::vector<SchemaLit> lits = list("oneOf");
+    std::vector<Branch> one;
+    for (size_t i = 0; i < lits.size(); ++i) {
+      std::vector<Branch> alone = branches_of(lits[i], depth);
+      for (size_t j = 0; j < lits.size(); ++j)
+        if (j != i) alone = cross(alone, branches_of(inverse(lits[j]), depth));
+      append(one, std::move(alone));
+    }
+    all = cross(all, one);
+  }
+  if (const Json* schema = find("not")) all = cross(all, branches_of(inverse(sub("not", *schema)), depth));
+  if (const Json* condition = find("if")) {
+    const SchemaLit when = sub("if", *condition);
+    const Json *then = find("then"), *otherwise = find("else");
+    std::vector<Branch> either = branches_of(when, depth);
+    if (then) either = cross(either, branches_of(sub("then", *then), depth));
+    std::vector<Branch> fails = branches_of(inverse(when), depth);
+    if (otherwise) fails = cross(fails, branches_of(sub("else", *otherwise), depth));
+    append(either, std::move(fails));
+    all = cross(all, either);
+  }
+  if (const Json* dependents = find("dependentSchemas"); dependents && dependents->is_object())
+    for (const auto& [name, schema] : dependents->as_object()) {
+      const SchemaLit lit = sub("dependentSchemas", "dependentSchemas/" + escape_pointer(name), schema);
+      std::vector<Branch> either = cross({{only_objects({.required = {name}}), {}}}, branches_of(lit, depth));
+      either.push_back({objects(forbids(name)), {}});
+      all = cross(all, either);
+    }
+  if (find("dependentRequired")) {
+    result = any();
+    if (const Json* names = find("dependentRequired"); names->is_object())
+      for (const auto& [name, value] : names->as_object())
+        if (value.is_array()) dependent_names("dependentRequired", name, value, true);
+    all = cross(all, {{std::move(result), {}}});
+    result = any();
+  }
+  // The schema's own unevaluated* see all of the above.
+  for (Branch& branch : all) {
+    Evaluated& e = branch.evaluated;
+    if (const Json* rest = find("unevaluatedProperties")) {
+      PropertyRule rule{.named = {}, .patterns = {}, .other = sub("unevaluatedProperties", *rest)};
+      for (const std::string& name : e.names) rule.named.emplace(name, 0);
+      for (const ExprId pattern : e.patterns) rule.patterns.emplace_back(pattern, 0);
+      if (!e.all_properties) branch.set = algebra.intersect(branch.set, objects({.rules = {property_rule(std::move(rule))}}));
+      e.all_properties = true;
+    }
+    if (const Json* rest = find("unevaluatedItems")) {
+      if (e.some_items && !e.all_items) {
+        refuse("unevaluatedItems", "beside contains it cannot be enforced exactly");
+        return {};
+      }
+      if (!e.all_items)
+        branch.set = algebra.intersect(
+            branch.set, arrays({.rules = {item_rule({.prefix = std::vector<SchemaLit>(e.items), .rest = sub("unevaluatedItems", *rest)})}}));
+      e.all_items = true;
+    }
+  }
+  return all;
+}
+
+ValueSet KeywordReader::read_unevaluated(bool positive) {
+  if (!positive) {
+    refuse("unevaluatedProperties", "its negation cannot be enforced exactly");
+    return {};
+  }
+  ValueSet set;
+  for (const Branch& branch : branches(0)) set = algebra.unite(set, branch.set);
+  return set;
+}
+
+}  // namespace quern
