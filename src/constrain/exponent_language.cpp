@@ -159,6 +159,19 @@ class ExponentBound : public Automaton {
 
 }  // namespace
 
+ExprId number_with_exponent(Exprs& exprs) {
+  const auto digit = [&](char32_t first, char32_t last) { return exprs.chars(CharSet({{first, last}})); };
+  const ExprId digits = digit('0', '9'), e = exprs.chars(CharSet({{'e', 'e'}, {'E', 'E'}}));
+  const ExprId sign = exprs.optional(exprs.chars(CharSet({{'+', '+'}, {'-', '-'}})));
+  const ExprId mantissa = exprs.concat({exprs.optional(exprs.literal("-")), digit('1', '9'),
+                                        exprs.optional(exprs.concat(exprs.literal("."), exprs.plus(digits)))});
+  const ExprId large = exprs.any_of({exprs.concat({digit('0', '2'), digits, digits}),
+                                     exprs.concat({exprs.literal("30"), digit('0', '7')})});
+  const ExprId small = exprs.concat({exprs.literal("-"), exprs.literal("3"), digit('0', '2'), digit('0', '4')});
+  return exprs.any_of({exprs.concat({number_plain(exprs), e, sign, exprs.repeat(digits, 1, 2)}),
+                       exprs.concat({mantissa, e, exprs.any_of(exprs.concat(sign, large), small)})});
+}
+
 ExprId exponent_bound(Exprs& exprs, Comparison comparison, const Decimal& bound) {
   // The start is live unless nothing satisfies the bound, which only a sign could exclude: zero has no text here but both signs do.
   return exprs.automaton(std::make_shared<ExponentBound>(comparison, bound), ExponentBound::kStart);

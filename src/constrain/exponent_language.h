@@ -6,6 +6,9 @@
 
 namespace quern {
 
+// Numbers with an exponent that readers of doubles take: any number with one of two digits, and the normal form up to e+307 and e-324.
+ExprId number_with_exponent(Exprs& exprs);
+
 enum class Comparison { at_least, greater, at_most, less };
 
 // The texts of the normal form whose value satisfies the comparison. Exponents of more than four digits are not in it.

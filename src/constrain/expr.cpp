@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/check.h"
@@ -24,32 +25,62 @@ std::u32string code_points(std::string_view utf8) {
   return out;
 }
 
-// A trie: state 0 is the root. Every node lies on the way to a text.
-class TextSet : public Automaton {
+}  // namespace
+
+class NameSet {
  public:
-  explicit TextSet(const std::vector<std::string>& texts) {
+  struct Node {
+    std::map<char32_t, size_t> next;
+    size_t first = 0, last = 0;  // the names below, [first, last)
+    int64_t name = -1;           // the one that ends here
+  };
+  explicit NameSet(std::span<const std::string> sorted) {
     nodes_.emplace_back();
-    for (const std::string& text : texts) {
+    for (size_t i = 0; i < sorted.size(); ++i) {
       size_t at = 0;
-      for (const char32_t c : code_points(text)) {
+      nodes_[0].last = i + 1;
+      for (const char32_t c : code_points(sorted[i])) {
         const auto [it, is_new] = nodes_[at].next.try_emplace(c, nodes_.size());
         at = it->second;  // read before the nodes move
-        if (is_new) nodes_.emplace_back();
+        if (is_new) nodes_.emplace_back().first = i;
+        nodes_[at].last = i + 1;
       }
-      nodes_[at].ends = true;
+      nodes_[at].name = static_cast<int64_t>(i);
     }
   }
-  bool accepts(State state) const override { return nodes_[static_cast<size_t>(state)].ends; }
+  const Node& node(size_t i) const { return nodes_[i]; }
+  size_t bytes() const { return nodes_.size() * (sizeof(Node) + 48); }
+  size_t size() const { return nodes_[0].last; }
+
+ private:
+  std::vector<Node> nodes_;
+};
+
+std::shared_ptr<const NameSet> make_name_set(std::span<const std::string> sorted_utf8) {
+  return std::make_shared<const NameSet>(sorted_utf8);
+}
+
+namespace {
+
+// Some names of a set. States are the trie's nodes; those without a chosen name below are left out.
+class SomeNames : public Automaton {
+ public:
+  SomeNames(std::shared_ptr<const NameSet> set, std::vector<bool> among) : set_(std::move(set)), among_(std::move(among)) {}
+  bool accepts(State state) const override {
+    const int64_t name = set_->node(static_cast<size_t>(state)).name;
+    return name >= 0 && among_[static_cast<size_t>(name)];
+  }
   void edges(State state, std::vector<Edge>& out) const override {
-    for (const auto& [c, target] : nodes_[static_cast<size_t>(state)].next) out.push_back({{c, c}, static_cast<State>(target)});
+    for (const auto& [c, target] : set_->node(static_cast<size_t>(state)).next) {
+      const NameSet::Node& node = set_->node(target);
+      const auto from = among_.begin() + static_cast<std::ptrdiff_t>(node.first), to = among_.begin() + static_cast<std::ptrdiff_t>(node.last);
+      if (std::find(from, to, true) != to) out.push_back({{c, c}, static_cast<State>(target)});
+    }
   }
 
  private:
-  struct Node {
-    std::map<char32_t, size_t> next;
-    bool ends = false;
-  };
-  std::vector<Node> nodes_;
+  std::shared_ptr<const NameSet> set_;
+  std::vector<bool> among_;
 };
 
 }  // namespace
@@ -91,15 +122,15 @@ bool CharSet::contains(char32_t c) const {
 
 // ---- making expressions: each rule below keeps the language and makes equal languages more often equal ids
 
-size_t Exprs::NodeHash::operator()(const Node& n) const {
-  uint64_t h = static_cast<uint64_t>(n.kind) * 0x9E3779B97F4A7C15u;
-  const auto add = [&h](int64_t v) { h = (h ^ static_cast<uint64_t>(v)) * 0xFF51AFD7ED558CCDu, h ^= h >> 32; };
-  add(n.a), add(n.b), add(n.c);
-  for (const ExprId p : n.parts) add(p);
-  return static_cast<size_t>(h);
+uint64_t Exprs::hash(const Node& n) {
+  HashMix h;
+  h.add(static_cast<uint64_t>(n.kind));
+  for (const int64_t v : {n.a, n.b, n.c}) h.add(static_cast<uint64_t>(v));
+  for (const ExprId p : n.parts) h.add(static_cast<uint64_t>(p));
+  return h.value();
 }
 
-bool Exprs::NodeEqual::operator()(const Node& x, const Node& y) const {
+bool Exprs::equal(const Node& x, const Node& y) {
   return x.kind == y.kind && x.a == y.a && x.b == y.b && x.c == y.c && x.parts == y.parts;
 }
 
@@ -107,50 +138,43 @@ Exprs::Exprs(Limits limits) : limits_(limits) {
   intern({.kind = Kind::nothing, .nullable = false, .plain = true});
   intern({.kind = Kind::empty, .nullable = true, .plain = true});
   intern({.kind = Kind::repeat, .nullable = true, .plain = true, .a = kAnyChar, .b = 0, .c = kUnbounded});
-  sets_.push_back(CharSet::all());
+  sets_.push_back(CharSet({{0, kFirstSurrogate - 1}, {kLastSurrogate + 1, kLastCodePoint}}));
   intern({.kind = Kind::chars, .nullable = false, .plain = true, .a = 0});
 }
 
-ExprId Exprs::intern(Node node) {
-  std::vector<ExprId>& bucket = index_[NodeHash{}(node)];
-  for (const ExprId id : bucket)
-    if (NodeEqual{}(nodes_[static_cast<size_t>(id)], node)) return id;
+ExprId Exprs::add(uint64_t hash, Node node) {
   if (nodes_.size() >= limits_.nodes) {
     exhaust();
     return kNothing;
   }
   const auto id = static_cast<ExprId>(nodes_.size());
-  bucket.push_back(id);
-  bytes_ += sizeof(Node) + node.parts.size() * sizeof(ExprId) + 100;
+  index_.add(hash, static_cast<uint32_t>(id));
+  bytes_ += sizeof(Node) + node.parts.size() * sizeof(ExprId) + 64;
   nodes_.push_back(std::move(node));
   derivatives_.emplace_back();
   liveness_.push_back(Liveness::unknown);
   return id;
 }
 
-ExprId Exprs::chars(const CharSet& set) {
+ExprId Exprs::intern(Node node) {
+  const uint64_t h = hash(node);
+  const int64_t known = index_.find(h, [&](uint32_t id) { return equal(nodes_[id], node); });
+  return known >= 0 ? static_cast<ExprId>(known) : add(h, std::move(node));
+}
+
+ExprId Exprs::chars(const CharSet& any_set) {
+  const CharSet set = any_set & sets_[0];
   if (set.empty()) return kNothing;
   if (set == sets_[0]) return kAnyChar;
-  // The set is found through its hash among the nodes: a set is equal to another exactly when its ranges are.
-  uint64_t h = 1;
-  for (const CodeRange& r : set.ranges()) h = (h ^ ((static_cast<uint64_t>(r.first) << 32) | r.last)) * 0xFF51AFD7ED558CCDu, h ^= h >> 29;
-  std::vector<ExprId>& bucket = index_[static_cast<size_t>(h)];
-  for (const ExprId id : bucket) {
-    const Node& n = node(id);
-    if (n.kind == Kind::chars && sets_[static_cast<size_t>(n.a)] == set) return id;
-  }
-  if (nodes_.size() >= limits_.nodes) {
-    exhaust();
-    return kNothing;
-  }
-  const auto id = static_cast<ExprId>(nodes_.size());
-  bucket.push_back(id);
+  HashMix h;
+  for (const CodeRange& r : set.ranges()) h.add((static_cast<uint64_t>(r.first) << 32) | r.last);
+  const int64_t known = index_.find(h.value(), [&](uint32_t id) {
+    return nodes_[id].kind == Kind::chars && sets_[static_cast<size_t>(nodes_[id].a)] == set;
+  });
+  if (known >= 0) return static_cast<ExprId>(known);
   sets_.push_back(set);
-  bytes_ += sizeof(Node) + set.ranges().size() * sizeof(CodeRange) + 100;
-  nodes_.push_back({.kind = Kind::chars, .nullable = false, .plain = true, .a = static_cast<int64_t>(sets_.size()) - 1});
-  derivatives_.emplace_back();
-  liveness_.push_back(Liveness::unknown);
-  return id;
+  bytes_ += set.ranges().size() * sizeof(CodeRange);
+  return add(h.value(), {.kind = Kind::chars, .nullable = false, .plain = true, .a = static_cast<int64_t>(sets_.size()) - 1});
 }
 
 ExprId Exprs::literal(std::string_view utf8) {
@@ -167,12 +191,20 @@ ExprId Exprs::literals(std::vector<std::string> texts) {
   if (texts.size() == 1) return literal(texts[0]);
   size_t total = 0;
   for (const std::string& t : texts) total += t.size();
-  bytes_ += total * 80;
   if (total > limits_.nodes * 8) {
     exhaust();
     return kNothing;
   }
-  return automaton(std::make_shared<TextSet>(texts), 0);
+  const auto set = make_name_set(texts);
+  bytes_ += set->bytes();
+  return names(set, std::vector<bool>(texts.size(), true));
+}
+
+ExprId Exprs::names(const std::shared_ptr<const NameSet>& set, std::vector<bool> among) {
+  QUERN_CHECK(among.size() == set->size(), among.size(), set->size());
+  if (std::find(among.begin(), among.end(), true) == among.end()) return kNothing;
+  bytes_ += among.size() / 8 + 100;
+  return automaton(std::make_shared<SomeNames>(set, std::move(among)), 0);
 }
 
 ExprId Exprs::automaton(std::shared_ptr<const Automaton> a, Automaton::State state) {
@@ -274,7 +306,7 @@ ExprId Exprs::both(std::vector<ExprId> parts) {
   std::vector<ExprId> flat;
   int64_t min = 0, max = kUnbounded;  // of the parts that only bound the length
   bool some_set = false;
-  CharSet set = CharSet::all();
+  CharSet set = sets_[0];
   for (size_t i = 0; i < parts.size(); ++i) {
     const ExprId p = parts[i];
     if (p == kNothing) return kNothing;
@@ -475,7 +507,11 @@ bool Exprs::live(ExprId e) {
   for (size_t i = 0; i < found.size(); ++i) {
     if (found.size() > limits_.search_states || exhausted_) return exhaust();
     const auto pieces = derivative(found[i].first);
+    char32_t first = 0;
     for (const Piece& piece : std::vector<Piece>(pieces.begin(), pieces.end())) {
+      const bool surrogates = first >= kFirstSurrogate && piece.last <= kLastSurrogate;
+      first = piece.last + 1;
+      if (surrogates) continue;
       const Liveness l = known(piece.target);
       if (l == Liveness::live) {
         for (size_t at = i;; at = found[at].second) {
@@ -492,7 +528,7 @@ bool Exprs::live(ExprId e) {
 
 int64_t Exprs::count(ExprId e, int64_t cap) {
   std::unordered_map<ExprId, int64_t> counts;  // -1: on the way, so a cycle
-  constexpr int kMaxDepth = 5000;
+  constexpr int kMaxDepth = 2000;
   const auto visit = [&](const auto& self, ExprId at, int depth) -> int64_t {
     if (!live(at)) return 0;
     if (depth > kMaxDepth || exhausted_) return exhaust() ? 0 : cap;
@@ -504,7 +540,8 @@ int64_t Exprs::count(ExprId e, int64_t cap) {
     char32_t first = 0;
     for (const Piece& p : pieces) {
       if (total >= cap) break;
-      const int64_t n = self(self, p.target, depth + 1);
+      const bool surrogates = first >= kFirstSurrogate && p.last <= kLastSurrogate;
+      const int64_t n = surrogates ? 0 : self(self, p.target, depth + 1);
       const auto width = static_cast<int64_t>(p.last - first) + 1;
       total = n > 0 && width >= cap / n ? cap : std::min(cap, total + n * width);
       first = p.last + 1;

@@ -12,14 +12,17 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "constrain/interner.h"
 
 namespace quern {
 
 using ExprId = int32_t;
 
 inline constexpr char32_t kLastCodePoint = 0x10FFFF;
+// Surrogates are code points but no characters: no text has them, so a way on through them alone is none.
+inline constexpr char32_t kFirstSurrogate = 0xD800, kLastSurrogate = 0xDFFF;
 
 struct CodeRange {
   char32_t first, last;  // both inclusive
@@ -60,6 +63,10 @@ class Automaton {
   virtual void edges(State state, std::vector<Edge>& out) const = 0;  // sorted by range, disjoint
 };
 
+// Names in a trie, of which expressions take any part (Exprs::names). Immutable.
+class NameSet;
+std::shared_ptr<const NameSet> make_name_set(std::span<const std::string> sorted_utf8);
+
 class Exprs {
  public:
   struct Limits {
@@ -76,9 +83,11 @@ class Exprs {
   explicit Exprs(Limits limits);
   Exprs() : Exprs(Limits{}) {}
 
-  ExprId chars(const CharSet& set);
+  ExprId chars(const CharSet& any_set);  // without the surrogates
   ExprId literal(std::string_view utf8);                // valid UTF-8
   ExprId literals(std::vector<std::string> texts_utf8);  // any of them
+  // Those names of the set, by its order, that `among` has; among.size() is the set's.
+  ExprId names(const std::shared_ptr<const NameSet>& set, std::vector<bool> among);
   ExprId concat(ExprId a, ExprId b);
   ExprId concat(std::initializer_list<ExprId> parts);
   ExprId any_of(std::vector<ExprId> parts);
@@ -126,12 +135,9 @@ class Exprs {
     int64_t a = 0, b = 0, c = 0;  // chars: set; concat: a, b; repeat: a, min b, max c; automaton: index, state
     std::vector<ExprId> parts;    // any_of, both: sorted
   };
-  struct NodeHash {
-    size_t operator()(const Node& n) const;
-  };
-  struct NodeEqual {
-    bool operator()(const Node& x, const Node& y) const;
-  };
+  static uint64_t hash(const Node& n);
+  static bool equal(const Node& x, const Node& y);
+  ExprId add(uint64_t hash, Node node);
   enum class Liveness : uint8_t { unknown, dead, live };
 
   ExprId intern(Node node);
@@ -144,7 +150,7 @@ class Exprs {
 
   Limits limits_;
   std::vector<Node> nodes_;
-  std::unordered_map<size_t, std::vector<ExprId>> index_;  // by hash
+  HashIndex index_;
   std::vector<CharSet> sets_;
   std::vector<std::shared_ptr<const Automaton>> automata_;
   std::vector<std::vector<Piece>> derivatives_;  // by expression; empty: not computed yet

@@ -3,21 +3,64 @@
 
 #include <cstdint>
 #include <deque>
-#include <unordered_map>
 #include <vector>
 
 namespace quern {
+
+// Ids by the hash of what they name, open addressing: the index behind every hash-consed store of this layer.
+class HashIndex {
+ public:
+  // The id for which `same` holds among those with this hash; or -1, and then add() puts a new one.
+  template <class Same>
+  int64_t find(uint64_t hash, const Same& same) const {
+    if (slots_.empty()) return -1;
+    for (size_t at = hash & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
+      const Slot& slot = slots_[at];
+      if (slot.id == kFree) return -1;
+      if (slot.hash == static_cast<uint32_t>(hash >> 32) && same(slot.id)) return slot.id;
+    }
+  }
+  void add(uint64_t hash, uint32_t id) {
+    if ((used_ + 1) * 2 > slots_.size()) grow();
+    put({static_cast<uint32_t>(hash >> 32), id, hash});
+    ++used_;
+  }
+  size_t bytes() const { return slots_.size() * sizeof(Slot); }
+
+ private:
+  static constexpr uint32_t kFree = 0xFFFFFFFF;
+  struct Slot {
+    uint32_t hash = 0;
+    uint32_t id = kFree;
+    uint64_t full = 0;
+  };
+  void put(const Slot& slot) {
+    size_t at = slot.full & (slots_.size() - 1);
+    while (slots_[at].id != kFree) at = (at + 1) & (slots_.size() - 1);
+    slots_[at] = slot;
+  }
+  void grow() {
+    std::vector<Slot> old(slots_.empty() ? 64 : slots_.size() * 2);
+    old.swap(slots_);
+    for (const Slot& slot : old)
+      if (slot.id != kFree) put(slot);
+  }
+
+  std::vector<Slot> slots_;  // a power of two
+  size_t used_ = 0;
+};
 
 template <class T, class Hash>
 class Interner {
  public:
   uint32_t id(const T& value) {
-    std::vector<uint32_t>& bucket = index_[Hash{}(value)];
-    for (const uint32_t id : bucket)
-      if (values_[id] == value) return id;
-    bucket.push_back(static_cast<uint32_t>(values_.size()));
+    const uint64_t hash = Hash{}(value);
+    if (const int64_t known = index_.find(hash, [&](uint32_t id) { return values_[id] == value; }); known >= 0)
+      return static_cast<uint32_t>(known);
+    const auto id = static_cast<uint32_t>(values_.size());
+    index_.add(hash, id);
     values_.push_back(value);
-    return bucket.back();
+    return id;
   }
   const T& operator[](uint32_t id) const { return values_[id]; }
   T& operator[](uint32_t id) { return values_[id]; }
@@ -25,7 +68,7 @@ class Interner {
 
  private:
   std::deque<T> values_;
-  std::unordered_map<uint64_t, std::vector<uint32_t>> index_;
+  HashIndex index_;
 };
 
 // Mixes 64-bit words into a hash; not for anything that must resist an attacker, whose inputs are bounded anyway.
@@ -35,7 +78,10 @@ class HashMix {
     h_ = (h_ ^ v) * 0xFF51AFD7ED558CCDu;
     h_ ^= h_ >> 32;
   }
-  uint64_t value() const { return h_; }
+  uint64_t value() const {
+    const uint64_t v = h_ * 0x9E3779B97F4A7C15u;
+    return v ^ (v >> 32);
+  }
 
  private:
   uint64_t h_ = 0x9E3779B97F4A7C15u;

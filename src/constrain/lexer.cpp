@@ -28,14 +28,6 @@ constexpr int hex_digit(uint8_t byte) {
 
 }  // namespace
 
-size_t Lexer::KeyHash::operator()(const Key& k) const {
-  HashMix h;
-  h.add(static_cast<uint64_t>(k.coding) | static_cast<uint64_t>(k.sub) << 8 | static_cast<uint64_t>(k.left) << 16 |
-        static_cast<uint64_t>(k.length) << 24 | static_cast<uint64_t>(k.value) << 32);
-  for (const ExprId e : k.parts) h.add(static_cast<uint64_t>(e));
-  return static_cast<size_t>(h.value());
-}
-
 std::unique_ptr<Lexer::Table> Lexer::new_table() {
   auto table = std::make_unique<Table>();
   table->fill(kUnknown);
@@ -45,14 +37,18 @@ std::unique_ptr<Lexer::Table> Lexer::new_table() {
 
 uint32_t Lexer::intern(Key key) {
   if (std::all_of(key.parts.begin(), key.parts.end(), [](ExprId e) { return e == Exprs::kNothing; })) return kDead;
-  const auto [it, is_new] = ids_.try_emplace(std::move(key), static_cast<uint32_t>(states_.size()));
-  if (is_new) {
-    auto state = std::make_unique<State>();
-    state->key = it->first;
-    bytes_ += sizeof(State) + 2 * it->first.parts.size() * sizeof(ExprId) + 100;
-    states_.push_back(std::move(state));
-  }
-  return it->second;
+  HashMix h;
+  h.add(static_cast<uint64_t>(key.coding) | static_cast<uint64_t>(key.sub) << 8 | static_cast<uint64_t>(key.left) << 16 |
+        static_cast<uint64_t>(key.length) << 24 | static_cast<uint64_t>(key.value) << 32);
+  for (const ExprId e : key.parts) h.add(static_cast<uint64_t>(e));
+  if (const int64_t known = ids_.find(h.value(), [&](uint32_t id) { return states_[id]->key == key; }); known >= 0)
+    return static_cast<uint32_t>(known);
+  const auto id = static_cast<uint32_t>(states_.size());
+  ids_.add(h.value(), id);
+  bytes_ += sizeof(State) + key.parts.size() * sizeof(ExprId) + 64;
+  states_.push_back(std::make_unique<State>());
+  states_.back()->key = std::move(key);
+  return id;
 }
 
 uint32_t Lexer::start(Coding coding, std::span<const ExprId> parts) {
@@ -92,6 +88,16 @@ bool Lexer::some_live(const Key& key, char32_t first, char32_t last) {
   return false;
 }
 
+// Whether every part goes on in one way for all characters from first to last.
+bool Lexer::all_alike(const Key& key, char32_t first, char32_t last) {
+  return std::all_of(key.parts.begin(), key.parts.end(), [&](ExprId e) {
+    if (e == Exprs::kNothing || e == Exprs::kAll) return true;
+    const auto pieces = exprs_.derivative(e);
+    return std::lower_bound(pieces.begin(), pieces.end(), first, [](const Exprs::Piece& p, char32_t x) { return p.last < x; })->last >=
+           last;
+  });
+}
+
 uint32_t Lexer::fill(uint32_t state, uint8_t byte) {
   const Key key = states_[state]->key;  // a copy: stepping makes states
   const uint32_t next = step(key, byte);
@@ -125,6 +131,10 @@ uint32_t Lexer::step(const Key& key, uint8_t byte) {
       next.value = (key.value << 6) | (byte & 0x3Fu);
       next.left = key.left - 1;
       break;
+    case Sub::tail:
+      if ((byte & 0xC0) != 0x80) return kDead;
+      if (--next.left == 0) next.sub = Sub::boundary;
+      return intern(std::move(next));
     case Sub::escape:
       if (byte == 'u') {
         next.sub = Sub::u;
@@ -162,6 +172,17 @@ uint32_t Lexer::step(const Key& key, uint8_t byte) {
   }
   const unsigned shift = 6u * next.left;
   char32_t first = next.value << shift, last = ((next.value + 1) << shift) - 1;
+  const bool all_valid = first >= (next.length == 2 ? 0x80u : next.length == 3 ? 0x800u : 0x10000u) && last <= kLastCodePoint &&
+                         (last < 0xD800 || first > 0xDFFF);
+  if (all_valid && all_alike(key, first, last)) {  // most of the time, and then one state serves all of them
+    Key tail{.coding = key.coding, .sub = Sub::tail, .left = next.left, .parts = key.parts};
+    for (ExprId& e : tail.parts) {
+      if (e == Exprs::kNothing) continue;
+      e = exprs_.derivative(e, first);
+      if (!exprs_.live(e)) e = Exprs::kNothing;
+    }
+    return intern(std::move(tail));
+  }
   first = std::max<char32_t>(first, next.length == 3 ? 0x800 : next.length == 4 ? 0x10000 : 0x80);
   last = std::min(last, kLastCodePoint);
   if (first > last) return kDead;

@@ -22,7 +22,7 @@ class Lexer {
   static constexpr uint32_t kDead = 0;
   static constexpr uint32_t kEnd = 0xFFFFFFFF;  // json_string: the closing quote, where some part accepts
 
-  explicit Lexer(Exprs& exprs) : exprs_(exprs) { states_.push_back({}); }
+  explicit Lexer(Exprs& exprs) : exprs_(exprs) { states_.push_back(nullptr); }
 
   // The state at the start of a lexeme with these parts; kDead when none can be completed.
   uint32_t start(Coding coding, std::span<const ExprId> parts);
@@ -58,17 +58,14 @@ class Lexer {
 
  private:
   static constexpr uint32_t kUnknown = 0xFFFFFFFE;
-  enum class Sub : uint8_t { boundary, utf8, escape, u, u0, u00, u000, u001 };
+  enum class Sub : uint8_t { boundary, utf8, tail, escape, u, u0, u00, u000, u001 };
   struct Key {
     Coding coding = Coding::text;
     Sub sub = Sub::boundary;
     uint8_t left = 0, length = 0;  // bytes to come, bytes in all, of a UTF-8 sequence
-    char32_t value = 0;            // of its bits so far
+    char32_t value = 0;            // of its bits so far; tail: whatever they are, the parts are those after the character
     std::vector<ExprId> parts;
     friend bool operator==(const Key&, const Key&) = default;
-  };
-  struct KeyHash {
-    size_t operator()(const Key& k) const;
   };
   using Table = std::array<uint32_t, 256>;
   struct State {
@@ -84,10 +81,11 @@ class Lexer {
   uint32_t intern(Key key);
   uint32_t take(const Key& key, char32_t c);
   bool some_live(const Key& key, char32_t first, char32_t last);
+  bool all_alike(const Key& key, char32_t first, char32_t last);
 
   Exprs& exprs_;
   std::vector<std::unique_ptr<State>> states_;
-  std::unordered_map<Key, uint32_t, KeyHash> ids_;
+  HashIndex ids_;
   size_t bytes_ = 0;
 };
 

@@ -26,6 +26,11 @@ class Machine {
   virtual State start() = 0;
   // The state after one more byte; nothing when no accepted text goes on like this. `text`: all bytes before this one, from the start.
   virtual std::optional<State> step(State state, uint8_t byte, std::string_view text) = 0;
+  // The same state for a text that will stay: what walking ahead left to be worked out later is worked out. `text`: all bytes so far.
+  virtual State settle(State state, std::string_view text) {
+    static_cast<void>(text);
+    return state;
+  }
   // May the text end here? `text`: all bytes so far.
   virtual bool can_end(State state, std::string_view text) = 0;
 

@@ -35,7 +35,7 @@ bool Matcher::accept(int32_t token) {
   const auto next = walk(history_.back().state, bytes);
   if (!next || !machine_->healthy()) return false;
   text_ += bytes;
-  history_.push_back({*next, text_.size()});
+  history_.push_back({machine_->settle(*next, text_), text_.size()});
   return true;
 }
 

@@ -35,6 +35,7 @@ class Matcher {
   size_t count_acceptable(std::span<const int32_t> draft);
   // Takes back the last n accepted tokens (all: n = accepted()).
   void rollback(size_t n);
+  void restart() { rollback(accepted()); }  // the same constraint for another text: what was worked out stays
   size_t accepted() const { return history_.size() - 1; }
   bool can_end();   // the text so far is complete
   bool finished() const { return ended_; }  // an end id was accepted
@@ -44,6 +45,7 @@ class Matcher {
   // The text accepted so far.
   std::string_view text() const { return text_; }
   Machine& machine() { return *machine_; }
+  size_t bytes() const { return machine_->bytes() + cached_.size() * (mask_.words().size() * sizeof(uint64_t) + 64); }
   Machine::State state() const { return history_.back().state; }
 
  private:

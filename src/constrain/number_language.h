@@ -41,9 +41,8 @@ ExprId at_most(Exprs& exprs, const Decimal& bound);
 ExprId less_than(Exprs& exprs, const Decimal& bound);
 ExprId equal_to(Exprs& exprs, const Decimal& value);  // 1, 1.0, 1.00 …
 
-// Errc::invalid_argument: the divisor is not above 0. Errc::out_of_range: its digits, as an integer, are above kMaxDivisor: together with
-// bounds an emptiness test may have to go through that many remainders.
-inline constexpr int64_t kMaxDivisor = 10'000;
+// Errc::invalid_argument: the divisor is not above 0. Errc::out_of_range: its digits, as an integer, are above kMaxDivisor.
+inline constexpr int64_t kMaxDivisor = 1'000'000'000;
 Result<ExprId> multiple_of(Exprs& exprs, const Decimal& divisor);
 
 }  // namespace quern

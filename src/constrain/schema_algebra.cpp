@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "constrain/exponent_language.h"
 #include "constrain/number_language.h"
 #include "constrain/schema_keywords.h"
 
@@ -11,6 +12,7 @@ namespace {
 constexpr size_t kMaxAlternatives = 512;  // of one goal, by arrays and by objects
 constexpr size_t kMaxGoals = 100'000;
 constexpr int64_t kMaxWork = 400'000;  // pairs of alternatives that are put together while one schema is compiled
+constexpr size_t kMaxReadingDepth = 600;  // subschemas and references inside one another, in place
 constexpr int kProbeDepth = 4;  // how deep a doubt about emptiness is followed
 
 int64_t smaller_max(int64_t a, int64_t b) { return a < 0 ? b : b < 0 ? a : std::min(a, b); }
@@ -45,10 +47,7 @@ bool covers(const ObjectSet& wide, const ObjectSet& narrow) {
 SchemaAlgebra::SchemaAlgebra(SchemaDocument& document, Exprs& exprs, SchemaOptions options)
     : document_(document), exprs_(exprs), options_(options) {
   plain_numbers_ = number_plain(exprs_);
-  const ExprId exponent = exprs_.concat({exprs_.chars(CharSet({{'e', 'e'}, {'E', 'E'}})),
-                                         exprs_.optional(exprs_.chars(CharSet({{'+', '+'}, {'-', '-'}}))),
-                                         exprs_.plus(exprs_.chars(CharSet({{'0', '9'}})))});
-  exponent_numbers_ = exprs_.concat(plain_numbers_, exponent);
+  exponent_numbers_ = number_with_exponent(exprs_);
   never_ = document_.synthetic(Json(false), "");
   goals_.emplace_back();
   goal_ids_.emplace(goals_[0], 0);
@@ -94,14 +93,21 @@ GoalId SchemaAlgebra::goal(std::vector<SchemaLit> literals) {
 GoalId SchemaAlgebra::both(GoalId a, SchemaLit lit) {
   std::vector<SchemaLit> all = literals(a);
   all.push_back(lit);
-  return goal(std::move(all));
+  const GoalId both = goal(std::move(all));
+  if (both != a && !expanded_[static_cast<size_t>(both)] && expanded_[static_cast<size_t>(a)] && lit != never_)
+    made_from_.try_emplace(both, a, lit);
+  return both;
 }
 
 const ValueSet& SchemaAlgebra::expand(GoalId id) {
   if (const auto& known = expanded_[static_cast<size_t>(id)]) return *known;
   ValueSet set = any();
   const bool met_before = std::exchange(probe_met_, false);
-  const std::vector<SchemaLit> literals = goals_[static_cast<size_t>(id)];
+  std::vector<SchemaLit> literals = goals_[static_cast<size_t>(id)];
+  if (const auto made = made_from_.find(id); made != made_from_.end()) {
+    set = intersect(*expanded_[static_cast<size_t>(made->second.first)], set_of(made->second.second));
+    literals.clear();
+  }
   for (size_t i = 0; i < literals.size(); ++i) set = i == 0 ? set_of(literals[i]) : intersect(set, set_of(literals[i]));
   const bool passing = probing_ > 0 && probe_met_;
   probe_met_ |= met_before;
@@ -138,6 +144,10 @@ const ValueSet& SchemaAlgebra::set_of(SchemaLit lit) {
 
 ValueSet SchemaAlgebra::compute(SchemaLit lit) {
   if (refusal()) return {};
+  if (reading_.size() >= kMaxReadingDepth) {
+    refuse(document_.path(std::abs(lit)), "too many schemas applied inside one another");
+    return {};
+  }
   reading_.push_back(std::abs(lit));
   KeywordReader reader(*this, document_, exprs_, options_, std::abs(lit));
   ValueSet set = reader.read(lit > 0);

@@ -130,6 +130,7 @@ class SchemaAlgebra {
   std::vector<std::vector<SchemaLit>> goals_;
   std::map<std::vector<SchemaLit>, GoalId> goal_ids_;
   std::vector<std::unique_ptr<ValueSet>> expanded_;
+  std::unordered_map<GoalId, std::pair<GoalId, SchemaLit>> made_from_;  // an expanded goal and one literal more
   std::unordered_map<SchemaLit, std::unique_ptr<ValueSet>> sets_;  // nullptr: on the way
   std::vector<std::unique_ptr<ValueSet>> passing_;                 // results of probes that met a set on the way
   std::unordered_map<std::string, SchemaLit> constants_;

@@ -10,6 +10,7 @@
 namespace quern {
 namespace {
 
+constexpr size_t kMaxDivisorDigits = 4;
 constexpr size_t kMaxBranches = 256;  // of one schema with unevaluatedProperties or unevaluatedItems
 constexpr int kMaxInPlaceDepth = 32;  // of in-place schemas inside one another, for unevaluated*
 
@@ -226,7 +227,8 @@ ValueSet KeywordReader::constant(const Json& value) {
         break;
       }
       set.numbers = equal_to(exprs, *number);
-      set.exponents = exprs.both(exponent_bound(exprs, Comparison::at_least, *number), exponent_bound(exprs, Comparison::at_most, *number));
+      set.exponents = exprs.both({algebra.exponent_numbers(), exponent_bound(exprs, Comparison::at_least, *number),
+                                  exponent_bound(exprs, Comparison::at_most, *number)});
       break;
     }
     case Json::Kind::array: {
@@ -338,7 +340,7 @@ void KeywordReader::read_numbers(bool positive) {
                                                          : less_than(exprs, *limit);
     ValueSet set = positive ? any() : ValueSet{};
     set.numbers = plain;
-    set.exponents = exponent_bound(exprs, wanted, *limit);
+    set.exponents = exprs.both(algebra.exponent_numbers(), exponent_bound(exprs, wanted, *limit));
     add(std::move(set), positive);
   };
   if (draft() == Draft::draft4) {  // exclusiveMinimum: true says how minimum is meant
@@ -356,6 +358,12 @@ void KeywordReader::read_numbers(bool positive) {
     bound("exclusiveMaximum", Comparison::less);
   }
   if (const auto divisor = number("multipleOf", find("multipleOf"))) {
+    // Together with bounds an emptiness test may have to go through that many remainders.
+    const std::string digits = divisor->integer() + divisor->fraction();
+    if (const size_t first = digits.find_first_not_of('0'); first != std::string::npos && digits.size() - first > kMaxDivisorDigits) {
+      refuse("multipleOf", fmt::format("divisors of more than {} digits cannot be enforced", kMaxDivisorDigits));
+      return;
+    }
     const auto language = multiple_of(exprs, *divisor);
     if (!language) {
       refuse("multipleOf", language.error().message);
@@ -424,6 +432,10 @@ void KeywordReader::read_properties(bool positive) {
     }
   }
   if (const Json* other = find("additionalProperties")) rule.other = sub("additionalProperties", *other);
+  if (rule.other == 0) {  // what says nothing need not be told apart from what is not mentioned
+    std::erase_if(rule.named, [](const auto& entry) { return entry.second == 0; });
+    std::erase_if(rule.patterns, [](const auto& entry) { return entry.second == 0; });
+  }
   if (positive) {
     const bool says_nothing = rule.other == 0 && std::all_of(rule.named.begin(), rule.named.end(), [](const auto& n) { return n.second == 0; }) &&
                               std::all_of(rule.patterns.begin(), rule.patterns.end(), [](const auto& p) { return p.second == 0; });

@@ -3,43 +3,74 @@
 #include <algorithm>
 
 namespace quern {
+namespace {
 
-void SchemaMachine::Hash::add(HashMix& h, const std::vector<Thread>& threads) {
-  for (const Thread& t : threads) {
-    h.add(reinterpret_cast<uintptr_t>(t.object) ^ reinterpret_cast<uintptr_t>(t.array));
-    h.add((static_cast<uint64_t>(t.slot) << 32) ^ t.a);
-    h.add(static_cast<uint64_t>(t.b) ^ (static_cast<uint64_t>(t.c) << 32));
-  }
+std::string unescape(std::string_view raw) {
+  if (raw.find('\\') == std::string_view::npos) return std::string(raw);
+  const auto parsed = Json::parse('"' + std::string(raw) + '"', "name");
+  return parsed && parsed->is_string() ? parsed->as_string() : std::string(raw);
 }
-uint64_t SchemaMachine::Hash::operator()(const Pending& p) const {
-  HashMix h;
-  for (const Slot& s : p.slots) {
-    h.add(static_cast<uint64_t>(s.goal));
-    add(h, s.next);
+
+// The JSON value that text begins with, which is known to be one.
+std::string_view first_value(std::string_view text) {
+  size_t depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      ++depth;
+    } else if (c == ']' || c == '}') {
+      if (depth <= 1) return text.substr(0, i + depth);
+      --depth;
+    } else if (c == ',' && depth == 0) {
+      return text.substr(0, i);
+    }
   }
-  return h.value();
+  return text;
 }
+
+}  // namespace
+
 uint64_t SchemaMachine::Hash::operator()(const Frame& f) const {
   HashMix h;
   h.add((static_cast<uint64_t>(f.parent) << 32) | f.above);
   h.add((static_cast<uint64_t>(f.names) << 32) | f.value_start);
   h.add(static_cast<uint64_t>(f.kind));
-  add(h, f.threads);
+  add_threads(h, f.threads);
   return h.value();
 }
 uint64_t SchemaMachine::Hash::operator()(const Control& c) const {
   HashMix h;
   h.add((static_cast<uint64_t>(c.frame) << 32) | c.pending);
-  h.add(static_cast<uint64_t>(c.phase) << 2 | static_cast<uint64_t>(c.space) << 1 | static_cast<uint64_t>(c.close));
+  h.add(static_cast<uint64_t>(c.phase) << 3 | static_cast<uint64_t>(c.unsettled) << 2 | static_cast<uint64_t>(c.space) << 1 |
+        static_cast<uint64_t>(c.close));
   return h.value();
 }
 
-SchemaMachine::SchemaMachine(Json schema, const SchemaMachineOptions& options, Refusal& refusal) : lexer_(exprs_), options_(options) {
+uint64_t SchemaMachine::NameHash::operator()(const NameList& l) const {
+  HashMix h;
+  h.add(l.rest);
+  h.add(std::hash<std::string>{}(l.name));
+  return h.value();
+}
+
+SchemaMachine::SchemaMachine(Json schema, const SchemaMachineOptions& options, Refusal& refusal)
+    : languages_(options.languages ? options.languages : std::make_shared<Languages>()),
+      exprs_(languages_->exprs),
+      lexer_(languages_->lexer),
+      options_(options) {
   document_ = std::make_unique<SchemaDocument>(std::move(schema), refusal);
   if (!refusal.reason.empty()) return;
   algebra_ = std::make_unique<SchemaAlgebra>(*document_, exprs_, options.schema);
   shapes_ = std::make_unique<SchemaShapes>(*algebra_);
-  root_ = algebra_->goal({document_->root()});
+  root_ = algebra_->goal({document_->root(), options.also == Json(true) ? 0 : document_->synthetic(options.also, "#")});
   shapes_->check_all(root_);
   if (const Refusal* why = algebra_->refusal()) {
     refusal = *why;
@@ -48,7 +79,7 @@ SchemaMachine::SchemaMachine(Json schema, const SchemaMachineOptions& options, R
   } else if (!shapes_->satisfiable(root_)) {
     refusal = {"#", "no value satisfies this schema", false};
   }
-  name_lists_.push_back({0, 0});
+  name_lists_.id({.rest = 0xFFFFFFFF, .name = {}});  // no names: not the list of one empty name
   frames_.id({});
   text_matters_ = shapes_->text_matters();
 }
@@ -60,14 +91,25 @@ std::unique_ptr<SchemaMachine> SchemaMachine::compile(Json schema, const SchemaM
   return refusal.reason.empty() ? std::move(machine) : nullptr;
 }
 
-Machine::State SchemaMachine::start() {
-  const Pending root{{Slot{.goal = root_, .next = {Thread{}}}}};
+Machine::State SchemaMachine::start() { return start(std::span(&root_, 1)); }
+
+Machine::State SchemaMachine::start(std::span<const GoalId> goals) {
+  Pending root;
+  for (const GoalId goal : goals)
+    root.slots.push_back({.goal = goal, .next = {Thread{.slot = static_cast<int32_t>(root.slots.size())}}});
   return at({.phase = Phase::value, .frame = 0, .pending = pendings_.id(root)});
+}
+
+std::vector<bool> SchemaMachine::satisfied(State state, size_t num_goals) const {
+  std::vector<bool> out(num_goals);
+  for (const Thread& t : frames_[controls_[state.control].frame].threads) out[static_cast<size_t>(t.slot)] = true;
+  return out;
 }
 
 std::optional<uint64_t> SchemaMachine::key(State state) {
   // A name's further way depends on its text, which equal lexer states do not tell.
-  if (text_matters_ || controls_[state.control].phase == Phase::key) return std::nullopt;
+  const Control& control = controls_[state.control];
+  if (text_matters_ || control.phase == Phase::key || control.unsettled) return std::nullopt;
   return (static_cast<uint64_t>(state.control) << 32) | state.lex;
 }
 
@@ -79,8 +121,8 @@ Result<void> SchemaMachine::healthy() const {
 }
 
 size_t SchemaMachine::bytes() const {
-  return exprs_.bytes() + lexer_.bytes() + shapes_->size() * 200 + algebra_->num_goals() * 400 + pendings_.size() * 250 +
-         frames_.size() * 250 + controls_.size() * 80 + names_.size() * 80 + name_lists_.size() * 60 + steps_.size() * 60;
+  return languages_->bytes() + shapes_->size() * 200 + algebra_->num_goals() * 400 + pendings_.size() * 250 +
+         frames_.size() * 250 + controls_.size() * 80 + name_lists_.size() * 120 + memos_.size() * 120;
 }
 
 bool SchemaMachine::can_end(State state, std::string_view) {
@@ -89,11 +131,11 @@ bool SchemaMachine::can_end(State state, std::string_view) {
 }
 
 std::optional<Machine::State> SchemaMachine::step(State state, uint8_t byte, std::string_view text) {
-  if (state.lex == 0) return structural(state.control, byte, text);
+  if (state.lex == 0) return structural(state, byte, text);
   const uint32_t next = lexer_.next(state.lex, byte);
   if (next != Lexer::kDead && next != Lexer::kEnd) return State{state.control, next, state.mark};
   const Control control = controls_[state.control];
-  if (next == Lexer::kEnd && control.phase == Phase::key) return end_key(control, text.substr(state.mark));
+  if (next == Lexer::kEnd && control.phase == Phase::key) return end_key(state, text);
   if (next == Lexer::kDead && control.phase != Phase::bare) return std::nullopt;
   // The scalar is over: with its quote, or before this byte.
   const std::span<const ExprId> parts = lexer_.parts(state.lex);
@@ -105,21 +147,39 @@ std::optional<Machine::State> SchemaMachine::step(State state, uint8_t byte, std
     quoted = std::string(value) + '"';
     value = quoted;
   }
-  const auto after = complete(control.frame, control.pending, satisfied, value);
+  const auto after = complete(control.frame, control.pending, satisfied, value, state.mark);
   if (!after || next == Lexer::kEnd) return after;
-  return structural(after->control, byte, text);
+  return structural(*after, byte, text);
 }
 
-std::optional<Machine::State> SchemaMachine::structural(Id id, uint8_t byte, std::string_view text) {
-  const uint64_t step_key = (static_cast<uint64_t>(id) << 8) | byte;
+SchemaMachine::ControlMemo& SchemaMachine::memo(Id control) {
+  if (memos_.size() <= control) memos_.resize(control + 1);
+  return memos_[control];
+}
+
+std::optional<Machine::State> SchemaMachine::structural(State state, uint8_t byte, std::string_view text) {
+  const Control control = controls_[state.control];
+  if (control.unsettled && control.phase == Phase::value && byte != ' ')
+    return structural_step(settled(control, state.mark, text), byte, text);
   if (!text_matters_)
-    if (const auto known = steps_.find(step_key); known != steps_.end()) {
-      State state = known->second;
-      if (state.control == 0xFFFFFFFF) return std::nullopt;
-      if (state.lex != 0) state.mark = static_cast<uint32_t>(text.size()) + state.mark;  // where lexemes begin is not part of the step
-      return state;
-    }
-  const Control control = controls_[id];
+    for (const auto& [known, next] : memo(state.control).steps)
+      if (known == byte) {
+        State out = next;
+        if (out.lex != 0) out.mark += static_cast<uint32_t>(text.size());
+        if (control.unsettled) out.mark = state.mark;
+        return out;
+      }
+  std::optional<State> next = structural_step(control, byte, text);
+  if (next && control.unsettled && (byte == ':' || byte == ' ' || byte == ',')) next->mark = state.mark;
+  if (next && !text_matters_) {
+    State cached = *next;
+    if (cached.lex != 0) cached.mark -= static_cast<uint32_t>(text.size());
+    memo(state.control).steps.emplace_back(byte, cached);
+  }
+  return next;
+}
+
+std::optional<Machine::State> SchemaMachine::structural_step(const Control& control, uint8_t byte, std::string_view text) {
   std::optional<State> next;
   switch (control.phase) {
     case Phase::value: next = begin_value(control, byte, text); break;
@@ -136,7 +196,8 @@ std::optional<Machine::State> SchemaMachine::structural(Id id, uint8_t byte, std
       }
       break;
     case Phase::after_key:
-      if (byte == ':') next = at({.phase = Phase::value, .space = true, .frame = control.frame, .pending = control.pending});
+      if (byte == ':')
+        next = at({.phase = Phase::value, .space = true, .unsettled = control.unsettled, .frame = control.frame, .pending = control.pending});
       break;
     case Phase::after_value: {
       const FrameKind kind = frames_[control.frame].kind;
@@ -150,11 +211,6 @@ std::optional<Machine::State> SchemaMachine::structural(Id id, uint8_t byte, std
     case Phase::bare:
     case Phase::key:
     case Phase::done: break;
-  }
-  if (!text_matters_) {
-    State cached = next.value_or(State{0xFFFFFFFF, 0, 0});
-    if (cached.lex != 0) cached.mark -= static_cast<uint32_t>(text.size());
-    steps_.emplace(step_key, cached);
   }
   return next;
 }
@@ -206,17 +262,6 @@ bool SchemaMachine::wants_text(const Pending& pending) const {
   return false;
 }
 
-SchemaMachine::Pending SchemaMachine::group(const std::vector<Step>& steps) {
-  Pending out;
-  for (const Step& step : steps) {
-    auto it = std::lower_bound(out.slots.begin(), out.slots.end(), step.goal, [](const Slot& s, GoalId g) { return s.goal < g; });
-    if (it == out.slots.end() || it->goal != step.goal) it = out.slots.insert(it, Slot{.goal = step.goal, .next = {}});
-    const auto place = std::lower_bound(it->next.begin(), it->next.end(), step.next);
-    if (place == it->next.end() || *place != step.next) it->next.insert(place, step.next);
-  }
-  return out;
-}
-
 std::optional<Machine::State> SchemaMachine::open(const Control& control, FrameKind kind, std::string_view text) {
   Id around = control.frame;
   if (control.close) {
@@ -261,9 +306,10 @@ std::optional<Machine::State> SchemaMachine::begin_key(const Control& control, s
     if (language == Exprs::kAll) break;
   }
   // Every name can be told from the ones before it by going on; where there are only some names, those before are taken out.
-  if (language != Exprs::kAll && frame.names != 0) {
+  const bool endless = std::all_of(frame.threads.begin(), frame.threads.end(), [](const Thread& t) { return t.object->endless; });
+  if (!endless && frame.names != 0) {
     std::vector<std::string> taken;
-    for (Id list = frame.names; list != 0; list = name_lists_[list].rest) taken.push_back(names_[name_lists_[list].name]);
+    for (Id list = frame.names; list != 0; list = name_lists_[list].rest) taken.push_back(name_lists_[list].name);
     language = exprs_.without(language, exprs_.literals(std::move(taken)));
   }
   const uint32_t lex = lexer_.start(Lexer::Coding::json_string, std::span(&language, 1));
@@ -271,31 +317,67 @@ std::optional<Machine::State> SchemaMachine::begin_key(const Control& control, s
   return at({.phase = Phase::key, .frame = control.frame}, lex, text.size() + 1);
 }
 
-std::optional<Machine::State> SchemaMachine::end_key(const Control& control, std::string_view raw) {
-  std::string name(raw);
+bool SchemaMachine::knows_no(std::string_view name, const std::vector<Thread>& threads) {
+  return std::all_of(threads.begin(), threads.end(), [&](const Thread& t) {
+    return t.object->simple && t.object->open && !t.object->by_name.contains(name);
+  });
+}
+
+std::optional<Machine::State> SchemaMachine::end_key(State state, std::string_view text) {
+  const std::string_view raw = text.substr(state.mark);
+  std::string unescaped;
+  std::string_view name = raw;
   if (raw.find('\\') != std::string_view::npos) {
-    const auto parsed = Json::parse('"' + name + '"', "name");
-    if (!parsed) return std::nullopt;
-    name = parsed->as_string();
+    unescaped = unescape(raw);
+    name = unescaped;
   }
-  const Frame& before = frames_[control.frame];
+  const Control control = controls_[state.control];
+  Frame frame = frames_[control.frame];
+  const bool remembered = asks_names(frame.threads);
+  if (remembered)
+    for (Id list = frame.names; list != 0; list = name_lists_[list].rest)
+      if (name_lists_[list].name == name) return std::nullopt;
+  const bool other = knows_no(name, frame.threads);
+  if (other)
+    if (const Id known = memo(state.control).after_other_name) return State{known, 0, state.mark};
   std::vector<Step> steps;
-  const bool remembered = asks_names(before.threads);
-  Frame frame = before;
-  if (remembered) {
-    const auto [it, is_new] = name_ids_.try_emplace(name, static_cast<Id>(names_.size()));
-    if (is_new) names_.push_back(name);
-    for (Id list = before.names; list != 0; list = name_lists_[list].rest)
-      if (name_lists_[list].name == it->second) return std::nullopt;
-    const auto [list, is_new_list] =
-        name_list_ids_.try_emplace((static_cast<uint64_t>(before.names) << 32) | it->second, static_cast<Id>(name_lists_.size()));
-    if (is_new_list) name_lists_.push_back({before.names, it->second});
-    frame.names = list->second;
-  }
   for (const Thread& t : frame.threads) shapes_->take_key(t, name, steps);
   if (steps.empty()) return std::nullopt;
   frame.threads.clear();
-  return at({.phase = Phase::after_key, .frame = frames_.id(frame), .pending = pendings_.id(group(steps))});
+  State next = at({.phase = Phase::after_key, .unsettled = remembered, .frame = frames_.id(frame), .pending = pendings_.id(group(steps))});
+  if (other) memo(state.control).after_other_name = next.control;
+  if (remembered) next.mark = state.mark;
+  return next;
+}
+
+SchemaMachine::Control SchemaMachine::settled(const Control& control, size_t mark, std::string_view text) {
+  Control out = control;
+  out.unsettled = false;
+  Frame frame = frames_[control.frame];
+  if (frame.kind == FrameKind::object) {
+    size_t end = mark;
+    while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+    frame.names = name_lists_.id({frame.names, unescape(text.substr(mark, end - mark))});
+  } else {
+    const auto item = Json::parse(first_value(text.substr(mark)), "item");
+    if (item)
+      for (Thread& t : frame.threads)
+        if (t.array->unique) t = shapes_->remember(t, *item);
+    if (control.phase == Phase::value) {
+      std::vector<Step> steps;
+      for (const Thread& t : frame.threads) shapes_->next_items(t, steps);
+      out.pending = pendings_.id(group(steps));
+      frame.threads.clear();
+    }
+  }
+  out.frame = frames_.id(frame);
+  return out;
+}
+
+Machine::State SchemaMachine::settle(State state, std::string_view text) {
+  const Control& control = controls_[state.control];
+  if (!control.unsettled) return state;
+  return at(settled(control, state.mark, text));
 }
 
 std::optional<Machine::State> SchemaMachine::close(const Frame& closing, std::string_view text, char bracket) {
@@ -307,11 +389,11 @@ std::optional<Machine::State> SchemaMachine::close(const Frame& closing, std::st
   if (!some) return std::nullopt;
   std::string value;
   if (text_matters_ && wants_text(pendings_[frame.above])) value = std::string(text.substr(frame.value_start)) + bracket;
-  return complete(frame.parent, frame.above, satisfied, value);
+  return complete(frame.parent, frame.above, satisfied, value, frame.value_start);
 }
 
 std::optional<Machine::State> SchemaMachine::complete(Id frame_id, Id pending_id, const std::vector<bool>& satisfied,
-                                                      std::string_view value_text) {
+                                                      std::string_view value_text, size_t value_start) {
   const Pending pending = pendings_[pending_id];
   Frame frame = frames_[frame_id];
   frame.threads.clear();
@@ -325,18 +407,15 @@ std::optional<Machine::State> SchemaMachine::complete(Id frame_id, Id pending_id
   for (size_t i = 0; i < satisfied.size(); ++i) {
     if (!satisfied[i]) continue;
     some = true;
-    for (const Thread& t : pending.slots[i].next) {
-      std::optional<Thread> next = t;
-      if (value && t.array && t.array->unique) next = shapes_->remember(t, *value);
-      if (next) frame.threads.push_back(*next);
-    }
+    for (const Thread& t : pending.slots[i].next)
+      if (!(value && t.array && t.array->unique && shapes_->remembers(t, *value))) frame.threads.push_back(t);
   }
   if (!some) return std::nullopt;
-  if (frame.kind == FrameKind::root) return at({.phase = Phase::done});
+  if (frame.kind == FrameKind::root) return at({.phase = Phase::done, .frame = frames_.id(frame)});
   if (frame.threads.empty()) return std::nullopt;
   std::sort(frame.threads.begin(), frame.threads.end());
   frame.threads.erase(std::unique(frame.threads.begin(), frame.threads.end()), frame.threads.end());
-  return at({.phase = Phase::after_value, .frame = frames_.id(frame)});
+  return at({.phase = Phase::after_value, .unsettled = value.has_value(), .frame = frames_.id(frame)}, 0, value ? value_start : 0);
 }
 
 std::optional<Machine::State> SchemaMachine::comma(const Control& control) {
@@ -345,8 +424,8 @@ std::optional<Machine::State> SchemaMachine::comma(const Control& control) {
     std::vector<Step> steps;
     for (const Thread& t : frame.threads) shapes_->next_items(t, steps);
     if (steps.empty()) return std::nullopt;
-    frame.threads.clear();
-    return at({.phase = Phase::value, .space = true, .frame = frames_.id(frame), .pending = pendings_.id(group(steps))});
+    if (!control.unsettled) frame.threads.clear();
+    return at({.phase = Phase::value, .space = true, .unsettled = control.unsettled, .frame = frames_.id(frame), .pending = pendings_.id(group(steps))});
   }
   if (frame.kind != FrameKind::object) return std::nullopt;
   std::erase_if(frame.threads, [this](const Thread& t) { return !shapes_->may_go_on(t); });

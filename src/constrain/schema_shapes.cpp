@@ -7,6 +7,7 @@ namespace {
 
 constexpr size_t kMaxClasses = 64;         // of property names by the patterns they match
 constexpr size_t kMaxDuties = 4;
+constexpr int kMaxAskingDepth = 600;         // values inside one another that have to be there
 constexpr int64_t kManyValues = 1'000'000;  // more distinct values than any list has
 
 }  // namespace
@@ -68,6 +69,7 @@ const ObjectShape* SchemaShapes::make(const ObjectSet& set) {
   patterns.erase(std::unique(patterns.begin(), patterns.end()), patterns.end());
 
   shape.named.reserve(names.size());
+  shape.names = make_name_set(names);
   for (const std::string& name : names) {
     const auto index = static_cast<int32_t>(shape.named.size());
     shape.named.push_back({.name = name,
@@ -82,8 +84,12 @@ const ObjectShape* SchemaShapes::make(const ObjectSet& set) {
   shape.min = set.min;
   shape.max = set.max;
   shape.duties = set.duties;
-  const ExprId others = patterns.empty() && set.names == Exprs::kAll ? Exprs::kAll : exprs_.without(set.names, exprs_.literals(names));
-  make_classes(set, shape, others, patterns, 0);
+  make_classes(set, shape, set.names, patterns, 0);
+  shape.endless = std::all_of(shape.classes.begin(), shape.classes.end(), [this](const ObjectShape::Class& c) { return endless(c.names); });
+  if (!shape.endless) {
+    shape.classes.clear();
+    make_classes(set, shape, exprs_.without(set.names, exprs_.literals(names)), patterns, 0);
+  }
   shape.open = shape.classes.size() == 1 && shape.classes[0].names == Exprs::kAll;
   shape.simple = set.max < 0 && set.duties.empty() && set.dependent.empty();
   if (shape.duties.size() > kMaxDuties)
@@ -91,6 +97,35 @@ const ObjectShape* SchemaShapes::make(const ObjectSet& set) {
   if (shape.max >= 0 && shape.duties.size() > 1)
     algebra_.refuse(algebra_.path(shape.duties[0].lit), "together with maxProperties it cannot be enforced exactly");
   return &shape;
+}
+
+// Whether every state of the language can reach a cycle of live states; false also when there are too many of them to look at.
+bool SchemaShapes::endless(ExprId names) {
+  constexpr size_t kMaxStates = 64;
+  if (names == Exprs::kAll) return true;
+  std::vector<ExprId> states{names};
+  std::vector<uint64_t> reaches;  // by state: those after one or more characters
+  for (size_t i = 0; i < states.size(); ++i) {
+    uint64_t next = 0;
+    const auto span = exprs_.derivative(states[i]);
+    char32_t first = 0;
+    for (const Exprs::Piece& piece : std::vector<Exprs::Piece>(span.begin(), span.end())) {
+      const bool surrogates = first >= kFirstSurrogate && piece.last <= kLastSurrogate;
+      first = piece.last + 1;
+      if (surrogates || !exprs_.live(piece.target)) continue;
+      const auto at = static_cast<size_t>(std::find(states.begin(), states.end(), piece.target) - states.begin());
+      if (at == kMaxStates) return false;
+      if (at == states.size()) states.push_back(piece.target);
+      next |= uint64_t{1} << at;
+    }
+    reaches.push_back(next);
+  }
+  for (size_t k = 0; k < states.size(); ++k)  // Warshall's closure
+    for (uint64_t& from : reaches)
+      if (from >> k & 1) from |= reaches[k];
+  uint64_t on_cycle = 0;
+  for (size_t i = 0; i < states.size(); ++i) on_cycle |= reaches[i] & (uint64_t{1} << i);
+  return std::all_of(reaches.begin(), reaches.end(), [&](uint64_t from) { return (from & on_cycle) != 0; });
 }
 
 // Splits the names that are not mentioned by the patterns they match, and keeps the classes that have names.
@@ -220,6 +255,12 @@ std::optional<Thread> SchemaShapes::start(const ObjectShape& shape, int32_t slot
   return thread;
 }
 
+bool SchemaShapes::in_a_class(const ObjectShape& shape, std::string_view name) {
+  return shape.endless && std::any_of(shape.classes.begin(), shape.classes.end(), [&](const ObjectShape::Class& c) {
+           return satisfiable(c.goal) && exprs_.matches(c.names, name);
+         });
+}
+
 ExprId SchemaShapes::key_language(const Thread& thread) {
   const ObjectShape& shape = *thread.object;
   if (shape.max >= 0 && thread.b >= shape.max) return Exprs::kNothing;
@@ -227,18 +268,19 @@ ExprId SchemaShapes::key_language(const Thread& thread) {
   Thread key = thread;
   key.slot = 0;
   if (const auto known = key_languages_.find(key); known != key_languages_.end()) return known->second;
-  std::vector<std::string> names;
+  std::vector<bool> among(shape.named.size());
   std::vector<Step> steps;
   for (size_t i = 0; i < shape.named.size(); ++i) {
     if (seen(thread, static_cast<int32_t>(i)) || !allowed(shape, static_cast<int32_t>(i))) continue;
+    if (shape.simple && in_a_class(shape, shape.named[i].name)) continue;  // its letters may come anyway
     if (!shape.simple) {
       steps.clear();
       take_key(thread, shape.named[i].name, steps);
       if (steps.empty()) continue;
     }
-    names.push_back(shape.named[i].name);
+    among[i] = true;
   }
-  std::vector<ExprId> parts{exprs_.literals(names)};
+  std::vector<ExprId> parts{exprs_.names(shape.names, std::move(among))};
   Thread after = thread;
   after.b = thread.b + 1;
   const bool room = completable(after);
@@ -410,11 +452,15 @@ void SchemaShapes::next_items(const Thread& thread, std::vector<Step>& out) {
     if (satisfiable(step.goal) && contains_completable(step.next)) out.push_back(step);
 }
 
-std::optional<Thread> SchemaShapes::remember(Thread thread, const Json& item) {
+bool SchemaShapes::remembers(const Thread& thread, const Json& item) const {
+  const std::vector<int64_t>& seen_values = bits_[thread.c];
+  return std::any_of(seen_values.begin(), seen_values.end(),
+                     [&](int64_t value) { return values_[static_cast<size_t>(value)] == item; });
+}
+
+Thread SchemaShapes::remember(Thread thread, const Json& item) {
   const bool scalar = !item.is_array() && !item.is_object();
   std::vector<int64_t> seen_values = bits_[thread.c];
-  for (const int64_t value : seen_values)
-    if (values_[static_cast<size_t>(value)] == item) return std::nullopt;
   auto index = static_cast<int64_t>(std::find(values_.begin(), values_.end(), item) - values_.begin());
   if (index == static_cast<int64_t>(values_.size())) {
     values_.push_back(item);
@@ -506,12 +552,18 @@ bool SchemaShapes::satisfiable(GoalId goal) {
     return false;
   }
   if (state != 0) return state == 1;
+  if (asking_ >= kMaxAskingDepth) {
+    algebra_.refuse("#", "too many required values inside one another");
+    return false;
+  }
+  ++asking_;
   state = 3;
   const bool outer_unknown = std::exchange(met_unknown_, false);
   const Shape& s = shape(goal);
   bool yes = exprs_.live(s.strings) || exprs_.live(s.bare);
   for (size_t i = 0; i < s.objects.size() && !yes; ++i) yes = satisfiable(*s.objects[i]);
   for (size_t i = 0; i < s.arrays.size() && !yes; ++i) yes = satisfiable(*s.arrays[i]);
+  --asking_;
   const bool guessed = std::exchange(met_unknown_, false);
   // satisfiable_ may have grown: the reference is stale.
   satisfiable_[static_cast<size_t>(goal)] = yes ? 1 : guessed ? 0 : 2;
@@ -537,6 +589,14 @@ void SchemaShapes::check_all(GoalId root) {
     known[static_cast<size_t>(goal)] = true;
     found.push_back(goal);
   };
+  const auto visit_with_duties = [&](GoalId goal, const std::vector<PropertyDuty>& duties) {
+    for (uint32_t done = 0; done < 1u << duties.size(); ++done) {
+      GoalId both = goal;
+      for (size_t d = 0; d < duties.size(); ++d)
+        if (done >> d & 1) both = algebra_.both(both, duties[d].lit);
+      visit(both);
+    }
+  };
   for (size_t i = 0; i < found.size() && !algebra_.refusal(); ++i) {
     if (!satisfiable(found[i])) continue;
     const Shape& s = shape(found[i]);
@@ -544,12 +604,10 @@ void SchemaShapes::check_all(GoalId root) {
       if (!start(*o, 0)) continue;
       for (size_t k = 0; k < o->named.size(); ++k) {
         if (!allowed(*o, static_cast<int32_t>(k))) continue;
-        visit(o->named[k].goal);
-        for (const PropertyDuty& duty : o->duties) visit(algebra_.both(o->named[k].goal, duty.lit));
+        visit_with_duties(o->named[k].goal, o->duties);
       }
       for (const ObjectShape::Class& c : o->classes) {
-        visit(c.goal);
-        for (const PropertyDuty& duty : o->duties) visit(algebra_.both(c.goal, duty.lit));
+        visit_with_duties(c.goal, o->duties);
       }
     }
     for (const ArrayShape* a : s.arrays) {

@@ -32,8 +32,11 @@ struct ObjectShape {
   };
   std::vector<Named> named;  // sorted
   std::unordered_map<std::string_view, int32_t> by_name;
+  std::shared_ptr<const NameSet> names;  // of `named`
   std::vector<Class> classes;
   bool open = false;    // one class, of every name
+  // Every class can be gone on with for ever, wherever one is: a name that is taken or has no value is told at its end, by another name.
+  bool endless = false;
   bool simple = false;  // no maximum, duties or dependents: any key may come at any time
   int64_t min = 0, max = -1;
   std::vector<PropertyDuty> duties;
@@ -89,8 +92,9 @@ class SchemaShapes {
   void next_items(const Thread& thread, std::vector<Step>& out);
   bool may_close(const Thread& thread);
   bool may_go_on(const Thread& thread);  // another key or item may come
-  // After an item of an array with uniqueItems: the thread that remembers it, or nothing when it was there already.
-  std::optional<Thread> remember(Thread thread, const Json& item);
+  // For arrays with uniqueItems: whether the item was there already; the thread that knows it was.
+  bool remembers(const Thread& thread, const Json& item) const;
+  Thread remember(Thread thread, const Json& item);
 
   bool text_matters() const;  // some array wants all its items different
   SchemaAlgebra& algebra() { return algebra_; }
@@ -99,11 +103,13 @@ class SchemaShapes {
  private:
   const ObjectShape* make(const ObjectSet& set);
   const ArrayShape* make(const ArraySet& set);
+  bool endless(ExprId names);
   void make_classes(const ObjectSet& set, ObjectShape& shape, ExprId names, std::vector<ExprId> patterns, size_t at);
   bool satisfiable(const ObjectShape& shape);
   bool satisfiable(const ArrayShape& shape);
   bool allowed(const ObjectShape& shape, int32_t index);
   bool seen(const Thread& thread, int32_t index) const;
+  bool in_a_class(const ObjectShape& shape, std::string_view name);
   std::vector<int32_t> missing(const Thread& thread);
   bool completable(const Thread& thread);
   bool duty_possible(const Thread& thread, const PropertyDuty& duty);
@@ -123,6 +129,7 @@ class SchemaShapes {
   std::vector<std::unique_ptr<Shape>> shapes_;  // by goal
   std::vector<int8_t> satisfiable_;             // by goal: 0 unknown, 1 yes, 2 no, 3 on the way
   bool met_unknown_ = false;
+  int asking_ = 0;  // goals being asked, inside one another
   std::vector<std::unique_ptr<ObjectShape>> objects_;
   std::vector<std::unique_ptr<ArrayShape>> arrays_;
   Interner<std::vector<int64_t>, HashWords> bits_;  // sets of names, counts of contains, lists of values
