@@ -49,7 +49,9 @@ Result<std::unique_ptr<Machine>> compile_schema(const Json& schema, const Schema
   return machine;
 }
 
-Result<std::unique_ptr<Machine>> compile_any_json() { return compile_schema(Json(true), {}); }
+Result<std::unique_ptr<Machine>> compile_any_json() {
+  return compile_schema(Json(true), {.schema = {.numbers = NumberSpelling::shortest}});
+}
 
 Result<std::unique_ptr<Machine>> compile_regex(std::string_view pattern) { return RegexMachine::create(pattern); }
 

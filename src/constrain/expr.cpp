@@ -543,7 +543,7 @@ int64_t Exprs::count(ExprId e, int64_t cap) {
       const bool surrogates = first >= kFirstSurrogate && p.last <= kLastSurrogate;
       const int64_t n = surrogates ? 0 : self(self, p.target, depth + 1);
       const auto width = static_cast<int64_t>(p.last - first) + 1;
-      total = n > 0 && width >= cap / n ? cap : std::min(cap, total + n * width);
+      total = n > 0 && width > (cap - 1) / n ? cap : std::min(cap, total + n * width);
       first = p.last + 1;
     }
     return counts[at] = std::min(total, cap);

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <algorithm>
 #include <random>
 #include <set>
 
@@ -58,10 +58,14 @@ class Maker {
 
   Pair make(int depth) {
     switch (depth == 0 ? random_() % 4 : random_() % 11) {
-      case 0: return characters();
-      case 1: return literal();
-      case 2: return some_literals();
-      case 3: return constant();
+      case 0:
+        return characters();
+      case 1:
+        return literal();
+      case 2:
+        return some_literals();
+      case 3:
+        return constant();
       case 4: {
         Pair a = make(depth - 1), b = make(depth - 1);
         return {exprs.concat(a.id, b.id), joined(a.texts, b.texts)};
@@ -85,7 +89,8 @@ class Maker {
         Pair a = make(depth - 1), b = make(depth - 1);
         return {exprs.without(a.id, b.id), kept(a.texts, [&](const std::string& t) { return !b.texts.contains(t); })};
       }
-      default: return repeat(make(depth - 1));
+      default:
+        return repeat(make(depth - 1));
     }
   }
 
@@ -130,9 +135,12 @@ class Maker {
   }
   Pair constant() {
     switch (random_() % 5) {
-      case 0: return {Exprs::kNothing, {}};
-      case 1: return {Exprs::kEmpty, {""}};
-      case 2: return {Exprs::kAll, all_but({})};
+      case 0:
+        return {Exprs::kNothing, {}};
+      case 1:
+        return {Exprs::kEmpty, {""}};
+      case 2:
+        return {Exprs::kAll, all_but({})};
       case 3: {
         const int64_t min = random_() % 3, max = min + random_() % 3;
         return {exprs.length(min, max), kept(all_but({}), [&](const std::string& t) {
@@ -220,6 +228,12 @@ TEST(Exprs, CountsWithoutOverflow) {
   EXPECT_EQ(exprs.count(exprs.star(exprs.literal("ab")), 5), 5);
 }
 
+TEST(Exprs, CountsFewTextsBelowALargerCap) {
+  Exprs exprs;
+  const ExprId four = exprs.concat(exprs.literal("x"), exprs.chars(CharSet({{'a', 'd'}})));
+  for (int64_t cap = 1; cap < 12; ++cap) EXPECT_EQ(exprs.count(four, cap), std::min<int64_t>(4, cap));
+}
+
 TEST(Exprs, CountsAWordLoopedOverButNotItsDeadEnds) {
   Exprs exprs;
   const ExprId a = exprs.literal("a");
@@ -279,7 +293,7 @@ TEST(Exprs, KnowsALanguageThatOnlyBoundsTheLength) {
   EXPECT_EQ(bounds(Exprs::kAnyChar), P(1, 1));
   EXPECT_EQ(bounds(Exprs::kAll), P(0, Exprs::kUnbounded));
   EXPECT_EQ(bounds(e.both(e.length(2, 5), e.length(4, Exprs::kUnbounded))), P(4, 5));
-  EXPECT_EQ(bounds(e.concat(e.length(2, 5), Exprs::kAnyChar)), P(3, 6));
+  EXPECT_EQ(bounds(e.concat(e.length(2, 5), e.length(0, 3))), P(2, 8));
   EXPECT_EQ(bounds(e.derivative(e.length(2, 5), 'x')), P(1, 4));
   EXPECT_EQ(bounds(e.complement(e.length(0, 5))), P(6, Exprs::kUnbounded));
   EXPECT_EQ(bounds(e.star(e.literal("a"))), P(-7, -7));
@@ -338,8 +352,8 @@ TEST(Exprs, IsExhaustedAfterTooManyNodesAndStaysSafe) {
   EXPECT_LE(e.size(), 200u);
   // Whatever is asked now has some answer, and makes nothing.
   const ExprId fresh = e.literal("something quite new");
-  for (const ExprId x : {at, fresh, e.any_of(at, fresh), e.both(at, e.complement(at)), e.star(e.concat(at, at)), e.repeat(fresh, 2, 9),
-                         e.literals({"p", "q"}), e.chars(CharSet({{'p', 'q'}}))}) {
+  for (const ExprId x : {at, fresh, e.any_of(at, fresh), e.both(at, e.complement(at)), e.star(e.concat(at, at)),
+                         e.repeat(fresh, 2, 9), e.literals({"p", "q"}), e.chars(CharSet({{'p', 'q'}}))}) {
     EXPECT_LT(static_cast<size_t>(x), e.size());
     EXPECT_EQ(e.derivative(x).back().last, kLastCodePoint);
     e.derivative(x, 'p');

@@ -46,8 +46,8 @@ class Lines {
   ExprId call(std::span<const std::string> tools) {
     std::vector<std::string> names;
     for (const std::string& tool : tools) append_json_string(names.emplace_back(), tool);
-    const ExprId json = exprs_.concat({exprs_.literal("{"), indent_, exprs_.literal("\"name\""), indent_, exprs_.literal(":"), indent_,
-                                       exprs_.literals(std::move(names)), any_});
+    const ExprId json = exprs_.concat({exprs_.literal("{"), indent_, exprs_.literal("\"name\""), indent_, exprs_.literal(":"),
+                                       indent_, exprs_.literals(std::move(names)), any_});
     return exprs_.concat(indent_, exprs_.any_of(json, exprs_.concat(exprs_.literal("<function="), any_)));
   }
 

@@ -214,7 +214,7 @@ Lexer::Reach Lexer::reach(uint32_t state) {
     std::vector<Parts> next_level;
     for (const Parts& parts : level) {
       // The borders of all parts' pieces, and of what is not plain.
-      std::vector<char32_t> starts{0x20, '"' + 1, '\\' + 1, 0x202A};
+      std::vector<char32_t> starts{0x20, '"' + 1, '\\' + 1, 0x202A, 0xE000};
       for (const ExprId e : parts) {
         if (e == Exprs::kNothing) continue;
         for (const Exprs::Piece& p : exprs_.derivative(e))

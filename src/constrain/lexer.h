@@ -51,7 +51,9 @@ class Lexer {
   };
   Reach reach(uint32_t state);
   // Characters that a JSON string spells as themselves and that no common pattern treats apart.
-  static bool is_plain(char32_t c) { return c >= 0x20 && c != '"' && c != '\\' && c != 0x2028 && c != 0x2029; }
+  static bool is_plain(char32_t c) {
+    return c >= 0x20 && c != '"' && c != '\\' && c != 0x2028 && c != 0x2029 && (c < 0xD800 || c > 0xDFFF);
+  }
 
   size_t size() const { return states_.size(); }
   size_t bytes() const { return bytes_; }

@@ -16,22 +16,25 @@ namespace {
 constexpr int32_t kEndId = 256;
 constexpr int32_t kOtherEndId = 257;
 
-// Ids 0 to 255 are the single bytes, 256 and 257 end the text; then pieces of JSON as real vocabularies have them.
+// Ids 0 to 255 are the single bytes, 256 and 257 end the text; then pieces of JSON as real vocabularies have them, some of them twice.
 std::vector<std::string> pieces() {
   std::vector<std::string> out;
   for (int byte = 0; byte < 256; ++byte) out.push_back(std::string(1, static_cast<char>(byte)));
   out.resize(258);
-  for (const char* piece :
-       {"\": ", "\":", "\", \"", "\",\"", "\"}", "\"]", "{\"", "[\"", "\": \"", "\": {\"", "\": [", "\": [{\"", "]}", "}]", "}}", "]]", "},", "],",
-        "}, {\"", ", \"", ", ", ",\"", ": ", ": \"", ": {", ": [", "{}", "[]", "\"\"", "[[", "[{", "[{\"", "\"a\"", "\"a", "a\"", "\"a\": ",
-        "{\"a\": ", "{\"a\": 1}", ", \"b\": ", "\"b\"", "name", "\"name\"", "type", "value", "tree", "true", "false", "null", "tr", "ue",
-        "true,", "null}", "false]", "0.", "00", "10", "12", "123", "1234", "1.5", "-1", "-0", "0]", "1}", "1, ", "2, 3", "e1", "E+", "e-", "1e2",
-        ".0", "99", "5,", "  ", " {", " [", " \"", " 1", "ab", "abc", "b", "xyz", "the ", "hello", "Paris", "_id", "foo", "bar", "ba", "foo\"",
-        "x-", "2024-", "2024-01-01", "T12:", ":00", "00Z", "a@b.", "com", "http://", "127.0", "::", "ff", "P1D", "aaaa", "aaaaaaaa", "\\n", "\\\"",
-        "\\\\", "\\u00", "\\u000", "\\u0041", "\\/", "\\\"a", "a\\", "\\", "\n", "\t", "\n  ", "a\n", "\xc3", "\xa9", "\xc3\xa9", "\xc3\xa9t",
-        "\xd0\xb6", "\xd0\xb6\xd1", "\xd1\x8f", "\xe2\x80", "\xe2\x80\xa8", "\xa8", "\xe2\x82\xac", "\xe4\xb8", "\xe4\xb8\xad\xe6", "\x96\x87",
-        "\xf0\x9f\x98\x80", "\xf0\x9f", "\x98\x80", "a\xf0\x9f\x98", "\xed\xa0", "\xc0\x80", "\xff\xfe", "\x80\"", "\xc3\xa9\"", "x\"y", "\"\"\"",
-        "a\", \"b", "]\"", "\"{", "a", "\": "})
+  const auto whole = Json::parse(R"json([
+    "\": ", "\":", "\", \"", "\",\"", "\"}", "\"]", "{\"", "[\"", "\": \"", "\": {\"", "\": [", "\": [{\"", "\"\"", "\"a\"", "\"a", "a\"",
+    "]}", "}]", "}}", "]]", "},", "],", "}, {\"", ", \"", ", ", ",\"", ": ", ": \"", ": {", ": [", "{}", "[]", "[[", "[{", "[{\"", "]\"",
+    "\"a\": ", "{\"a\": ", "{\"a\": 1}", ", \"b\": ", "\"b\"", "\"name\"", "x\"y", "\"\"\"", "a\", \"b", "\"{", "foo\"", "é\"",
+    "0.", "00", "10", "12", "123", "1234", "1.5", "-1", "-0", "0]", "1}", "1, ", "2, 3", "e1", "E+", "e-", "1e2", ".0", "99", "5,", " 1",
+    "true", "false", "null", "tr", "ue", "true,", "null}", "false]", "  ", " {", " [", " \"", "\n", "\t", "\n  ", "a\n",
+    "name", "type", "value", "tree", "ab", "abc", "b", "a", "xyz", "the ", "hello", "Paris", "_id", "foo", "bar", "ba", "x-", "aaaa", "aaaaaaaa",
+    "2024-", "2024-01-01", "T12:", ":00", "00Z", "a@b.", "com", "http://", "127.0", "::", "ff", "P1D", "\": ",
+    "\\n", "\\\"", "\\\\", "\\u00", "\\u000", "\\u0041", "\\/", "\\\"a", "a\\", "\\", "é", "ét", "ж", "я", "€", "\u2028", "中", "😀"
+  ])json",
+                                 "pieces");
+  for (const Json& piece : whole.value().as_array()) out.push_back(piece.as_string());
+  for (const char* piece : {"\xc3", "\xa9", "\xd0\xb6\xd1", "\xe2\x80", "\xa8", "\xe4\xb8", "\xe4\xb8\xad\xe6", "\x96\x87",
+                            "\xf0\x9f", "\x98\x80", "a\xf0\x9f\x98", "\xed\xa0", "\xc0\x80", "\xff\xfe", "\x80\""})
     out.push_back(piece);
   return out;
 }
@@ -112,7 +115,7 @@ int32_t choose(const TokenMask& mask, std::mt19937& random) {
   return all[random() % all.size()];
 }
 
-// One walk of at most this many tokens; -1: it ended, and with which tokens.
+// A walk of at most this many tokens: the ones it took.
 std::vector<int32_t> walk(Matcher& matcher, std::mt19937& random, size_t tokens) {
   std::vector<int32_t> taken;
   while (taken.size() < tokens && !matcher.finished()) {
@@ -145,7 +148,8 @@ TEST(Matcher, MaskIsEveryTokenThatMayComeNextOnRandomWalks) {
     for (int round = 0; round < 2; ++round, matcher.restart()) {
       for (int i = 0; i < 12 && !matcher.finished(); ++i) {
         const TokenMask mask = mask_of(matcher), want = brute_force(matcher);
-        ASSERT_EQ(ids(mask), ids(want)) << "after " << matcher.text() << "\nmask " << shown(ids(mask)) << "\nwant " << shown(ids(want));
+        ASSERT_EQ(ids(mask), ids(want)) << "after " << matcher.text() << "\nmask " << shown(ids(mask)) << "\nwant "
+                                        << shown(ids(want));
         ASSERT_FALSE(mask.empty()) << "a dead end after " << matcher.text();
         ASSERT_TRUE(matcher.accept(choose(mask, random)));
       }
@@ -230,7 +234,8 @@ TEST(Matcher, CountsTheTokensOfADraftThatMayComeAndStaysWhereItIs) {
       const Machine::State state = matcher.state();
       std::vector<int32_t> draft = walk(matcher, random, random() % 8);
       matcher.rollback(draft.size());
-      for (int i = 0; i < 3; ++i) draft.push_back(static_cast<int32_t>(random() % (vocabulary().size() + 2)) - 1);  // past both ends, too
+      for (int i = 0; i < 3; ++i)
+        draft.push_back(static_cast<int32_t>(random() % (vocabulary().size() + 2)) - 1);  // past both ends, too
       size_t want = 0;
       while (want < draft.size() && matcher.accept(draft[want])) ++want;
       matcher.rollback(want);
@@ -352,7 +357,8 @@ item ::= [a-z0-9é€]+ | "\"" [^"\\]* "\"" | num
 num ::= "-"? [0-9]{1,3} ("." [0-9]+)?)gbnf";
   const auto machines = [&] {
     std::vector<std::unique_ptr<Machine>> out;
-    for (const char* pattern : {"(true|null)(, ?(true|null)){0,3}", "[а-я]+|\"[^\"]*\"|\\d{2,4}-\\d\\d", "(?:a|ab|\\u{1F600})*x?", "[^a]*"})
+    for (const char* pattern :
+         {"(true|null)(, ?(true|null)){0,3}", "[а-я]+|\"[^\"]*\"|\\d{2,4}-\\d\\d", "(?:a|ab|\\u{1F600})*x?", "[^a]*"})
       out.push_back(std::move(compile_regex(pattern).value()));
     out.push_back(std::move(compile_grammar(grammar).value()));
     out.push_back(std::move(compile_any_json().value()));
@@ -367,7 +373,8 @@ num ::= "-"? [0-9]{1,3} ("." [0-9]+)?)gbnf";
     for (int round = 0; round < 3; ++round, matcher.restart(), tiny.restart()) {
       for (int i = 0; i < 12 && !matcher.finished(); ++i) {
         const TokenMask mask = mask_of(matcher), want = brute_force(matcher);
-        ASSERT_EQ(ids(mask), ids(want)) << "after " << matcher.text() << "\nmask " << shown(ids(mask)) << "\nwant " << shown(ids(want));
+        ASSERT_EQ(ids(mask), ids(want)) << "after " << matcher.text() << "\nmask " << shown(ids(mask)) << "\nwant "
+                                        << shown(ids(want));
         ASSERT_EQ(mask_of(tiny), mask);
         ASSERT_FALSE(mask.empty());
         const int32_t token = choose(mask, random);

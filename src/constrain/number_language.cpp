@@ -313,6 +313,14 @@ ExprId number_plain(Exprs& exprs) {
   return exprs.concat(integer(exprs), exprs.optional(exprs.concat(exprs.literal("."), exprs.plus(digit(exprs)))));
 }
 
+ExprId number_shortest(Exprs& exprs) {
+  const auto digit = [&](char32_t first, char32_t last) { return exprs.chars(CharSet({{first, last}})); };
+  const ExprId digits = exprs.star(digit('0', '9'));
+  const ExprId whole = exprs.any_of(exprs.literal("0"), exprs.concat(digit('1', '9'), digits));
+  const ExprId fraction = exprs.optional(exprs.concat({exprs.literal("."), digits, digit('1', '9')}));
+  return exprs.without(exprs.concat({exprs.optional(exprs.literal("-")), whole, fraction}), exprs.literal("-0"));
+}
+
 ExprId number_any(Exprs& exprs) {
   const ExprId e = exprs.chars(CharSet({{'E', 'E'}, {'e', 'e'}})), sign = exprs.chars(CharSet({{'+', '+'}, {'-', '-'}}));
   return exprs.concat(number_plain(exprs), exprs.optional(exprs.concat({e, exprs.optional(sign), exprs.plus(digit(exprs))})));

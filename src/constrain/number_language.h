@@ -32,6 +32,8 @@ class Decimal {
 ExprId number_plain(Exprs& exprs);
 ExprId number_any(Exprs& exprs);  // and exponents
 
+ExprId number_shortest(Exprs& exprs);  // plain, without trailing zeros in the fraction and without -0: one text for each value
+
 // Integers; with zero_fraction also 1.0, which is one to JSON Schema from draft 6.
 ExprId integer_valued(Exprs& exprs, bool zero_fraction);
 

@@ -48,6 +48,7 @@ SchemaAlgebra::SchemaAlgebra(SchemaDocument& document, Exprs& exprs, SchemaOptio
     : document_(document), exprs_(exprs), options_(options) {
   plain_numbers_ = number_plain(exprs_);
   exponent_numbers_ = number_with_exponent(exprs_);
+  shortest_numbers_ = number_shortest(exprs_);
   never_ = document_.synthetic(Json(false), "");
   goals_.emplace_back();
   goal_ids_.emplace(goals_[0], 0);

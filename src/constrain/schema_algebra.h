@@ -80,8 +80,14 @@ struct ValueSet {
   std::vector<ObjectSet> objects;
 };
 
+enum class NumberSpelling {
+  any_plain,  // 1, 1.0, 1.50: whatever a dump may write of a value
+  shortest,   // one text for a value, without exponent: 1, 1.5; for generation, lest a model that began a fraction adds zeros for ever
+};
+
 struct SchemaOptions {
   bool assert_formats = true;
+  NumberSpelling numbers = NumberSpelling::any_plain;
 };
 
 class SchemaAlgebra {
@@ -102,6 +108,8 @@ class SchemaAlgebra {
   Exprs& exprs() { return exprs_; }
   ExprId plain_numbers() const { return plain_numbers_; }
   ExprId exponent_numbers() const { return exponent_numbers_; }
+  ExprId shortest_numbers() const { return shortest_numbers_; }  // every value has exactly one
+  const SchemaOptions& options() const { return options_; }
   const std::string& path(SchemaLit lit) const { return document_.path(std::abs(lit)); }
   size_t num_goals() const { return goals_.size(); }
 
@@ -126,7 +134,7 @@ class SchemaAlgebra {
   SchemaOptions options_;
   Refusal refusal_;
   SchemaLit never_ = 0;
-  ExprId plain_numbers_ = 0, exponent_numbers_ = 0;
+  ExprId plain_numbers_ = 0, exponent_numbers_ = 0, shortest_numbers_ = 0;
   std::vector<std::vector<SchemaLit>> goals_;
   std::map<std::vector<SchemaLit>, GoalId> goal_ids_;
   std::vector<std::unique_ptr<ValueSet>> expanded_;

@@ -21,12 +21,6 @@ size_t SchemaShapes::ThreadHash::operator()(const Thread& t) const {
 }
 
 SchemaShapes::SchemaShapes(SchemaAlgebra& algebra) : algebra_(algebra), exprs_(algebra.exprs()) {
-  const auto set = [&](char32_t first, char32_t last) { return exprs_.chars(CharSet({{first, last}})); };
-  const ExprId digits = exprs_.star(set('0', '9')), sign = exprs_.optional(exprs_.literal("-"));
-  // Every value has one text without trailing zeros and without a negative zero.
-  const ExprId whole = exprs_.any_of(exprs_.literal("0"), exprs_.concat(set('1', '9'), digits));
-  const ExprId fraction = exprs_.optional(exprs_.concat({exprs_.literal("."), digits, set('1', '9')}));
-  canonical_numbers_ = exprs_.without(exprs_.concat({sign, whole, fraction}), exprs_.literal("-0"));
   bits_.id({});
 }
 
@@ -37,6 +31,7 @@ const SchemaShapes::Shape& SchemaShapes::shape(GoalId goal) {
   auto made = std::make_unique<Shape>();
   made->strings = set.strings;
   std::vector<ExprId> bare{set.numbers, set.exponents};
+  if (algebra_.options().numbers == NumberSpelling::shortest) bare = {exprs_.both(set.numbers, algebra_.shortest_numbers())};
   if (set.null) bare.push_back(exprs_.literal("null"));
   if (set.booleans & 1) bare.push_back(exprs_.literal("false"));
   if (set.booleans & 2) bare.push_back(exprs_.literal("true"));
@@ -475,7 +470,7 @@ Thread SchemaShapes::remember(Thread thread, const Json& item) {
 int64_t SchemaShapes::distinct_scalars(GoalId goal, int64_t cap) {
   const ValueSet& set = algebra_.expand(goal);
   int64_t n = (set.null ? 1 : 0) + (set.booleans & 1) + (set.booleans >> 1 & 1);
-  if (n < cap) n += exprs_.count(exprs_.both(set.numbers, canonical_numbers_), cap);
+  if (n < cap) n += exprs_.count(exprs_.both(set.numbers, algebra_.shortest_numbers()), cap);
   if (n < cap) n += exprs_.count(set.strings, cap);
   return std::min(n, cap);
 }

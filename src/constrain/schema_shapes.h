@@ -125,7 +125,6 @@ class SchemaShapes {
 
   SchemaAlgebra& algebra_;
   Exprs& exprs_;
-  ExprId canonical_numbers_;
   std::vector<std::unique_ptr<Shape>> shapes_;  // by goal
   std::vector<int8_t> satisfiable_;             // by goal: 0 unknown, 1 yes, 2 no, 3 on the way
   bool met_unknown_ = false;

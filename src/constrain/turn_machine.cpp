@@ -79,8 +79,10 @@ class Turn : public TurnMachine {
       case Phase::gap:
         if (byte != static_cast<uint8_t>(kBehindReasoning[c.a])) return std::nullopt;
         return c.a + 1 < kBehindReasoning.size() ? at({.phase = Phase::gap, .a = c.a + 1}) : at({.phase = Phase::head});
-      case Phase::head: return head(c, byte);
-      case Phase::arguments: return arguments(c, state, byte, text);
+      case Phase::head:
+        return head(c, byte);
+      case Phase::arguments:
+        return arguments(c, state, byte, text);
       case Phase::closing: {
         const std::string_view closing = closing_text();
         if (byte != static_cast<uint8_t>(closing[c.b])) return std::nullopt;
@@ -128,16 +130,21 @@ class Turn : public TurnMachine {
   Place place(State state) override {
     const Control& c = controls_[state.control];
     switch (c.phase) {
-      case Phase::reasoning: return {.part = Part::reasoning, .closer = kThinkEnd};
-      case Phase::text: return {.part = Part::text, .closer = c.a == 1 ? kCallBegin : std::string_view()};
+      case Phase::reasoning:
+        return {.part = Part::reasoning, .closer = kThinkEnd};
+      case Phase::text:
+        return {.part = Part::text, .closer = c.a == 1 ? kCallBegin : std::string_view()};
       case Phase::gap:
-      case Phase::between: return {.part = Part::gap};
-      case Phase::head: return {.part = Part::opening};
+      case Phase::between:
+        return {.part = Part::gap};
+      case Phase::head:
+        return {.part = Part::opening};
       case Phase::arguments: {
         XmlArguments* const xml = tools_[c.a].xml;
         return xml ? xml_place(c.a, xml->part(inner(c, state))) : Place{.part = Part::json, .tool = c.a};
       }
-      case Phase::closing: return {.part = Part::closing, .tool = c.a};
+      case Phase::closing:
+        return {.part = Part::closing, .tool = c.a};
     }
     return {};
   }
@@ -236,7 +243,8 @@ class Turn : public TurnMachine {
   std::optional<State> arguments(const Control& c, State state, uint8_t byte, std::string_view text) {
     const auto next = tools_[c.a].arguments->step(inner(c, state), byte, text);
     if (!next) return std::nullopt;
-    if (tools_[c.a].arguments->can_end(*next, text)) return at({.phase = Phase::closing, .a = c.a});  // an object ends with its brace
+    if (tools_[c.a].arguments->can_end(*next, text))
+      return at({.phase = Phase::closing, .a = c.a});  // an object ends with its brace
     return nested(c.a, *next);
   }
   State nested(uint32_t tool, State own) {
@@ -247,12 +255,18 @@ class Turn : public TurnMachine {
   static Place xml_place(uint32_t tool, XmlArguments::Part part) {
     using enum XmlArguments::Part;
     switch (part) {
-      case tags: break;
-      case name: return {.part = Part::parameter_name, .tool = tool, .closer = ">"};
-      case json: return {.part = Part::json, .tool = tool};
-      case value: return {.part = Part::parameter_value, .tool = tool, .closer = XmlArguments::kValueEnd};
-      case raw_string: return {.part = Part::raw_string, .tool = tool, .closer = XmlArguments::kValueEnd};
-      case scalar: return {.part = Part::scalar, .tool = tool, .closer = XmlArguments::kValueEnd};
+      case tags:
+        break;
+      case name:
+        return {.part = Part::parameter_name, .tool = tool, .closer = ">"};
+      case json:
+        return {.part = Part::json, .tool = tool};
+      case value:
+        return {.part = Part::parameter_value, .tool = tool, .closer = XmlArguments::kValueEnd};
+      case raw_string:
+        return {.part = Part::raw_string, .tool = tool, .closer = XmlArguments::kValueEnd};
+      case scalar:
+        return {.part = Part::scalar, .tool = tool, .closer = XmlArguments::kValueEnd};
     }
     return {.part = Part::parameter_tags, .tool = tool};
   }

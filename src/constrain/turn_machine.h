@@ -20,7 +20,7 @@ namespace quern {
 
 enum class CallFormat {
   hermes,  // <tool_call>\n{"name": "f", "arguments": {…}}\n</tool_call>
-  xml,     // <tool_call>\n<function=f>\n<parameter=p>\nvalue\n</parameter>\n</function>\n</tool_call>; strings raw, other values JSON
+  xml,  // <tool_call>\n<function=f>\n<parameter=p>\nvalue\n</parameter>\n</function>\n</tool_call>; strings raw, other values JSON
 };
 
 struct ToolChoice {
@@ -37,7 +37,7 @@ struct TurnOptions {
   ToolChoice choice;
   bool thinking = false;       // the turn starts inside <think>
   bool parallel_calls = true;  // several calls in one turn
-  SchemaOptions schema;
+  SchemaOptions schema{.numbers = NumberSpelling::shortest};
 };
 
 class TurnMachine : public Machine {

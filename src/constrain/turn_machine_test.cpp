@@ -35,8 +35,9 @@ std::string compile_error(const TurnOptions& options) {
 
 TEST(TurnMachine, AcceptsTextWithAndWithoutCalls) {
   const auto machine = compiled(options());
-  for (const std::string& text : {std::string(), std::string("Hello é\n\n* x"), kCall, "Let me see.\n" + kCall, kCall + "\n" + kCall, kCall + "\nDone.",
-                                  "<tool_cal" + kCall, std::string("{\"name\": \"Anna\"}\n<b>"), std::string("</think> </tool_cal")})
+  for (const std::string& text :
+       {std::string(), std::string("Hello é\n\n* x"), kCall, "Let me see.\n" + kCall, kCall + "\n" + kCall, kCall + "\nDone.",
+        "<tool_cal" + kCall, std::string("{\"name\": \"Anna\"}\n<b>"), std::string("</think> </tool_cal")})
     EXPECT_TRUE(accepts(*machine, text)) << text;
 }
 
@@ -47,21 +48,22 @@ TEST(TurnMachine, NeverEndsInsideACall) {
 
 TEST(TurnMachine, HasNoLineThatBeginsLikeACallWithoutItsOpener) {
   const auto machine = compiled(options());
-  for (const std::string_view text : {"{\"name\": \"write\"", "Sure.\n {\"name\":\t\"write\"", "a\n\t{ \"name\" : \"nothing\"", "<function=",
-                                      "x\n\n  <function=", "</tool_call>", "a </tool_call>", "```js```\n<function=", "```\n```\n<function=", "~~~\n~~~\n{\"name\": \"write\"",
-                                      "````\n```\n`````\n<function="}) {
+  for (const std::string_view text : {"{\"name\": \"write\"", "Sure.\n {\"name\":\t\"write\"", "a\n\t{ \"name\" : \"nothing\"",
+                                      "<function=", "x\n\n  <function=", "</tool_call>", "a </tool_call>", "```js```\n<function=",
+                                      "```\n```\n<function=", "~~~\n~~~\n{\"name\": \"write\"", "````\n```\n`````\n<function="}) {
     EXPECT_FALSE(walk(*machine, text)) << text;
     EXPECT_TRUE(walk(*machine, text.substr(0, text.size() - 1))) << text;
   }
-  for (const std::string_view text : {"a {\"name\": \"write\"", "{\"name\": \"writer\"", "{\"nam\": \"write\"", "see <function=x>", "{\n\"name\": \"write\"",
-                                      "<function>", "{\"name\": write"})
+  for (const std::string_view text : {"a {\"name\": \"write\"", "{\"name\": \"writer\"", "{\"nam\": \"write\"", "see <function=x>",
+                                      "{\n\"name\": \"write\"", "<function>", "{\"name\": write"})
     EXPECT_TRUE(accepts(*machine, text)) << text;
 }
 
 TEST(TurnMachine, LetsCodeFencesShowWhatCallsLookLike) {
   const auto machine = compiled(options());
-  for (const std::string_view text : {"```json\n{\"name\": \"write\", \"arguments\": {}}\n```\nSo.", "~~~\n<function=write>", "````\n```\n<function=a>\n````",
-                                      "1. a\n   ```\n   <function=a>\n   ```\n", "~~~ `x`\n<function=a>\n~~~~ \n", "```\n~~~\n<function=a>"})
+  for (const std::string_view text :
+       {"```json\n{\"name\": \"write\", \"arguments\": {}}\n```\nSo.", "~~~\n<function=write>", "````\n```\n<function=a>\n````",
+        "1. a\n   ```\n   <function=a>\n   ```\n", "~~~ `x`\n<function=a>\n~~~~ \n", "```\n~~~\n<function=a>"})
     EXPECT_TRUE(accepts(*machine, text)) << text;
   // The opener's token opens a call there too.
   EXPECT_FALSE(walk(*machine, "```\n<tool_call>\n</"));
@@ -108,15 +110,17 @@ TEST(TurnMachine, ReasonsFirstWhereTheTemplateOpensIt) {
 
 TEST(TurnMachine, AcceptsOnlyCallsThatFitTheirTool) {
   const auto machine = compiled(options());
-  for (const std::string& call :
-       {hermes("get_weather", R"({"city": "a </tool_call> } b"})"), hermes("nothing", "{}"), hermes("nothing", R"({"a": [1, {}]})"),
-        hermes("get_weather_map", R"({"zoom": null, "x": true})"), hermes("either", R"({"id": "12", "name": "ab"})"), hermes("either", R"({"id": 12})")})
+  for (const std::string& call : {hermes("get_weather", R"({"city": "a </tool_call> } b"})"), hermes("nothing", "{}"),
+                                  hermes("nothing", R"({"a": [1, {}]})"), hermes("get_weather_map", R"({"zoom": null, "x": true})"),
+                                  hermes("either", R"({"id": "12", "name": "ab"})"), hermes("either", R"({"id": 12})")})
     EXPECT_TRUE(accepts(*machine, call)) << call;
   for (const std::string& call :
-       {hermes("get_weathe", "{}"), hermes("get_weather", "{}"), hermes("get_weather", R"({"city": 1})"), hermes("get_weather", R"({"city": "a", "x": 1})"),
-        hermes("get_weather", R"({"city": "a", "city": "b"})"), hermes("get_weather", R"({"city":"a"})"), hermes("get_weather", R"({"city": "a","days": 1})"),
-        hermes("get_weather", R"({"city": "a", "days": 15})"), hermes("nothing", "[]"), hermes("nothing", "null"), hermes("get_weather_map", "3"),
-        hermes("either", R"({"id": 12, "name": "ab"})"), hermes("nothing", "{}}"), hermes("nothing", "{} ")})
+       {hermes("get_weathe", "{}"), hermes("get_weather", "{}"), hermes("get_weather", R"({"city": 1})"),
+        hermes("get_weather", R"({"city": "a", "x": 1})"), hermes("get_weather", R"({"city": "a", "city": "b"})"),
+        hermes("get_weather", R"({"city":"a"})"), hermes("get_weather", R"({"city": "a","days": 1})"),
+        hermes("get_weather", R"({"city": "a", "days": 15})"), hermes("nothing", "[]"), hermes("nothing", "null"),
+        hermes("get_weather_map", "3"), hermes("either", R"({"id": 12, "name": "ab"})"), hermes("nothing", "{}}"),
+        hermes("nothing", "{} "), hermes("nothing", R"({"": 1, "": 2})")})
     EXPECT_FALSE(walk(*machine, call)) << call;
 }
 
@@ -139,20 +143,26 @@ TEST(TurnMachine, KeepsReferencesInsideParameters) {
 TEST(TurnMachine, AcceptsOnlyXmlCallsThatFitTheirTool) {
   const auto machine = compiled(options(CallFormat::xml));
   for (const std::string& call :
-       {xml("get_weather", {{"days", "3"}, {"city", "Rome"}}), xml("get_weather", {{"city", ""}}), xml("get_weather", {{"city", "12"}, {"unit", "celsius"}}),
-        xml("write", {{"content", "<div a=\"b\">\n</div> </parameter> &amp;\n\n"}, {"path", "a.txt"}, {"mode", "null"}}), xml("nothing", {}),
-        xml("nothing", {{"a b", "text"}, {"c", "[1, {\"x\": null}]"}}), xml("mixed", {{"v", "1.5e3"}, {"w", "1"}}),
-        xml("mixed", {{"v", "v1.5"}, {"w", "[]"}, {"u", "[1, \"a\"]"}}), xml("mixed", {{"v", ""}, {"w", "x{"}}), xml("either", {{"id", "12"}}),
-        xml("either", {{"id", "12"}, {"name", "ab"}}) /* the string "12", which no reader can tell from the number without the other branch */})
-    EXPECT_EQ(accepts(*machine, call), call != xml("either", {{"id", "12"}, {"name", "ab"}})) << call;
+       {xml("get_weather", {{"days", "3"}, {"city", "Rome"}}), xml("get_weather", {{"city", ""}}),
+        xml("get_weather", {{"city", "12"}, {"unit", "celsius"}}),
+        xml("write", {{"content", "<div a=\"b\">\n</div> </parameter> &amp;\n\n"}, {"path", "a.txt"}, {"mode", "null"}}),
+        xml("nothing", {}), xml("nothing", {{"a b", "text"}, {"c", "[1, {\"x\": null}]"}}),
+        xml("mixed", {{"v", "1.5"}, {"w", "1"}}), xml("mixed", {{"v", "v1.5"}, {"w", "[]"}, {"u", "[1, \"a\"]"}}),
+        xml("mixed", {{"v", ""}, {"w", "x{"}}), xml("either", {{"id", "12"}}),
+        xml("either", {{"name", "ab"}, {"id", "12"}})})
+    EXPECT_TRUE(accepts(*machine, call)) << call;
+  // While `id` may be a number too, 12 is one.
+  EXPECT_FALSE(walk(*machine, xml("either", {{"id", "12"}, {"name", "ab"}})));
   for (const std::string& call :
        {xml("get_weather", {}), xml("get_weather", {{"days", "3"}}), xml("get_weather", {{"city", "a"}, {"days", "\"3\""}}),
-        xml("get_weather", {{"city", "a"}, {"city", "b"}}), xml("get_weather", {{"city", "a"}, {"x", "b"}}), xml("get_weather", {{"city", "a"}, {"unit", "kelvin"}}),
-        xml("write", {{"content", "</parameter>"}, {"path", "a.txt"}}), xml("write", {{"content", "a\n</parameter>b"}, {"path", "a.txt"}}),
-        xml("write", {{"content", "a"}, {"path", "A.txt"}}), xml("write", {{"path", "a.txt"}, {"content", "a"}, {"mode", "NULL"}}),
-        xml("mixed", {{"v", " 1"}, {"w", "a"}}), xml("mixed", {{"v", "TRUE"}, {"w", "a"}}), xml("mixed", {{"v", "1_0"}, {"w", "a"}}),
-        xml("mixed", {{"v", "a"}, {"w", " [a"}}), xml("mixed", {{"v", "a"}, {"w", "a"}, {"u", "[1, 1]"}}), xml("get_weather_map", {{"a", "yes"}}),
-        xml("nothing", {{"a", "text"}, {"a", "text"}}), xml("nothing", {{"", "text"}}), xml("nothing", {{"a<", "text"}})})
+        xml("get_weather", {{"city", "a"}, {"city", "b"}}), xml("get_weather", {{"city", "a"}, {"x", "b"}}),
+        xml("get_weather", {{"city", "a"}, {"unit", "kelvin"}}), xml("write", {{"content", "</parameter>"}, {"path", "a.txt"}}),
+        xml("write", {{"content", "a\n</parameter>b"}, {"path", "a.txt"}}), xml("write", {{"content", "a"}, {"path", "A.txt"}}),
+        xml("write", {{"path", "a.txt"}, {"content", "a"}, {"mode", "NULL"}}), xml("mixed", {{"v", " 1"}, {"w", "a"}}),
+        xml("mixed", {{"v", "TRUE"}, {"w", "a"}}), xml("mixed", {{"v", "1_0"}, {"w", "a"}}),
+        xml("mixed", {{"v", "a"}, {"w", " [a"}}), xml("mixed", {{"v", "a"}, {"w", "a"}, {"u", "[1, 1]"}}),
+        xml("get_weather_map", {{"a", "yes"}}), xml("nothing", {{"a", "text"}, {"a", "text"}}), xml("nothing", {{"", "text"}}),
+        xml("nothing", {{"a<", "text"}})})
     EXPECT_FALSE(walk(*machine, call)) << call;
 }
 
@@ -183,7 +193,8 @@ TEST(TurnMachine, ARequiredCallComesAtOnce) {
   const auto machine = compiled(required);
   EXPECT_TRUE(accepts(*machine, kCall));
   EXPECT_TRUE(accepts(*machine, kCall + "\n" + hermes("nothing", "{}")));
-  for (const std::string& text : {std::string("I"), std::string("\n"), kCall + " ", kCall + "\n\n", kCall + "\nx"}) EXPECT_FALSE(walk(*machine, text)) << text;
+  for (const std::string& text : {std::string("I"), std::string("\n"), kCall + " ", kCall + "\n\n", kCall + "\nx"})
+    EXPECT_FALSE(walk(*machine, text)) << text;
   EXPECT_FALSE(accepts(*machine, ""));
   EXPECT_FALSE(accepts(*machine, kCall + "\n"));
   required.thinking = true;
@@ -216,11 +227,13 @@ TEST(TurnMachine, MakesOneCallWhereSeveralAreNotWanted) {
 
 TEST(TurnMachine, SaysWhatIsWrongWithTheOptions) {
   EXPECT_EQ(compile_error({.choice = {.kind = Kind::required}}), "a tool call is required, but no tool is offered");
-  EXPECT_EQ(compile_error({.tools = many_tools(), .choice = {.kind = Kind::named, .name = "f"}}), "tool 'f': it is chosen, but not offered");
+  EXPECT_EQ(compile_error({.tools = many_tools(), .choice = {.kind = Kind::named, .name = "f"}}),
+            "tool 'f': it is chosen, but not offered");
   EXPECT_EQ(compile_error({.tools = {tool("f", "{}"), tool("f", "")}}), "tool 'f': offered twice");
   EXPECT_EQ(compile_error({.tools = {tool("f", "{}"), tool("", "")}}), "tools[1]: expected a name");
   EXPECT_EQ(compile_error({.tools = {Json(3)}}), "tools[0]: expected a name");
-  EXPECT_EQ(compile_error({.tools = {tool("a b", "")}, .format = CallFormat::xml}), "tool 'a b': the XML format has no white space, '<' or '>' in names");
+  EXPECT_EQ(compile_error({.tools = {tool("a b", "")}, .format = CallFormat::xml}),
+            "tool 'a b': the XML format has no white space, '<' or '>' in names");
   EXPECT_EQ(compile_error({.tools = {tool("f", R"({"properties": {"a": {"pattern": "(a)\\1"}}})")}}).substr(0, 10), "tool 'f': ");
   EXPECT_NE(compile_error({.tools = {tool("f", R"({"type": "string"})")}}), "");
 }
@@ -250,7 +263,8 @@ TEST_P(RandomTurns, EndInCallsThatTheirToolsAccept) {
     o.tools = offered;
     o.thinking = random.chance(0.3);
     o.parallel_calls = random.chance(0.7);
-    o.choice.kind = offered.empty() ? Kind::automatic : random.pick(std::vector{Kind::automatic, Kind::none, Kind::required, Kind::named});
+    o.choice.kind =
+        offered.empty() ? Kind::automatic : random.pick(std::vector{Kind::automatic, Kind::none, Kind::required, Kind::named});
     if (o.choice.kind == Kind::named) o.choice.name = random.pick(offered).find("function")->find("name")->as_string();
     const auto machine = compiled(o);
     const std::string text = RandomTurn(*machine, random).write();
@@ -333,9 +347,49 @@ TEST(TurnMachine, XmlValuesMeanTheSameToAReaderThatTriesJsonFirst) {
 Vocabulary vocabulary() {
   std::vector<std::string> tokens;
   for (int b = 0; b < 256; ++b) tokens.emplace_back(1, static_cast<char>(b));
-  for (const std::string_view token : {"<tool_call>", "</tool_call>", "</think>", "\n{\"", "name", "\": \"", "\", \"", "arguments", "\": ", "{\"", "city", "\"}", "}}\n", "{}",
-                                       "{}}\n</", "\n\n", "```", " the", "ing", "function", "<function", "=", ">\n", "<parameter", "parameter", "=content", "</", "\n</",
-                                       "content>\n", "\n</parameter>\n", "\n</parameter>\n</", "null\n", "12", "[\"", "\"]\n", "true", "write", "get_weather", "mixed", "nothing", "any>\n<", "=a>\n", "=b>\nx"})
+  for (const std::string_view token : {"<tool_call>",
+                                       "</tool_call>",
+                                       "</think>",
+                                       "\n{\"",
+                                       "name",
+                                       "\": \"",
+                                       "\", \"",
+                                       "arguments",
+                                       "\": ",
+                                       "{\"",
+                                       "city",
+                                       "\"}",
+                                       "}}\n",
+                                       "{}",
+                                       "{}}\n</",
+                                       "\n\n",
+                                       "```",
+                                       " the",
+                                       "ing",
+                                       "function",
+                                       "<function",
+                                       "=",
+                                       ">\n",
+                                       "<parameter",
+                                       "parameter",
+                                       "=content",
+                                       "</",
+                                       "\n</",
+                                       "content>\n",
+                                       "\n</parameter>\n",
+                                       "\n</parameter>\n</",
+                                       "null\n",
+                                       "12",
+                                       "[\"",
+                                       "\"]\n",
+                                       "true",
+                                       "write",
+                                       "get_weather",
+                                       "mixed",
+                                       "nothing",
+                                       "any>\n<",
+                                       "=a>\n",
+                                       "=b>\nx"})
     tokens.emplace_back(token);
   tokens.emplace_back("<|im_end|>");
   const auto end = static_cast<int32_t>(tokens.size()) - 1;
@@ -381,7 +435,8 @@ TEST_P(RandomTurns, GiveTheSameMasksBehindAnyHistory) {
           (id < 256 ? allowed : long_ones).push_back(id);
         }
         if (allowed.empty() && long_ones.empty()) break;
-        ASSERT_TRUE(matcher.accept(allowed.empty() || (!long_ones.empty() && random.chance(0.7)) ? random.pick(long_ones) : random.pick(allowed)));
+        ASSERT_TRUE(matcher.accept(allowed.empty() || (!long_ones.empty() && random.chance(0.7)) ? random.pick(long_ones)
+                                                                                                 : random.pick(allowed)));
       }
     }
     EXPECT_GE(checked.size(), GetParam() == CallFormat::xml ? 6u : 4u);

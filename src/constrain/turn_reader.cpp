@@ -79,7 +79,8 @@ void TurnReader::take(const Place& before, const Place& after, char byte) {
     }
     case Part::gap:
     case Part::opening:
-    case Part::parameter_tags: break;
+    case Part::parameter_tags:
+      break;
     case Part::json:
       held_ += byte;
       arguments(release({}));
@@ -94,7 +95,9 @@ void TurnReader::take(const Place& before, const Place& after, char byte) {
       break;
     case Part::parameter_value:
     case Part::raw_string:
-    case Part::scalar: take_value(before, after, byte); break;
+    case Part::scalar:
+      take_value(before, after, byte);
+      break;
     case Part::closing:
       if (!leaves) break;
       add(TurnEvent::Kind::call_end, {});

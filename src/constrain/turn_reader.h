@@ -56,16 +56,16 @@ class TurnReader {
 
   TurnMachine& machine_;
   Machine::State state_;
-  std::string text_;                         // all of it, as the machine wants it
-  std::string held_;                         // the end of it that is not given out yet
+  std::string text_;                          // all of it, as the machine wants it
+  std::string held_;                          // the end of it that is not given out yet
   std::vector<TurnEvent>* events_ = nullptr;  // while reading
-  size_t first_event_ = 0;                   // the first that this reading added
-  std::string spaces_;                       // white space behind what was said, given out when more is said
-  bool said_ = false, reasoned_ = false;     // something was given out of this part; there was reasoning
+  size_t first_event_ = 0;                    // the first that this reading added
+  std::string spaces_;                        // white space behind what was said, given out when more is said
+  bool said_ = false, reasoned_ = false;      // something was given out of this part; there was reasoning
   std::vector<Call> calls_;
-  Call call_;                                // the one being read
-  size_t parameters_ = 0;                    // of it so far
-  bool in_string_ = false;                   // its quote is given out
+  Call call_;               // the one being read
+  size_t parameters_ = 0;   // of it so far
+  bool in_string_ = false;  // its quote is given out
 };
 
 }  // namespace quern

@@ -60,20 +60,22 @@ TEST(TurnReader, SaysNothingOfMarkupBeforeItIsCertain) {
 TEST(TurnReader, GivesArgumentsOfTheXmlFormatAsJson) {
   const auto machine = compiled(options(CallFormat::xml));
   for (size_t piece = 1; piece < 20; ++piece)
-    EXPECT_EQ(all(events(*machine, kXmlCall, piece), Kind::arguments), R"({"content": "a \"b\"\n<p>\n", "path": "a.txt", "mode": null})");
+    EXPECT_EQ(all(events(*machine, kXmlCall, piece), Kind::arguments),
+              R"({"content": "a \"b\"\n<p>\n", "path": "a.txt", "mode": null})");
 }
 
 TEST(TurnReader, GivesEveryKindOfXmlValue) {
   const auto machine = compiled(options(CallFormat::xml));
   const auto read = [&](std::string_view v, std::string_view w) {
-    return all(events(*machine,
-                      fmt::format("<tool_call>\n<function=mixed>\n<parameter=v>\n{}\n</parameter>\n<parameter=w>\n{}\n</parameter>\n"
-                                  "</function>\n</tool_call>",
-                                  v, w),
-                      1),
-               Kind::arguments);
+    return all(
+        events(*machine,
+               fmt::format("<tool_call>\n<function=mixed>\n<parameter=v>\n{}\n</parameter>\n<parameter=w>\n{}\n</parameter>\n"
+                           "</function>\n</tool_call>",
+                           v, w),
+               1),
+        Kind::arguments);
   };
-  EXPECT_EQ(read("1.50", "[1, \"x\"]"), R"({"v": 1.50, "w": [1, "x"]})");
+  EXPECT_EQ(read("1.5", "[1, \"x\"]"), R"({"v": 1.5, "w": [1, "x"]})");
   EXPECT_EQ(read("1.5.0", ""), R"({"v": "1.5.0", "w": ""})");
   EXPECT_EQ(read("true", "{\"a\": {}}"), R"({"v": true, "w": {"a": {}}})");
   EXPECT_EQ(read("truely", "null"), R"({"v": "truely", "w": "null"})");

@@ -23,21 +23,32 @@ inline Json tool(std::string_view name, std::string_view parameters) {
 // Every kind of parameter that the formats spell differently, and schemas that are awkward to complete.
 inline std::vector<Json> many_tools() {
   return {
-      tool("get_weather", R"({"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1, "maximum": 14},
+      tool(
+          "get_weather",
+          R"({"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1, "maximum": 14},
         "unit": {"enum": ["celsius", "fahrenheit"]}}, "required": ["city"], "additionalProperties": false})"),
-      tool("get_weather_map", R"({"properties": {"zoom": {"type": ["integer", "null"]}}, "additionalProperties": {"type": "boolean"}})"),
-      tool("write", R"({"type": "object", "properties": {"path": {"type": "string", "pattern": "^[a-z]{1,8}\\.txt$"}, "content": {"type": "string"},
+      tool("get_weather_map",
+           R"({"properties": {"zoom": {"type": ["integer", "null"]}}, "additionalProperties": {"type": "boolean"}})"),
+      tool(
+          "write",
+          R"({"type": "object", "properties": {"path": {"type": "string", "pattern": "^[a-z]{1,8}\\.txt$"}, "content": {"type": "string"},
         "mode": {"anyOf": [{"type": "string"}, {"type": "null"}]}}, "required": ["content", "path"], "additionalProperties": false})"),
-      tool("tree", R"({"$defs": {"node": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 3}, "children": {"type": "array",
+      tool(
+          "tree",
+          R"({"$defs": {"node": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 3}, "children": {"type": "array",
         "items": {"$ref": "#/$defs/node"}, "maxItems": 2}}, "required": ["name"], "additionalProperties": false}},
         "type": "object", "properties": {"root": {"$ref": "#/$defs/node"}, "when": {"type": "string", "format": "date"}},
         "required": ["root"], "additionalProperties": false})"),
       tool("any", R"({"type": "object", "minProperties": 1, "maxProperties": 3})"),
-      tool("mixed", R"({"type": "object", "properties": {"v": {"type": ["string", "number", "boolean", "null"]}, "w": {"type": ["string", "array", "object"]},
+      tool(
+          "mixed",
+          R"({"type": "object", "properties": {"v": {"type": ["string", "number", "boolean", "null"]}, "w": {"type": ["string", "array", "object"]},
         "u": {"type": "array", "items": {"enum": ["a", "b", 1]}, "uniqueItems": true}}, "required": ["v", "w"], "additionalProperties": false})"),
       tool("either", R"({"oneOf": [{"properties": {"id": {"type": "integer"}}, "required": ["id"], "additionalProperties": false},
         {"properties": {"id": {"const": "12"}, "name": {"type": "string", "minLength": 2}}, "required": ["id", "name"], "additionalProperties": false}]})"),
-      tool("pattern", R"({"type": "object", "patternProperties": {"^x": {"type": "number", "multipleOf": 0.5}}, "additionalProperties": false, "minProperties": 2})"),
+      tool(
+          "pattern",
+          R"({"type": "object", "patternProperties": {"^x": {"type": "number", "multipleOf": 0.5}}, "additionalProperties": false, "minProperties": 2})"),
       tool("nothing", ""),
   };
 }
@@ -88,10 +99,7 @@ class RandomTurn {
  private:
   std::optional<uint8_t> pick(bool hurry) {
     std::vector<uint8_t> allowed, ends;
-    // No exponents: a number past double's range is JSON that base/json.h does not read.
-    const bool behind_digit = !text_.empty() && text_.back() >= '0' && text_.back() <= '9';
     for (int b = 0; b < 256; ++b) {
-      if (behind_digit && (b == 'e' || b == 'E')) continue;
       if (!machine_.step(state_, static_cast<uint8_t>(b), text_)) continue;
       allowed.push_back(static_cast<uint8_t>(b));
       if (std::string_view("\"}],</").find(static_cast<char>(b)) != std::string_view::npos && (b != ',' || !hurry))

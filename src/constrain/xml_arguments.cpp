@@ -25,8 +25,16 @@ class Readable {
  public:
   explicit Readable(Exprs& exprs)
       : exprs_(exprs),
-        space_(exprs.star(exprs.chars(CharSet({{'\t', '\r'}, {0x1C, ' '}, {0x85, 0x85}, {0xA0, 0xA0}, {0x1680, 0x1680},
-                                               {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}})))) {}
+        space_(exprs.star(exprs.chars(CharSet({{'\t', '\r'},
+                                               {0x1C, ' '},
+                                               {0x85, 0x85},
+                                               {0xA0, 0xA0},
+                                               {0x1680, 0x1680},
+                                               {0x2000, 0x200A},
+                                               {0x2028, 0x2029},
+                                               {0x202F, 0x202F},
+                                               {0x205F, 0x205F},
+                                               {0x3000, 0x3000}})))) {}
 
   ExprId words(std::initializer_list<std::string_view> lower_case) {
     std::vector<ExprId> out;
@@ -116,8 +124,10 @@ size_t XmlArguments::bytes() const {
 XmlArguments::Part XmlArguments::part(State state) {
   const Control& c = controls_[state.control];
   switch (c.phase) {
-    case Phase::name: return Part::name;
-    case Phase::json: return Part::json;
+    case Phase::name:
+      return Part::name;
+    case Phase::json:
+      return Part::json;
     case Phase::value: {
       const auto parts = languages_->lexer.parts(state.lex);
       const auto middle = parts.begin() + static_cast<std::ptrdiff_t>(parts.size() / 2);
@@ -125,12 +135,14 @@ XmlArguments::Part XmlArguments::part(State state) {
       if (!std::any_of(middle, parts.end(), live)) return Part::raw_string;
       return std::any_of(parts.begin(), middle, live) ? Part::value : Part::scalar;
     }
-    case Phase::begin: return c.at == 0 ? Part::tags : Part::value;
+    case Phase::begin:
+      return c.at == 0 ? Part::tags : Part::value;
     case Phase::tag:
     case Phase::open:
     case Phase::end:
     case Phase::close:
-    case Phase::done: break;
+    case Phase::done:
+      break;
   }
   return Part::tags;
 }
@@ -143,7 +155,8 @@ std::optional<Machine::State> XmlArguments::step(State state, uint8_t byte, std:
   Control c = controls_[state.control];
   const auto spell = [&](std::string_view tag) { return static_cast<uint8_t>(tag[c.at]) == byte && ++c.at < tag.size(); };
   switch (c.phase) {
-    case Phase::tag: return tag(c, byte);
+    case Phase::tag:
+      return tag(c, byte);
     case Phase::open:
       if (static_cast<uint8_t>(kOpen[c.at]) != byte) return std::nullopt;
       if (++c.at < kOpen.size()) return at(c);
@@ -177,16 +190,19 @@ std::optional<Machine::State> XmlArguments::step(State state, uint8_t byte, std:
     case Phase::close:
       if (spell(kClose)) return at(c);
       return c.at == kClose.size() ? std::optional(at({.phase = Phase::done})) : std::nullopt;
-    case Phase::done: break;
+    case Phase::done:
+      break;
   }
   return std::nullopt;
 }
 
 std::optional<Machine::State> XmlArguments::tag(const Control& control, uint8_t byte) {
-  if (control.at == 0) return byte == '<' ? std::optional(at({.phase = Phase::tag, .frame = control.frame, .at = 1})) : std::nullopt;
+  if (control.at == 0)
+    return byte == '<' ? std::optional(at({.phase = Phase::tag, .frame = control.frame, .at = 1})) : std::nullopt;
   Frame frame = frames_[control.frame];
   if (byte == '/') {
-    const bool may_close = std::any_of(frame.threads.begin(), frame.threads.end(), [&](const Thread& t) { return shapes_.may_close(t); });
+    const bool may_close =
+        std::any_of(frame.threads.begin(), frame.threads.end(), [&](const Thread& t) { return shapes_.may_close(t); });
     return may_close ? std::optional(at({.phase = Phase::close, .at = 2})) : std::nullopt;
   }
   std::erase_if(frame.threads, [&](const Thread& t) { return !shapes_.may_go_on(t); });
@@ -243,7 +259,8 @@ std::optional<Machine::State> XmlArguments::begin_value(const Control& control, 
     std::vector<GoalId> goals;
     for (const Slot& slot : pendings_[control.pending].slots) goals.push_back(slot.goal);
     if (const auto next = json_->step(json_->start(goals), byte, text))
-      return at({.phase = Phase::json, .frame = control.frame, .pending = control.pending, .at = next->control}, next->lex, next->mark);
+      return at({.phase = Phase::json, .frame = control.frame, .pending = control.pending, .at = next->control}, next->lex,
+                next->mark);
   }
   uint32_t lex = value_lexeme(control.pending);
   if (lex != Lexer::kDead) lex = languages_->lexer.next(lex, byte);
