@@ -93,8 +93,9 @@ const Json* find_tool(const std::vector<Json>& tools, std::string_view name) {
 
 AssistantTurn parse_assistant(std::string_view text, ChatFormat format, const std::vector<Json>& tools) {
   AssistantTurn turn;
+  // Where nobody was asked to think, reasoning may still come first, but a tag inside a call is part of it.
   const size_t think_end = text.find(kThinkEnd);
-  if (think_end != std::string_view::npos) {
+  if (think_end != std::string_view::npos && (format == ChatFormat::thinking || think_end < text.find(kOpen))) {
     std::string_view reasoning = text.substr(0, think_end);
     if (const size_t open = reasoning.find("<think>"); open != std::string_view::npos) reasoning.remove_prefix(open + 7);
     turn.reasoning = trim(reasoning);
@@ -130,8 +131,26 @@ AssistantTurn parse_assistant(std::string_view text, ChatFormat format, const st
 
 namespace {
 
+// Whether a JSON number is an integer in value, however large and however spelled: 3, 3.0, 12e30, 0.5e1.
+bool is_integer(std::string_view number) {
+  const size_t e = number.find_first_of("eE");
+  const std::string_view mantissa = number.substr(0, e);
+  const size_t last = mantissa.find_last_of("123456789"), dot = mantissa.find('.');
+  if (last == std::string_view::npos) return true;  // zero
+  // The power of ten of the last digit that counts.
+  auto power = static_cast<int64_t>(std::min(dot, mantissa.size())) - static_cast<int64_t>(last) - (last < dot ? 1 : 0);
+  if (e != std::string_view::npos) {
+    const bool negative = number[e + 1] == '-';
+    int64_t exponent = 0;
+    for (const char c : number.substr(e + 1))
+      if (c >= '0' && c <= '9') exponent = std::min<int64_t>(exponent * 10 + (c - '0'), int64_t{1} << 50);
+    power += negative ? -exponent : exponent;
+  }
+  return power >= 0;
+}
+
 bool has_type(const Json& value, std::string_view type) {
-  if (type == "integer") return value.is_number() && value.to_int64().has_value();
+  if (type == "integer") return value.is_number() && is_integer(value.number_text());
   return value.kind_name() == type;
 }
 

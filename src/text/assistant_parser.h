@@ -26,7 +26,7 @@ struct AssistantTurn {
 };
 
 // `text` is the decoded output after the generation prompt, without the end-of-turn token. `tools`: the conversation's tools.
-// Calls inside reasoning are not calls. The first complete JSON value counts; what follows it up to the closing tag is ignored.
+// Calls inside reasoning are not calls; outside the thinking format, </think> behind the first <tool_call> ends no reasoning. The first complete JSON value counts; what follows it up to the closing tag is ignored.
 AssistantTurn parse_assistant(std::string_view text, ChatFormat format, const std::vector<Json>& tools);
 
 // The tool object called `name` in `tools`, or nullptr.

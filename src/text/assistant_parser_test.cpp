@@ -72,6 +72,17 @@ TEST(AssistantParser, KeepsReasoningApartAndTakesNoCallsFromIt) {
   EXPECT_TRUE(cut.calls.empty());
 }
 
+TEST(AssistantParser, TakesATagInsideACallForAPartOfIt) {
+  const auto turn =
+      parse("Look:\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"text\": \"a </think> <tool_call> b\"}}\n</tool_call>");
+  EXPECT_EQ(turn.content, "Look:");
+  EXPECT_EQ(turn.reasoning, "");
+  ASSERT_EQ(turn.calls.size(), 1u);
+  EXPECT_FALSE(turn.calls[0].error);
+  EXPECT_EQ(turn.calls[0].call.arguments.find("text")->as_string(), "a </think> <tool_call> b");
+  EXPECT_EQ(parse("Hm.\n</think>\n\nYes. <tool_call>{}</tool_call>").reasoning, "Hm.");
+}
+
 TEST(AssistantParser, ChecksArgumentsAgainstTheSchema) {
   const auto check = [](std::string_view arguments) {
     const auto result = check_arguments(kTools[0], Json::parse(arguments, "a").value());
@@ -79,6 +90,11 @@ TEST(AssistantParser, ChecksArgumentsAgainstTheSchema) {
   };
   EXPECT_EQ(check(R"({"n": 3, "tag": "a", "list": [1, 2.5]})"), "");
   EXPECT_EQ(check(R"({"n": 3.0})"), "");
+  for (const char* integer :
+       {"0", "-0.00", "3.0", "12e1", "0.5e1", "1500e-2", "4813098128171921390526491", "1e300", "0e-9", "10.50E1"})
+    EXPECT_EQ(check(fmt::format("{{\"n\": {}}}", integer)), "") << integer;
+  for (const char* fraction : {"0.5", "3.01", "12e-2", "1e-400", "1500.5e0", "10.55E1", "9007199254740993.5"})
+    EXPECT_EQ(check(fmt::format("{{\"n\": {}}}", fraction)), "arguments.n: expected integer, found number") << fraction;
   EXPECT_EQ(check("{}"), "arguments: n is missing");
   EXPECT_EQ(check(R"({"n": "3"})"), "arguments.n: expected integer, found string");
   EXPECT_EQ(check(R"({"n": -1})"), "arguments.n: -1 is below 0");
