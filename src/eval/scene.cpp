@@ -145,16 +145,16 @@ std::string script(Words& words, const std::vector<std::string>& requests) {
   return spoken(words, text + ".");
 }
 
-void play(Scene& scene, const std::vector<Step>& steps) {
+void play(Scene& scene, const std::vector<SceneStep>& steps) {
   std::vector<std::string> requests;
-  for (const Step& step : steps) requests.push_back(step.request);
+  for (const SceneStep& step : steps) requests.push_back(step.request);
   scene.user(script(scene.words, requests));
-  for (const Step& step : steps) scene.call(step.call);
+  for (const SceneStep& step : steps) scene.call(step.call);
   if (steps.size() == 1) {
     scene.say(steps[0].report);
   } else if (steps.size() <= 4) {
     std::string text = "Done.";
-    for (const Step& step : steps) text += " " + step.report;
+    for (const SceneStep& step : steps) text += " " + step.report;
     scene.say(text);
   } else {
     scene.say(steps.size() <= 9 ? fmt::format("Done. All {} steps are finished.", steps.size()) : "Done. All steps are finished.");

@@ -48,7 +48,7 @@ class Scene {
 
 // One thing to do: how a user asks for it (an imperative sentence without its full stop), the call, and what to say afterwards ("I
 // moved a.txt to b.").
-struct Step {
+struct SceneStep {
   std::string request;
   ToolCall call;
   std::string report;
@@ -62,6 +62,6 @@ std::string spoken(Words& words, std::string request);
 // Several steps as one request: "First …, then …", numbered, as bullets, or one sentence after the other.
 std::string script(Words& words, const std::vector<std::string>& requests);
 // Asks for the steps, makes their calls, and says that they are done.
-void play(Scene& scene, const std::vector<Step>& steps);
+void play(Scene& scene, const std::vector<SceneStep>& steps);
 
 }  // namespace quern

@@ -44,6 +44,6 @@ struct FileScene : Scene {
 FileWorld some_files(Words& words, int64_t at_top);
 std::string some_text(Words& words);
 // One operation that is possible in `plan`, which is then carried out there.
-Step file_step(Words& words, FileWorld& plan);
+SceneStep file_step(Words& words, FileWorld& plan);
 
 }  // namespace quern

@@ -506,7 +506,7 @@ ToolEpisode long_script(Random& random, Split split, int64_t calls) {
   const int64_t n = calls > 0 ? calls : setup.between(4, 25);
   FileScene scene(random, split, some_files(setup, std::max<int64_t>(6, n / 2)));
   FileWorld plan = scene.files();
-  std::vector<Step> steps;
+  std::vector<SceneStep> steps;
   for (int64_t i = 0; i < n; ++i) steps.push_back(file_step(scene.words, plan));
   play(scene, steps);
   return std::move(scene).finish("file_script");

@@ -76,7 +76,7 @@ std::string text_in_quotes(const std::string& text) {
   return text.find('\'') == std::string::npos && text.size() % 2 ? "'" + text + "'" : "\"" + text + "\"";
 }
 
-Step move_step(Words& words, const FileWorld& plan) {
+SceneStep move_step(Words& words, const FileWorld& plan) {
   const std::string from = any_file(words, plan), name = name_of(from);
   std::string folder = destination(words, plan);
   if (!folder_of(from).empty() && words.chance(0.15) && !plan.exists(name)) {
@@ -112,7 +112,7 @@ Step move_step(Words& words, const FileWorld& plan) {
           fill(words.pick({"I moved {0} to {1}.", "{0} is now in {1}.", "Moved {0} into {1}."}), {name, folder})};
 }
 
-Step rename_step(Words& words, const FileWorld& plan) {
+SceneStep rename_step(Words& words, const FileWorld& plan) {
   const std::string from = any_file(words, plan), folder = folder_of(from);
   const std::string name = new_name(words, plan, folder, words.chance(0.8) ? extension_of(from) : words.extension());
   const auto form = words.pick({"Rename {0} to {1}", "Rename {0} as {1}", "Change the name of {0} to {1}",
@@ -124,7 +124,7 @@ Step rename_step(Words& words, const FileWorld& plan) {
           fill(words.pick({"I renamed {0} to {1}.", "{0} is now called {1}.", "Renamed {0} to {1}."}), {name_of(from), name})};
 }
 
-Step copy_step(Words& words, const FileWorld& plan) {
+SceneStep copy_step(Words& words, const FileWorld& plan) {
   const std::string from = any_file(words, plan), name = name_of(from);
   if (words.chance(0.3)) {
     const std::string other = new_name(words, plan, folder_of(from), extension_of(from));
@@ -145,7 +145,7 @@ Step copy_step(Words& words, const FileWorld& plan) {
           fill(words.pick({"I copied {0} to {1}.", "A copy of {0} is now in {1}.", "Copied {0} to {1}."}), {name, folder})};
 }
 
-Step delete_step(Words& words, const FileWorld& plan) {
+SceneStep delete_step(Words& words, const FileWorld& plan) {
   const std::string path = any_file(words, plan);
   const auto form =
       words.pick({"Delete {0}", "Remove {0}", "Erase {0}", "Get rid of {0}", "Throw away {0}", "I no longer need {0}, delete it",
@@ -155,7 +155,7 @@ Step delete_step(Words& words, const FileWorld& plan) {
           fill(words.pick({"I deleted {0}.", "{0} is gone.", "Deleted {0}."}), {name_of(path)})};
 }
 
-Step folder_step(Words& words, const FileWorld& plan) {
+SceneStep folder_step(Words& words, const FileWorld& plan) {
   std::string name = words.folder();
   while (plan.exists(name)) name = words.folder();
   if (words.chance(0.15) && !plan.folders.empty() && !plan.exists(in_folder(*plan.folders.begin(), name))) {
@@ -176,7 +176,7 @@ Step folder_step(Words& words, const FileWorld& plan) {
           fill(words.pick({"I made the folder {0}.", "The folder {0} is there now.", "Created the folder {0}."}), {name})};
 }
 
-Step write_step(Words& words, const FileWorld& plan) {
+SceneStep write_step(Words& words, const FileWorld& plan) {
   const std::string folder = words.chance(0.8) ? "" : destination(words, plan);
   const std::string path = in_folder(folder, new_name(words, plan, folder, words.chance(0.8) ? "txt" : words.extension())),
                     text = words.sentence();
@@ -190,7 +190,7 @@ Step write_step(Words& words, const FileWorld& plan) {
           fill(words.pick({"I wrote {0}.", "{0} is written.", "The text is in {0} now."}), {path})};
 }
 
-Step append_step(Words& words, const FileWorld& plan) {
+SceneStep append_step(Words& words, const FileWorld& plan) {
   const std::string path = any_file(words, plan), text = words.sentence();
   const auto form =
       words.pick({"Add the line {0} to {1}", "Append {0} to {1}", "Add {0} at the end of {1}", "Put the line {0} at the end of {1}",
@@ -231,14 +231,14 @@ FileWorld some_files(Words& words, int64_t at_top) {
   return world;
 }
 
-Step file_step(Words& words, FileWorld& plan) {
-  using Maker = Step (*)(Words&, const FileWorld&);
+SceneStep file_step(Words& words, FileWorld& plan) {
+  using Maker = SceneStep (*)(Words&, const FileWorld&);
   constexpr std::array<Maker, 12> kMakers = {move_step, move_step,   move_step,   move_step,  rename_step, rename_step,
                                              copy_step, delete_step, folder_step, write_step, append_step, append_step};
   for (;;) {
     const Maker make = words.random().pick(kMakers);
     if (plan.files.size() < 2 && make != folder_step && make != write_step) continue;
-    Step step = make(words, plan);
+    SceneStep step = make(words, plan);
     if (!plan.execute(step.call).starts_with("error")) return step;
   }
 }

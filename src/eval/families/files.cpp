@@ -54,7 +54,7 @@ ToolEpisode one_step(Random& random, Split split, int64_t) {
 ToolEpisode few_steps(Random& random, Split split, int64_t) {
   FileScene scene = any_scene(random, split);
   FileWorld plan = scene.files();
-  std::vector<Step> steps;
+  std::vector<SceneStep> steps;
   for (int64_t i = 0, n = scene.words.between(2, 5); i < n; ++i) steps.push_back(file_step(scene.words, plan));
   play(scene, steps);
   return std::move(scene).finish("file_steps");
@@ -177,7 +177,7 @@ ToolEpisode several_turns(Random& random, Split split, int64_t) {
       look(scene);
       continue;
     }
-    std::vector<Step> steps = {file_step(scene.words, plan)};
+    std::vector<SceneStep> steps = {file_step(scene.words, plan)};
     if (scene.words.chance(0.15)) steps.push_back(file_step(scene.words, plan));
     play(scene, steps);
   }

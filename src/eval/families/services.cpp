@@ -56,7 +56,7 @@ std::string named(Words& words, const RecordKind& kind, const std::string& id) {
                     {kind.noun, id});
 }
 
-Step create_step(Words& words, const RecordWorld& plan, const RecordTool& tool) {
+SceneStep create_step(Words& words, const RecordWorld& plan, const RecordTool& tool) {
   const RecordKind& kind = plan.kinds[tool.kind];
   Json call = Json::object();
   std::vector<std::pair<size_t, Json>> given;
@@ -76,7 +76,7 @@ Step create_step(Words& words, const RecordWorld& plan, const RecordTool& tool) 
           fmt::format("I created the {} {}.", kind.noun, kind.peek_id())};
 }
 
-Step update_step(Words& words, const RecordWorld& plan, const RecordTool& tool) {
+SceneStep update_step(Words& words, const RecordWorld& plan, const RecordTool& tool) {
   const RecordKind& kind = plan.kinds[tool.kind];
   const RecordKind::Record& record = any_record(words, kind);
   Json call = Json::object();
@@ -108,7 +108,7 @@ Step update_step(Words& words, const RecordWorld& plan, const RecordTool& tool) 
           report};
 }
 
-Step remove_step(Words& words, const RecordWorld& plan, const RecordTool& tool) {
+SceneStep remove_step(Words& words, const RecordWorld& plan, const RecordTool& tool) {
   const RecordKind& kind = plan.kinds[tool.kind];
   const std::string id = any_record(words, kind).id, verb = words.chance(0.6) ? tool.verb : "delete";
   const auto form = words.pick({"{0} {1}", "{0} {1} for good", "Please {2} {1}", "We do not need {1} any more, {2} it",
@@ -118,7 +118,7 @@ Step remove_step(Words& words, const RecordWorld& plan, const RecordTool& tool) 
           fmt::format("The {} {} is removed.", kind.noun, id)};
 }
 
-Step act_step(Words& words, const RecordWorld& plan, const RecordTool& tool) {
+SceneStep act_step(Words& words, const RecordWorld& plan, const RecordTool& tool) {
   const RecordKind& kind = plan.kinds[tool.kind];
   const std::string id = any_record(words, kind).id;
   const auto form = words.pick(
@@ -128,16 +128,16 @@ Step act_step(Words& words, const RecordWorld& plan, const RecordTool& tool) {
           fmt::format("Done: {} {} {}.", tool.verb, kind.noun, id)};
 }
 
-Step service_step(Words& words, RecordWorld& plan) {
+SceneStep service_step(Words& words, RecordWorld& plan) {
   for (;;) {
     const RecordTool& tool = plan.tools[words.random().below(plan.tools.size())];
     const bool enough = plan.kinds[tool.kind].records.size() > 1;
     if (tool.op == RecordOp::get || tool.op == RecordOp::list || (!enough && tool.op != RecordOp::create)) continue;
     if (tool.op == RecordOp::remove && words.chance(0.5)) continue;
-    Step step = tool.op == RecordOp::create   ? create_step(words, plan, tool)
-                : tool.op == RecordOp::update ? update_step(words, plan, tool)
-                : tool.op == RecordOp::remove ? remove_step(words, plan, tool)
-                                              : act_step(words, plan, tool);
+    SceneStep step = tool.op == RecordOp::create   ? create_step(words, plan, tool)
+                     : tool.op == RecordOp::update ? update_step(words, plan, tool)
+                     : tool.op == RecordOp::remove ? remove_step(words, plan, tool)
+                                                   : act_step(words, plan, tool);
     plan.execute(step.call);
     return step;
   }
@@ -310,7 +310,7 @@ ToolEpisode find_then(Random& random, Split split, int64_t) {  // list by a valu
 ToolEpisode create_then(Random& random, Split split, int64_t) {  // the new id goes into the next call
   ServiceScene scene = any_service(random, split);
   Words& words = scene.words;
-  const Step step = create_step(words, scene.service(), scene.tool(RecordOp::create));
+  const SceneStep step = create_step(words, scene.service(), scene.tool(RecordOp::create));
   const RecordKind kind = scene.kind();
   const std::string id = kind.peek_id();
   const RecordTool& act = scene.tool(RecordOp::act);
@@ -465,7 +465,7 @@ ToolEpisode corrected(Random& random, Split split, int64_t) {  // an error, and 
       ServiceScene scene(random, split, service);
       RecordWorld plan = service;
       plan.busy_calls = 0;
-      const Step step = service_step(scene.words, plan);
+      const SceneStep step = service_step(scene.words, plan);
       scene.user(spoken(scene.words, step.request + "."));
       for (int64_t i = 0; i <= service.busy_calls; ++i) scene.call(step.call);
       scene.say(step.report);
@@ -570,7 +570,7 @@ ToolEpisode script_of_steps(Random& random, Split split, int64_t calls) {
   const int64_t n = calls > 0 ? calls : setup.chance(0.7) ? setup.between(2, 5) : setup.between(4, 25);
   ServiceScene scene = any_service(random, split, std::max<int64_t>(4, n / 3));
   RecordWorld plan = scene.service();
-  std::vector<Step> steps;
+  std::vector<SceneStep> steps;
   for (int64_t i = 0; i < n; ++i) steps.push_back(service_step(scene.words, plan));
   play(scene, steps);
   return std::move(scene).finish("service_script");
