@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/check.h"
 #include "base/file.h"
 #include "runtime/engine_impl.h"
+#include "runtime/forced_text.h"
 #include "runtime/sampler.h"
 
 namespace quern {
@@ -107,6 +109,12 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
 const Tokenizer* Engine::tokenizer() const { return impl_->tokenizer ? &*impl_->tokenizer : nullptr; }
 ChatFormat Engine::chat_format() const { return impl_->chat_format; }
 int64_t Engine::context() const { return impl_->runner->context; }
+const Vocabulary& Engine::vocabulary() const {
+  QUERN_CHECK(impl_->tokenizer.has_value(), "no tokenizer");
+  std::call_once(impl_->vocabulary_once,
+                 [&] { impl_->vocabulary = std::make_unique<const Vocabulary>(*impl_->tokenizer, impl_->end_ids); });
+  return *impl_->vocabulary;
+}
 SamplingParams Engine::default_sampling() const {
   const GenerationConfig& g = impl_->generation;
   SamplingParams params;
@@ -118,52 +126,7 @@ SamplingParams Engine::default_sampling() const {
   return params;
 }
 
-struct Session::Impl {
-  const Engine::Impl& engine;
-  Timeline timeline;
-
-  // Makes the timeline a prefix of prompt that ends before its last token, as long as the state allows; returns its length.
-  Result<int64_t> align(std::span<const int32_t> prompt) {
-    const auto& held = timeline.tokens();
-    const auto most = std::min(held.size(), prompt.size() - 1);  // the last token is fed always: its logits are wanted
-    const auto common = static_cast<int64_t>(
-        std::mismatch(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(most), prompt.begin()).first - held.begin());
-    const int64_t kept = timeline.reachable(common);
-    QUERN_TRY(timeline.rollback(kept));
-    return kept;
-  }
-
-  Result<Generation> generate(const GenerateRequest& request);
-  void decode(const GenerateRequest& request, Generation& out);
-};
-
-Session::Session(const Engine& engine) : impl_(new Impl{engine.impl(), Timeline(*engine.impl().runner)}) {}
-Session::Session(Session&&) noexcept = default;
-Session::~Session() = default;
-Result<Generation> Session::generate(const GenerateRequest& request) { return impl_->generate(request); }
-
-Result<Generation> Session::Impl::generate(const GenerateRequest& request) {
-  if (request.prompt.empty()) return fail(Errc::invalid_argument, "the prompt is empty");
-  Generation out;
-  out.prompt_tokens = static_cast<int64_t>(request.prompt.size());
-  const auto start = Clock::now();
-  QUERN_ASSIGN(out.reused_tokens, align(request.prompt));
-  QUERN_TRY(timeline.feed(std::span(request.prompt).subspan(static_cast<size_t>(out.reused_tokens)), Batch::Logits::last,
-                          [&](int64_t first, std::span<const int32_t> part) {
-                            return !request.on_prefill ||
-                                   request.on_prefill(first + static_cast<int64_t>(part.size()), out.prompt_tokens);
-                          }));
-  out.prefill_s = seconds_since(start);
-  if (timeline.tokens().size() < request.prompt.size()) {
-    out.finish = FinishReason::cancelled;
-    return out;
-  }
-  timeline.checkpoint("prompt");  // the next turn may render this one differently, but its prompt stays a prefix
-  const auto decode_start = Clock::now();
-  decode(request, out);
-  out.decode_s = seconds_since(decode_start);
-  return out;
-}
+namespace {
 
 // Text is held back while it could still become a stop string; what stands before one is all that is given out.
 class StopStrings {
@@ -196,39 +159,180 @@ class StopStrings {
   bool stopped_ = false;
 };
 
-void Session::Impl::decode(const GenerateRequest& request, Generation& out) {
-  Sampler sampler(request.sampling);
-  std::optional<StreamDecoder> decoder;
-  if (engine.tokenizer) decoder.emplace(*engine.tokenizer);
-  StopStrings stops(request.stop);
-  const auto emit = [&](int32_t token, std::string text) {
-    out.text += text;
-    return !request.on_token || request.on_token(token, text);
-  };
-  out.finish = FinishReason::length;
-  while (static_cast<int64_t>(out.tokens.size()) < request.max_tokens) {
-    const int32_t token = sampler.sample(timeline.logits(), engine.drawable);
-    const bool ends = std::find(engine.end_ids.begin(), engine.end_ids.end(), token) != engine.end_ids.end();
-    if (ends && !request.ignore_eos) {
-      out.finish = FinishReason::stop;
-      break;
-    }
-    out.tokens.push_back(token);
-    const bool silent = !decoder || engine.tokenizer->is_special(token);
-    const bool go_on = emit(token, silent ? std::string() : stops.push(decoder->push(token)));
-    if (stops.stopped() || !go_on) {
-      out.finish = stops.stopped() ? FinishReason::stop : FinishReason::cancelled;
-      return;
-    }
-    if (static_cast<int64_t>(out.tokens.size()) == request.max_tokens) break;
-    if (!timeline.feed(std::span(&token, 1))) {  // the only thing left to go wrong: the context is full
-      out.finish = FinishReason::context;
-      break;
-    }
+// One generation behind its prompt. Tokens are given out as soon as they are known and fed to the model when its next word is wanted, so
+// forced text costs no pass of its own.
+class Decoding {
+ public:
+  Decoding(const Engine& engine, Timeline& timeline, const GenerateRequest& request, Generation& out)
+      : engine_(engine), timeline_(timeline), request_(request), out_(out), sampler_(request.sampling), stops_(request.stop) {
+    if (engine.tokenizer()) decoder_.emplace(*engine.tokenizer());
   }
-  std::string rest = stops.push(decoder ? decoder->finish() : std::string());
-  if (!stops.stopped()) rest += stops.finish();
-  if (!rest.empty()) emit(out.tokens.empty() ? -1 : out.tokens.back(), rest);
+
+  Result<void> run() {
+    for (;;) {
+      const TokenMask* allowed = nullptr;
+      if (request_.constraint) {
+        const auto start = Clock::now();
+        QUERN_ASSIGN(allowed, constrain());
+        out_.constrain_s += seconds_since(start);
+      }
+      if (over_) break;
+      if (all_given()) {
+        end(FinishReason::length);
+        break;
+      }
+      if (!waiting_.empty() && !timeline_.feed(waiting_)) {  // the only thing left to go wrong: the context is full
+        end(FinishReason::context);
+        break;
+      }
+      waiting_.clear();
+      QUERN_ASSIGN(const int32_t token, draw(allowed));
+      if (is_end(token) && !request_.ignore_eos) {
+        complete();
+        break;
+      }
+      if (!give(token)) break;
+    }
+    if (!interrupted_) flush();
+    return {};
+  }
+
+ private:
+  bool all_given() const { return static_cast<int64_t>(out_.tokens.size()) >= request_.max_tokens; }
+  bool is_end(int32_t id) const {
+    const auto& ids = engine_.impl().end_ids;
+    return std::find(ids.begin(), ids.end(), id) != ids.end();
+  }
+  void end(FinishReason why) {
+    over_ = true;
+    out_.finish = why;
+  }
+  void complete() {
+    end(FinishReason::stop);
+    out_.complete = true;
+  }
+  bool emit(int32_t token, const std::string& text) {
+    out_.text += text;
+    return !request_.on_token || request_.on_token(token, text);
+  }
+
+  // Gives out a token; false when generation is over with it.
+  bool give(int32_t token) {
+    out_.tokens.push_back(token);
+    waiting_.push_back(token);
+    const bool silent = !decoder_ || engine_.tokenizer()->is_special(token);
+    const bool go_on = emit(token, silent ? std::string() : stops_.push(decoder_->push(token)));
+    if (go_on && !stops_.stopped()) return true;
+    end(stops_.stopped() ? FinishReason::stop : FinishReason::cancelled);
+    interrupted_ = true;
+    return false;
+  }
+
+  // What was held back while it could still become a stop string, or a whole character.
+  void flush() {
+    std::string rest = stops_.push(decoder_ ? decoder_->finish() : std::string());
+    if (!stops_.stopped()) rest += stops_.finish();
+    if (!rest.empty()) emit(out_.tokens.empty() ? -1 : out_.tokens.back(), rest);
+  }
+
+  // What the constraint says before the model does: text that has to come, whether that was all, and else what may come.
+  Result<const TokenMask*> constrain() {
+    Matcher& matcher = *request_.constraint;
+    if (request_.force && !all_given()) give_forced(matcher);
+    if (over_ || (all_given() && !matcher.can_end())) return nullptr;
+    QUERN_ASSIGN(const TokenMask* allowed, matcher.mask());
+    if (matcher.can_end() && only_ends(*allowed, engine_.vocabulary())) complete();
+    return allowed;
+  }
+
+  void give_forced(Matcher& matcher) {
+    const Engine::Impl& engine = engine_.impl();
+    const std::vector<int32_t> forced = accept_forced(matcher, *engine.tokenizer, engine.drawable);
+    const auto known = static_cast<int64_t>(timeline_.tokens().size() + waiting_.size());
+    const int64_t room =  // the last token of all needs no place in the context
+        std::min(request_.max_tokens - static_cast<int64_t>(out_.tokens.size()), engine.runner->context + 1 - known);
+    size_t given = 0;
+    while (!over_ && given < forced.size() && static_cast<int64_t>(given) < room) give(forced[given++]);
+    out_.forced_tokens += static_cast<int64_t>(given);
+    matcher.rollback(forced.size() - given);
+    if (!over_ && given < forced.size() && !all_given()) end(FinishReason::context);
+  }
+
+  Result<int32_t> draw(const TokenMask* allowed) {
+    const int64_t limit = engine_.impl().drawable;
+    if (!allowed) return sampler_.sample(timeline_.logits(), limit);
+    const int32_t token = sampler_.sample(timeline_.logits(), limit, *allowed);
+    if (token < 0) return fail(Errc::unsupported, "the constraint: no token of the vocabulary goes on as it must");
+    const auto start = Clock::now();
+    const bool accepted = request_.constraint->accept(token);
+    out_.constrain_s += seconds_since(start);
+    QUERN_TRY(request_.constraint->machine().healthy());
+    QUERN_CHECK(accepted, token);
+    return token;
+  }
+
+  const Engine& engine_;
+  Timeline& timeline_;
+  const GenerateRequest& request_;
+  Generation& out_;
+  Sampler sampler_;
+  std::optional<StreamDecoder> decoder_;
+  StopStrings stops_;
+  std::vector<int32_t> waiting_;  // given out, not fed yet
+  bool over_ = false, interrupted_ = false;
+};
+
+}  // namespace
+
+struct Session::Impl {
+  const Engine& owner;
+  const Engine::Impl& engine;
+  Timeline timeline;
+
+  // Makes the timeline a prefix of prompt that ends before its last token, as long as the state allows; returns its length.
+  Result<int64_t> align(std::span<const int32_t> prompt) {
+    const auto& held = timeline.tokens();
+    const auto most = std::min(held.size(), prompt.size() - 1);  // the last token is fed always: its logits are wanted
+    const auto common = static_cast<int64_t>(
+        std::mismatch(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(most), prompt.begin()).first - held.begin());
+    const int64_t kept = timeline.reachable(common);
+    QUERN_TRY(timeline.rollback(kept));
+    return kept;
+  }
+
+  Result<Generation> generate(const GenerateRequest& request);
+};
+
+Session::Session(const Engine& engine) : impl_(new Impl{engine, engine.impl(), Timeline(*engine.impl().runner)}) {}
+Session::Session(Session&&) noexcept = default;
+Session::~Session() = default;
+Result<Generation> Session::generate(const GenerateRequest& request) { return impl_->generate(request); }
+
+Result<Generation> Session::Impl::generate(const GenerateRequest& request) {
+  if (request.prompt.empty()) return fail(Errc::invalid_argument, "the prompt is empty");
+  if (request.constraint && !engine.tokenizer)
+    return fail(Errc::not_found, "{}: no tokenizer.json: there is no text to constrain", engine.options.model.string());
+  if (request.constraint && request.ignore_eos)
+    return fail(Errc::invalid_argument, "a constrained text ends where it is complete: end-of-turn tokens cannot be ignored");
+  Generation out;
+  out.prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  const auto start = Clock::now();
+  QUERN_ASSIGN(out.reused_tokens, align(request.prompt));
+  QUERN_TRY(timeline.feed(std::span(request.prompt).subspan(static_cast<size_t>(out.reused_tokens)), Batch::Logits::last,
+                          [&](int64_t first, std::span<const int32_t> part) {
+                            return !request.on_prefill ||
+                                   request.on_prefill(first + static_cast<int64_t>(part.size()), out.prompt_tokens);
+                          }));
+  out.prefill_s = seconds_since(start);
+  if (timeline.tokens().size() < request.prompt.size()) {
+    out.finish = FinishReason::cancelled;
+    return out;
+  }
+  timeline.checkpoint("prompt");  // the next turn may render this one differently, but its prompt stays a prefix
+  const auto decode_start = Clock::now();
+  QUERN_TRY(Decoding(owner, timeline, request, out).run());
+  out.decode_s = seconds_since(decode_start);
+  return out;
 }
 
 }  // namespace quern

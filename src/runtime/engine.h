@@ -13,6 +13,7 @@
 
 #include "base/cpu_features.h"
 #include "base/result.h"
+#include "constrain/matcher.h"
 #include "kernels/attention/attention.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -40,14 +41,20 @@ struct SamplingParams {
   uint64_t seed = 0;
 };
 
-enum class FinishReason { stop, length, context, cancelled };  // stop: an end-of-turn token or a stop string
+// stop: an end-of-turn token, a stop string, or a constraint's text after which only the end may come.
+enum class FinishReason { stop, length, context, cancelled };
 
 struct GenerateRequest {
   std::vector<int32_t> prompt;
   SamplingParams sampling;
   int64_t max_tokens = 512;
   std::vector<std::string> stop;
-  bool ignore_eos = false;
+  bool ignore_eos = false;  // not together with a constraint: it may end nowhere else
+  // What the generated text must be; it begins at the first generated token, in whatever state the matcher is. Not owned.
+  Matcher* constraint = nullptr;
+  // Text that the constraint leaves no choice about is not asked of the model, but fed to it together with what comes before. It is
+  // tokenised as a prompt is, which need not be how the model would have cut it.
+  bool force = true;
   // Called as the prompt is read with how many of its tokens the state holds; false cancels.
   std::function<bool(int64_t done, int64_t total)> on_prefill;
   // Called with each generated token and the text that became complete with it (special tokens' text left out); false cancels.
@@ -59,7 +66,10 @@ struct Generation {
   std::string text;             // decoded, cut before a stop string
   FinishReason finish = FinishReason::stop;
   int64_t prompt_tokens = 0, reused_tokens = 0;  // of the prompt's tokens, how many the session already held
+  int64_t forced_tokens = 0;                     // of `tokens`, those that the constraint gave
+  bool complete = false;  // ended where a text may end: by an end-of-turn token, or because only that could have come
   double prefill_s = 0, decode_s = 0;
+  double constrain_s = 0;  // of decode_s, what masks and forced text took
 };
 
 class Engine;
@@ -72,7 +82,8 @@ class Session {
   ~Session();
 
   // Brings the timeline to request.prompt (keeping what it shares with the tokens already held, where the state can go back that far),
-  // then generates. Errors: an id outside the vocabulary, a prompt longer than the context (names --context).
+  // then generates. Errors: an id outside the vocabulary, a prompt longer than the context (names --context); a constraint without a
+  // tokenizer or with ignore_eos, one that reaches its limits of memory, or that no token of the vocabulary satisfies.
   Result<Generation> generate(const GenerateRequest& request);
 
  private:
@@ -89,6 +100,8 @@ class Engine {
   ChatFormat chat_format() const;
   SamplingParams default_sampling() const;  // generation_config.json
   int64_t context() const;
+  // The tokenizer's vocabulary as constraints want it, made at the first call. There must be a tokenizer.
+  const Vocabulary& vocabulary() const;
 
   struct Impl;
   const Impl& impl() const { return *impl_; }

@@ -1,6 +1,8 @@
 // What an Engine is made of; for runtime/ and for commands that need logits, timings or the model itself.
 #pragma once
 
+#include <mutex>
+
 #include "base/thread_pool.h"
 #include "formats/config_json.h"
 #include "model/model.h"
@@ -24,6 +26,8 @@ struct Engine::Impl {
   std::unique_ptr<Workspace> workspace;
   std::unique_ptr<Runner> runner;
   double load_s = 0;
+  std::once_flag vocabulary_once;
+  std::unique_ptr<const Vocabulary> vocabulary;  // Engine::vocabulary()
 };
 
 }  // namespace quern

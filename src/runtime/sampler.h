@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "constrain/vocabulary.h"
 #include "runtime/engine.h"
 
 namespace quern {
@@ -17,12 +18,18 @@ class Sampler {
 
   // logits [vocab]; ids from `limit` on are never drawn (rows of the table that no token has). Ties: the lowest id.
   int32_t sample(std::span<const float> logits, int64_t limit);
+  // The same among the ids of `allowed` alone, as if all others had no probability; -1 when it has none below `limit`.
+  int32_t sample(std::span<const float> logits, int64_t limit, const TokenMask& allowed);
 
  private:
   struct Candidate {
     int32_t id;
     double weight;  // softmax numerator
   };
+
+  // ForEach: calls a function with each id that may be drawn, in rising order.
+  template <class ForEach>
+  int32_t draw(std::span<const float> logits, int32_t most_likely, const ForEach& for_each);
 
   SamplingParams params_;
   Random random_;

@@ -115,6 +115,67 @@ TEST(Sampler, GivesMaskedAndBrokenLogitsNoProbability) {
   expect_draws({.temperature = 1}, {{1, 0.5}, {4, 0.5}}, {5, kInf, kNaN, 1e38f, kInf});
 }
 
+TokenMask mask_of(std::initializer_list<int32_t> ids, size_t size) {
+  TokenMask mask(size);
+  for (const int32_t id : ids) mask.set(id);
+  return mask;
+}
+
+TEST(Sampler, DrawsAllowedIdsInTheirProportionsAndNoOthers) {
+  std::map<int32_t, int> counts;
+  Sampler sampler({.temperature = 1, .seed = 77});
+  const TokenMask allowed = mask_of({0, 3, 4}, 5);
+  constexpr int kDraws = 40'000;
+  for (int i = 0; i < kDraws; ++i) ++counts[sampler.sample(kLogits, 5, allowed)];
+  double chi_square = 0;
+  for (const auto& [id, probability] : Distribution{{0, 0.6}, {3, 0.1}, {4, 0.3}}) {
+    const double expected = probability * kDraws, difference = counts[id] - expected;
+    chi_square += difference * difference / expected;
+  }
+  EXPECT_LE(chi_square, 23.5);
+  EXPECT_EQ(counts[1] + counts[2], 0);
+}
+
+TEST(Sampler, IsGreedyAmongWhatIsAllowed) {
+  Sampler sampler({});
+  EXPECT_EQ(sampler.sample(kLogits, 5, mask_of({1, 3, 4}, 5)), 4);
+  EXPECT_EQ(sampler.sample({{1, 7, 7, 7}}, 4, mask_of({0, 2, 3}, 4)), 2) << "ties: the lowest id";
+  EXPECT_EQ(sampler.sample({{kNaN, 7, -kInf, kNaN}}, 4, mask_of({0, 2, 3}, 4)), 2);
+  EXPECT_EQ(sampler.sample({{kNaN, 7, 1, kNaN}}, 4, mask_of({0, 3}, 4)), 0);
+  EXPECT_EQ(Sampler({.temperature = 1}).sample({{-kInf, 7, -kInf}}, 3, mask_of({2}, 3)), 2) << "however unlikely";
+}
+
+TEST(Sampler, HasNothingToDrawWhereNothingBelowTheLimitIsAllowed) {
+  for (const double temperature : {0.0, 1.0}) {
+    Sampler sampler({.temperature = temperature});
+    EXPECT_EQ(sampler.sample(kLogits, 5, TokenMask(5)), -1);
+    EXPECT_EQ(sampler.sample(kLogits, 3, mask_of({3, 4}, 5)), -1);
+    EXPECT_EQ(sampler.sample(kLogits, 5, mask_of({63, 64, 200}, 300)), -1);
+    EXPECT_EQ(sampler.sample(kLogits, 5, mask_of({4, 64, 200}, 300)), 4);
+    EXPECT_EQ(sampler.sample(kLogits, 5, TokenMask()), -1);
+  }
+}
+
+TEST(Sampler, DrawsTheSameUnderAMaskThatAllowsEverything) {
+  Random random(11);
+  for (int i = 0; i < 500; ++i) {
+    std::vector<float> logits(1 + random.below(150));
+    TokenMask all(logits.size());
+    for (size_t id = 0; id < logits.size(); ++id) {
+      logits[id] = static_cast<float>(random.unit() * 12 - 6);
+      all.set(static_cast<int32_t>(id));
+    }
+    const SamplingParams params{.temperature = random.below(4) == 0 ? 0.0 : random.unit() * 2,
+                                .top_p = random.unit() + 0.2,
+                                .min_p = random.unit() * 0.3,
+                                .top_k = random.between(0, 30),
+                                .seed = random.below(1000)};
+    Sampler free(params), masked(params);
+    const auto limit = static_cast<int64_t>(1 + random.below(logits.size()));
+    for (int draw = 0; draw < 5; ++draw) ASSERT_EQ(free.sample(logits, limit), masked.sample(logits, limit, all));
+  }
+}
+
 TEST(Sampler, ReturnsAnIdInsideTheVocabularyWhateverTheLogitsAndSettings) {
   const std::vector<float> values = {kNaN, kInf, -kInf, 0, 1e38f, -1e38f, 1e-45f};
   const std::vector<double> settings = {
