@@ -16,7 +16,9 @@ struct Reply {
   std::string text;  // the whole turn as generated, reasoning and calls included, without the end-of-turn token
   FinishReason finish = FinishReason::stop;  // context also when the prompt alone did not fit
   int64_t prompt_tokens = 0, reused_tokens = 0, tokens = 0;
+  int64_t forced_tokens = 0;  // of `tokens`, those that a constraint left no choice about
   double prefill_s = 0, decode_s = 0;
+  double constrain_s = 0;  // of decode_s
 };
 
 class ChatModel {

@@ -1,10 +1,30 @@
 #include "agent/engine_model.h"
 
 namespace quern {
+namespace {
 
-Result<std::unique_ptr<EngineModel>> EngineModel::create(const Engine& engine, const SamplingParams& sampling) {
+// What a constraint learns about its tools is kept from turn to turn up to this size, far below where it would fail.
+constexpr size_t kMaxConstraintBytes = size_t{64} << 20;
+
+}  // namespace
+
+Result<std::unique_ptr<EngineModel>> EngineModel::create(const Engine& engine, EngineModelOptions options) {
   if (!engine.tokenizer()) return fail(Errc::not_found, "the model has no tokenizer.json: it cannot read a task");
-  return std::unique_ptr<EngineModel>(new EngineModel(engine, sampling));
+  return std::unique_ptr<EngineModel>(new EngineModel(engine, std::move(options)));
+}
+
+Result<void> EngineModel::prepare(const std::vector<Json>& tools) {
+  if (!options_.constrained) return {};
+  if (constraint_ && tools == tools_ && constraint_->machine().bytes() < kMaxConstraintBytes) return {};
+  constraint_.reset();
+  const ChatFormat format = engine_.chat_format();
+  QUERN_ASSIGN(auto machine, compile_turn({.tools = tools,
+                                           .format = format == ChatFormat::coder ? CallFormat::xml : CallFormat::hermes,
+                                           .choice = options_.choice,
+                                           .thinking = format == ChatFormat::thinking}));
+  constraint_.emplace(std::move(machine), engine_.vocabulary());
+  tools_ = tools;
+  return {};
 }
 
 Result<Reply> EngineModel::reply(const Conversation& conversation, int64_t max_tokens,
@@ -18,17 +38,29 @@ Result<Reply> EngineModel::reply(const Conversation& conversation, int64_t max_t
     reply.finish = FinishReason::context;
     return reply;
   }
-  request.sampling = sampling_;
+  request.sampling = options_.sampling;
   request.max_tokens = max_tokens;
   request.on_prefill = [&](int64_t, int64_t) { return on_token(""); };
   request.on_token = [&](int32_t, std::string_view text) { return on_token(text); };
-  QUERN_ASSIGN(Generation generation, session_.generate(request));
+  QUERN_TRY(prepare(conversation.tools));
+  if (constraint_) {
+    constraint_->restart();
+    request.constraint = &*constraint_;
+  }
+  auto generated = session_.generate(request);
+  if (!generated) {
+    constraint_.reset();  // after an error it is of no use
+    return tl::unexpected(generated.error());
+  }
+  Generation& generation = *generated;
   reply.text = std::move(generation.text);
   reply.finish = generation.finish;
   reply.reused_tokens = generation.reused_tokens;
   reply.tokens = static_cast<int64_t>(generation.tokens.size());
+  reply.forced_tokens = generation.forced_tokens;
   reply.prefill_s = generation.prefill_s;
   reply.decode_s = generation.decode_s;
+  reply.constrain_s = generation.constrain_s;
   return reply;
 }
 

@@ -1,27 +1,44 @@
 // A ChatModel over one session of an engine: each turn's prompt begins with the tokens the session already holds, so only what is new
-// is read.
+// is read. Replies are constrained: whatever the weights, a call in them is a valid call of one of the conversation's tools.
 #pragma once
 
+#include <memory>
+#include <optional>
+#include <vector>
+
 #include "agent/chat_model.h"
+#include "constrain/matcher.h"
+#include "constrain/turn_machine.h"
 
 namespace quern {
+
+struct EngineModelOptions {
+  SamplingParams sampling;
+  bool constrained = true;  // false: the model writes calls freely, and whoever reads them finds out what is wrong
+  ToolChoice choice;
+};
 
 // Not shared between threads; must not outlive the engine.
 class EngineModel : public ChatModel {
  public:
   // not_found when the model has no tokenizer.
-  static Result<std::unique_ptr<EngineModel>> create(const Engine& engine, const SamplingParams& sampling);
+  static Result<std::unique_ptr<EngineModel>> create(const Engine& engine, EngineModelOptions options);
 
   ChatFormat format() const override { return engine_.chat_format(); }
+  // Compiles what replies in conversations with these tools are held to; reply() does so where nobody did before. It is kept until a
+  // conversation has other tools. Errors: compile_turn's, naming the tool whose schema cannot be enforced.
+  Result<void> prepare(const std::vector<Json>& tools);
   Result<Reply> reply(const Conversation& conversation, int64_t max_tokens,
                       const std::function<bool(std::string_view)>& on_token) override;
 
  private:
-  EngineModel(const Engine& engine, const SamplingParams& sampling) : engine_(engine), session_(engine), sampling_(sampling) {}
+  EngineModel(const Engine& engine, EngineModelOptions options) : engine_(engine), session_(engine), options_(std::move(options)) {}
 
   const Engine& engine_;
   Session session_;
-  SamplingParams sampling_;
+  EngineModelOptions options_;
+  std::vector<Json> tools_;  // those of constraint_
+  std::optional<Matcher> constraint_;
 };
 
 }  // namespace quern
