@@ -15,7 +15,7 @@ import unittest
 REPO, QUERN = (os.path.abspath(path) for path in sys.argv[1:3])
 TINY = os.path.join(REPO, "tests/data/tiny")
 PEBBLE = os.path.join(REPO, "models/pebble")
-COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "synth", "bench", "eval", "run"]
+COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "schema", "synth", "bench", "eval", "run"]
 
 
 def quern(*args, stdin=""):
@@ -60,7 +60,10 @@ class Usage(Test):
 
     def test_wrong_usage_is_2(self):
         for args in ([], ["nonsense"], ["generate", "--nonsense"], ["generate", "--prompt", "a", "--tokens", "1"], ["bench", "-r", "0"],
-                     ["generate", "--prompt", "a", "--temperature", "much"]):
+                     ["generate", "--prompt", "a", "--temperature", "much"], ["generate", "--prompt", "a", "--regex", "a", "--any-json"],
+                     ["generate", "--prompt", "a", "--schema", "{}", "--grammar", "g"], ["generate", "--prompt", "a", "--regex", "a", "--ignore-eos"],
+                     ["generate", "--prompt", "a", "--formats", "ignore"], ["schema"], ["schema", "s.json", "--formats", "maybe"],
+                     ["eval", "tools", "--unconstrained", "--tool-choice", "required"]):
             self.fails(*args, code=2)
 
     def test_completion_knows_every_option(self):
@@ -68,7 +71,8 @@ class Usage(Test):
             completion = file.read()
         for command in COMMANDS:
             self.assertIn(command, completion)
-        for option in ("--model", "--threads", "--isa", "--kv", "--context", "--yarn", "--dry-run", "--suite"):
+        for option in ("--model", "--threads", "--isa", "--kv", "--context", "--yarn", "--dry-run", "--suite", "--schema", "--any-json", "--instances",
+                       "--unconstrained"):
             self.assertIn(option, completion)
 
 
@@ -117,6 +121,84 @@ class Plumbing(Test):
         document = json.loads(self.ok("eval", "tools", "--model", PEBBLE, "--suite", "single", "--episodes", "2", "--json"))
         self.assertEqual(document["episodes"], 2)
         self.assertEqual(len(document["first_failure"]), document["episodes"] - document["complete"])
+        self.assertEqual((document["constrained"], document["malformed"]), (True, 0))
+        free = json.loads(self.ok("eval", "tools", "--model", PEBBLE, "--suite", "single", "--episodes", "1", "--unconstrained", "--json"))
+        self.assertEqual((free["constrained"], free["forced_tokens"]), (False, 0))
+
+
+class Constraints(Test):
+    SCHEMA = {"type": "object", "properties": {"celsius": {"type": "integer", "minimum": -50, "maximum": 60}, "sky": {"enum": ["clear", "rain"]},
+                                               "note": {"type": "string", "maxLength": 10}},
+              "required": ["celsius", "sky"], "additionalProperties": False}
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+        return self.path(name)
+
+    def generate(self, *args):
+        return json.loads(self.ok("generate", "--prompt", "The weather: ", "--max-tokens", "300", "--json", *args))
+
+    def test_schema(self):
+        text, file = json.dumps(self.SCHEMA), self.write("weather.json", json.dumps(self.SCHEMA))
+        for args in (["--schema", text], ["--schema", file], ["--schema", text, "--temperature", "1.5", "--seed", "7"]):
+            document = self.generate(*args)
+            value = json.loads(document["text"])
+            self.assertTrue(document["complete"])
+            self.assertEqual(document["finish_reason"], "stop")
+            self.assertGreater(document["forced_tokens"], 0)
+            self.assertIn(value["sky"], ("clear", "rain"))
+            self.assertTrue(isinstance(value["celsius"], int) and -50 <= value["celsius"] <= 60)
+
+    def test_others(self):
+        self.assertIn(self.generate("--regex", "(sun|rain), [0-9]{2} degrees")["text"].split(",")[0], ("sun", "rain"))
+        self.assertEqual(self.ok("generate", "--prompt", "a", "--regex", "nothing else"), "nothing else\n")
+        grammar = self.write("g.gbnf", 'root ::= move | "wait"\nmove ::= "go " ("up" | "down")\n')
+        self.assertIn(self.generate("--grammar", grammar)["text"], ("go up", "go down", "wait"))
+        document = self.generate("--any-json")
+        if document["complete"]:
+            json.loads(document["text"])
+
+    def test_a_budget_leaves_it_incomplete(self):
+        document = json.loads(self.ok("generate", "--prompt", "a", "--regex", "[a-z]{500}", "--max-tokens", "5", "--json"))
+        self.assertEqual((document["complete"], document["finish_reason"], len(document["tokens"])), (False, "length", 5))
+
+    def test_what_is_refused(self):
+        self.fails("generate", "--prompt", "a", "--schema", '{"properties": {"a": {"$ref": "https://example.org/b"}}}', says="#/properties/a")
+        self.fails("generate", "--prompt", "a", "--schema", "{", says="not JSON")
+        self.fails("generate", "--prompt", "a", "--schema", self.path("none.json"), says="cannot open")
+        self.fails("generate", "--prompt", "a", "--regex", "(", says="pattern")
+        self.fails("generate", "--prompt", "a", "--grammar", self.write("g.gbnf", 'root ::= "a'), says="g.gbnf")
+        self.fails("generate", "--model", TINY, "--tokens", "1", "--any-json", says="tokenizer.json")
+
+    def test_schema_command(self):
+        schema = self.write("weather.json", json.dumps(self.SCHEMA))
+        lines = ['{"celsius": 4,   "sky":"rain"}', '{"celsius": 400, "sky": "rain"}', '{"sky": "rain"}', '"rain"']
+        instances = self.write("i.jsonl", "\n".join(lines) + "\n")
+        document = json.loads(self.ok("schema", schema, "--instances", instances, "--json"))
+        self.assertEqual(document["status"], "enforced")
+        self.assertEqual(document["instances"], [{"accepted": True, "byte": 29}, {"accepted": False, "byte": 14}, {"accepted": False, "byte": 14},
+                                                 {"accepted": False, "byte": 0}])
+        self.assertIn("1 of 4 instances accepted\nline 2: refused at byte 14", self.ok("schema", schema, "--instances", instances))
+        bench = json.loads(self.ok("schema", schema, "--instances", instances, "--bench", "--json"))["bench"]
+        self.assertGreater(bench["masks"], 5)
+        for key in ("compile_us", "first_mask_us", "mean_us", "p50_us", "p90_us", "p99_us", "max_us"):
+            self.assertGreater(bench[key], 0, key)
+
+        refused = self.write("refused.json", '{"properties": {"a": {"$ref": "https://example.org/b"}}}')
+        document = json.loads(self.ok("schema", refused, "--instances", instances, "--json"))
+        self.assertEqual((document["status"], document["path"]), ("refused", "#/properties/a/$ref"))
+        self.assertEqual(self.ok("schema", refused).count("\n"), 1)
+
+        date = self.write("date.json", '{"format": "date", "type": "string"}')
+        instances = self.write("d.jsonl", '"soon"')
+        for formats, accepted in (("assert", False), ("ignore", True)):
+            document = json.loads(self.ok("schema", date, "--instances", instances, "--formats", formats, "--json"))
+            self.assertEqual(document["instances"][0]["accepted"], accepted)
+
+        self.fails("schema", self.path("none.json"), says="cannot open")
+        self.fails("schema", self.write("bad.json", "{"), says="bad.json")
+        self.fails("schema", schema, "--instances", self.write("bad.jsonl", '{}\n{"a": }\n'), says="line 2")
 
 
 class BadInput(Test):

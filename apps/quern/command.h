@@ -45,6 +45,7 @@ void add_synth_command(CLI::App& app, Body& body);
 void add_bench_command(CLI::App& app, Body& body);
 void add_eval_command(CLI::App& app, Body& body);
 void add_run_command(CLI::App& app, Body& body);
+void add_schema_command(CLI::App& app, Body& body);
 
 // "1,2,3" or whitespace between; each a non-negative integer that fits 31 bits.
 Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where);

@@ -14,7 +14,7 @@ struct Options {
   CommonOptions common;
   int64_t episodes = 100, length = 25, window = 8192;
   uint64_t seed = 1;
-  std::string suite = "chain", split = "held-out", export_to, tokenizer;
+  std::string suite = "chain", split = "held-out", tool_choice = "auto", export_to, tokenizer;
   bool unconstrained = false, json = false, verbose = false;
 
   Split which() const { return split == "training" ? Split::training : Split::held_out; }
@@ -41,19 +41,35 @@ Result<int> export_episodes(const Options& o) {
   return kSuccess;
 }
 
+// What all turns together took.
+struct Work {
+  int64_t tokens = 0, forced_tokens = 0;
+  double decode_s = 0, constrain_s = 0;
+};
+
 // Greedy turns of one episode, played as `quern run` plays a task.
-Result<EpisodeRecord> play_with(const Engine& engine, const ToolEpisode& episode) {
-  QUERN_ASSIGN(const auto model, EngineModel::create(engine, {}));
+Result<EpisodeRecord> play_with(const Engine& engine, const Options& o, const ToolEpisode& episode, Work& work) {
+  EngineModelOptions options{.constrained = !o.unconstrained};
+  if (o.tool_choice == "required") options.choice.kind = ToolChoice::Kind::required;
+  QUERN_ASSIGN(const auto model, EngineModel::create(engine, options));
   return play_episode(episode, [&](const Conversation& conversation) -> Result<std::string> {
-    QUERN_ASSIGN(Reply reply, model->reply(conversation, 2048, [](std::string_view) { return true; }));
+    auto replied = model->reply(conversation, 2048, [](std::string_view) { return true; });
+    if (!replied && replied.error().code == Errc::out_of_range)  // a constraint's limit: not the model's failure
+      return fail(Errc::unsupported, "{}", replied.error().message);
+    QUERN_ASSIGN(Reply reply, std::move(replied));
+    if (reply.finish == FinishReason::length) fmt::print(stderr, "CUT {}\n", reply.text);
+    work.tokens += reply.tokens;
+    work.forced_tokens += reply.forced_tokens;
+    work.decode_s += reply.decode_s;
+    work.constrain_s += reply.constrain_s;
     if (reply.finish == FinishReason::context && reply.tokens == 0)
       return fail(Errc::out_of_range, "{} tokens do not fit the context of {}", reply.prompt_tokens, engine.context());
     return std::move(reply.text);
   });
 }
 
-Json as_json(const ToolScores& s, const Options& o) {
-  Json failures = Json::array(), out = Json::object();
+Json as_json(const ToolScores& s, const Work& work, const Options& o) {
+  Json failures = Json::array(), timings = Json::object(), out = Json::object();
   for (const int64_t calls : s.first_failure) failures.push_back(calls);
   out["suite"] = o.suite;
   out["split"] = o.split;
@@ -65,6 +81,12 @@ Json as_json(const ToolScores& s, const Options& o) {
   out["complete"] = s.complete;
   out["done"] = s.done;
   out["first_failure"] = std::move(failures);
+  out["constrained"] = !o.unconstrained;
+  out["tokens"] = work.tokens;
+  out["forced_tokens"] = work.forced_tokens;
+  timings["decode_s"] = work.decode_s;
+  timings["constrain_s"] = work.constrain_s;
+  out["timings"] = std::move(timings);
   return out;
 }
 
@@ -87,15 +109,16 @@ Result<int> eval_tools(const Options& o) {
   QUERN_ASSIGN(const auto engine, Engine::load(engine_options));
   if (!engine->tokenizer()) return fail(Errc::not_found, "{} has no tokenizer.json", engine_options.model.string());
   ToolScores scores;
+  Work work;
   Progress progress("evaluating");
   for (int64_t i = 0; i < o.episodes; ++i) {
     const ToolEpisode episode = make_episode(suite, o.which(), o.length, Random::mix(o.seed) + static_cast<uint64_t>(i));
-    QUERN_ASSIGN(const EpisodeRecord record, play_with(*engine, episode));
+    QUERN_ASSIGN(const EpisodeRecord record, play_with(*engine, o, episode, work));
     scores.add(record.scores);
     if (o.verbose && !record.difference.empty()) fmt::print(stderr, "episode {} ({}): {}\n", i, episode.kind, record.difference);
     progress.update(static_cast<double>(i + 1), static_cast<double>(o.episodes));
   }
-  QUERN_TRY(print_out(o.json ? as_json(scores, o).dump() + "\n" : as_text(scores)));
+  QUERN_TRY(print_out(o.json ? as_json(scores, work, o).dump() + "\n" : as_text(scores)));
   return kSuccess;
 }
 
@@ -110,8 +133,9 @@ void add_eval_command(CLI::App& app, Body& body) {
       "Example:\n  quern eval tools --episodes 40 --length 25\n\n"
       "An episode is a request, tools with random names and parameters, and a mocked service. The held-out split uses tools, "
       "values and\n"
-      "phrasings that training never saw. With --export the episodes are written, not played: F.jsonl has a conversation a line,\n"
-      "any other name gets windows of token ids (little-endian u16, bit 15 marks what the assistant says), --episodes of them.");
+      "phrasings that training never saw. Unless --unconstrained, the model can only write valid calls.\n\n"
+      "With --export the episodes are written, not played: F.jsonl has a conversation a line, any other name gets windows of token\n"
+      "ids (little-endian u16, bit 15 marks what the assistant says), --episodes of them.");
   tools->add_option("--episodes", o->episodes, "How many episodes")
       ->check(CLI::Range(int64_t{1}, int64_t{100'000'000}))
       ->capture_default_str();
@@ -125,7 +149,11 @@ void add_eval_command(CLI::App& app, Body& body) {
       ->check(CLI::IsMember({"held-out", "training"}))
       ->capture_default_str();
   tools->add_option("--seed", o->seed, "Seed of the episodes")->capture_default_str();
-  tools->add_flag("--unconstrained", o->unconstrained, "Let the model write calls freely (there is no other way yet)");
+  auto* unconstrained = tools->add_flag("--unconstrained", o->unconstrained, "Let the model write calls freely");
+  tools->add_option("--tool-choice", o->tool_choice, "auto, or required: every turn is calls, and no text")
+      ->check(CLI::IsMember({"auto", "required"}))
+      ->capture_default_str()
+      ->excludes(unconstrained);
   tools->add_option("--export", o->export_to, "Write the episodes to this file");
   tools->add_option("--tokenizer", o->tokenizer, "Tokenizer of exported windows; absent: the model's");
   tools->add_option("--window", o->window, "Tokens of an exported window")

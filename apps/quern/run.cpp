@@ -29,7 +29,7 @@ struct Options {
   CommonOptions common;
   std::string task, root;
   std::vector<std::string> inputs;
-  bool yes = false, dry_run = false, json = false;
+  bool yes = false, dry_run = false, unconstrained = false, json = false;
   int64_t max_turns = 0;
   uint64_t seed = 1;
   double temperature = 0;
@@ -189,11 +189,13 @@ Result<EndEvent> run_task(const Options& o, RunView& view) {
   SamplingParams sampling = engine->default_sampling();
   sampling.temperature = o.temperature;
   sampling.seed = o.seed;
-  QUERN_ASSIGN(const auto model, EngineModel::create(*engine, sampling));
+  QUERN_ASSIGN(const auto model, EngineModel::create(*engine, {.sampling = sampling, .constrained = !o.unconstrained}));
   QUERN_ASSIGN(const Place place, find_place(o, task));
   ToolRegistry tools;
   QUERN_TRY(add_file_tools(tools, place.root));
   if (task.tools) QUERN_TRY(tools.restrict_to(*task.tools));
+  if (const auto ready = model->prepare(tools.definitions()); !ready)
+    return fail(ready.error().code, "{} (--unconstrained runs without)", ready.error().message);
   end_on_interrupt();
   if (place.fresh && !task.setup.empty()) QUERN_TRY(set_up(o, task, place.root));
 
@@ -255,6 +257,7 @@ void add_run_command(CLI::App& app, Body& body) {
       ->allow_extra_args(false);
   auto* yes = command->add_flag("--yes,-y", o->yes, "Change files without asking");
   command->add_flag("--dry-run", o->dry_run, "Change nothing; the model is told what would have happened")->excludes(yes);
+  command->add_flag("--unconstrained", o->unconstrained, "Let the model write calls freely; it is told what is wrong with them");
   command->add_flag("--json", o->json, "One event per line, the last {\"type\": \"end\", \"status\": …}");
   command->add_option("--max-turns", o->max_turns, "Answers the model may give; absent: the task's budget, or 60")
       ->check(CLI::Range(int64_t{1}, int64_t{100000}));

@@ -4,7 +4,7 @@
 _quern() {
   local model_options='--model -m --threads -t --ops --isa --kv --context --yarn --template'
   local input_options='--tokens --tokens-file'
-  local commands='run generate logits tokenize render inspect synth bench eval'
+  local commands='run generate logits tokenize render inspect schema synth bench eval'
   # Bash splits words at = and : as well; here "--input=month=may" is one word again.
   local cur prev words cword
   if declare -F _init_completion >/dev/null; then
@@ -37,11 +37,13 @@ _quern() {
     --template) mapfile -t COMPREPLY < <(compgen -W 'instruct thinking coder' -- "$cur"); return ;;
     --suite) mapfile -t COMPREPLY < <(compgen -W 'chain single files mixed' -- "$cur"); return ;;
     --split) mapfile -t COMPREPLY < <(compgen -W 'held-out training' -- "$cur"); return ;;
+    --formats) mapfile -t COMPREPLY < <(compgen -W 'assert ignore' -- "$cur"); return ;;
+    --tool-choice) mapfile -t COMPREPLY < <(compgen -W 'auto required' -- "$cur"); return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W 'bf16' -- "$cur"); return ;;
     --model | -m | --root) _quern_files "$cur" folders; return ;;
-    --tokens-file | --file | --out | --tokenizer | --export) _quern_files "$cur"; return ;;
+    --tokens-file | --file | --out | --tokenizer | --export | --schema | --grammar | --instances) _quern_files "$cur"; return ;;
     # Values nobody can guess.
-    --threads | -t | --context | --yarn | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | \
+    --threads | -t | --context | --yarn | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
       --prompt | --tokens | --text | --decode | --chunk | --episodes | --length | --window) return ;;
     -p | -n | -d | -r) [[ $command == bench ]] && return ;;
   esac
@@ -49,24 +51,26 @@ _quern() {
   if [[ $cur == -* ]]; then
     local options='--help -h'
     case $command in
-      run) options+=" --root --input --yes -y --dry-run --json --max-turns --temperature --seed $model_options" ;;
+      run) options+=" --root --input --yes -y --dry-run --json --max-turns --temperature --seed --unconstrained $model_options" ;;
       generate)
-        options+=" --prompt $input_options --max-tokens --temperature --top-p --top-k --min-p --seed --stop --ignore-eos --json $model_options" ;;
+        options+=" --prompt $input_options --max-tokens --temperature --top-p --top-k --min-p --seed --stop --ignore-eos --json"
+        options+=" --schema --grammar --regex --any-json --formats $model_options" ;;
       logits) options+=" $input_options --out --hidden --mtp --chunk $model_options" ;;
       tokenize) options+=' --model -m --tokenizer --text --file --decode --json' ;;
       render) options+=' --template --json' ;;
       inspect) options+=' --model -m --json' ;;
+      schema) options+=' --instances --formats --bench --model -m --tokenizer --json' ;;
       synth) options+=' --format --mtp' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;
       eval)
-        options+=" --episodes --length --suite --split --seed --unconstrained --export --tokenizer --window --verbose --json $model_options" ;;
+        options+=" --episodes --length --suite --split --seed --unconstrained --tool-choice --export --tokenizer --window --verbose --json $model_options" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
     return
   fi
 
   case $command in
-    run | render) _quern_files "$cur" ;;
+    run | render | schema) _quern_files "$cur" ;;
     inspect) _quern_files "$cur" folders ;;
     synth)
       _quern_files "$cur"
