@@ -41,6 +41,8 @@ Result<int> export_episodes(const Options& o) {
   return kSuccess;
 }
 
+constexpr int64_t kMaxAnswerTokens = 2048;
+
 // What all turns together took.
 struct Work {
   int64_t tokens = 0, forced_tokens = 0;
@@ -53,17 +55,21 @@ Result<EpisodeRecord> play_with(const Engine& engine, const Options& o, const To
   if (o.tool_choice == "required") options.choice.kind = ToolChoice::Kind::required;
   QUERN_ASSIGN(const auto model, EngineModel::create(engine, options));
   return play_episode(episode, [&](const Conversation& conversation) -> Result<std::string> {
-    auto replied = model->reply(conversation, 2048, [](std::string_view) { return true; });
+    auto replied = model->reply(conversation, kMaxAnswerTokens, [](std::string_view) { return true; });
     if (!replied && replied.error().code == Errc::out_of_range)  // a constraint's limit: not the model's failure
       return fail(Errc::unsupported, "{}", replied.error().message);
     QUERN_ASSIGN(Reply reply, std::move(replied));
-    if (reply.finish == FinishReason::length) fmt::print(stderr, "CUT {}\n", reply.text);
     work.tokens += reply.tokens;
     work.forced_tokens += reply.forced_tokens;
     work.decode_s += reply.decode_s;
     work.constrain_s += reply.constrain_s;
     if (reply.finish == FinishReason::context && reply.tokens == 0)
-      return fail(Errc::out_of_range, "{} tokens do not fit the context of {}", reply.prompt_tokens, engine.context());
+      return fail(Errc::out_of_range, "a conversation of {} tokens, which do not fit the context of {}", reply.prompt_tokens,
+                  engine.context());
+    // What its budget cut may end inside a call, which is none: it ends the episode, as it ends a run. Whoever writes freely is judged by
+    // all he writes.
+    if (reply.finish == FinishReason::length && !o.unconstrained)
+      return fail(Errc::out_of_range, "an answer that reached the budget of {} tokens", kMaxAnswerTokens);
     return std::move(reply.text);
   });
 }

@@ -141,7 +141,7 @@ void expect_accepted_from_the_start(const Json& schema, std::string_view text) {
 }
 
 TEST(Matcher, MaskIsEveryTokenThatMayComeNextOnRandomWalks) {
-  for (const Case& c : corpus(5)) {
+  for (const Case& c : corpus(8)) {
     SCOPED_TRACE(c.name);
     Matcher matcher(machine_of(c.schema), vocabulary());
     std::mt19937 random(7);
@@ -159,7 +159,7 @@ TEST(Matcher, MaskIsEveryTokenThatMayComeNextOnRandomWalks) {
 
 TEST(Matcher, NoWalkEndsInADeadEndAndWhatEndsIsJsonThatTheSchemaAdmits) {
   size_t ended = 0;
-  for (const Case& c : corpus(5)) {
+  for (const Case& c : corpus(10)) {
     SCOPED_TRACE(c.name);
     Matcher matcher(machine_of(c.schema), vocabulary());
     std::mt19937 random(11);
@@ -251,7 +251,7 @@ TEST(Matcher, CountsTheTokensOfADraftThatMayComeAndStaysWhereItIs) {
 
 TEST(Matcher, ForcedTextIsTheOnlyContinuation) {
   size_t forced_bytes = 0;
-  for (const Case& c : corpus(11)) {
+  for (const Case& c : corpus(23)) {
     SCOPED_TRACE(c.name);
     Matcher matcher(machine_of(c.schema), vocabulary());
     std::mt19937 random(23);

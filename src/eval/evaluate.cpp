@@ -100,7 +100,7 @@ Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFuncti
     for (;;) {  // the model's turns until it answers
       const auto text = reply(played);
       if (!text && text.error().code == Errc::out_of_range) {
-        match.differ("talk until the context was full");
+        match.differ(text.error().message);
         return std::move(match).finish(episode, "", std::move(played));
       }
       if (!text) return tl::unexpected(text.error());
