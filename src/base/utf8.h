@@ -19,4 +19,7 @@ std::string replace_invalid_utf8(std::string_view text);
 
 void append_utf8(std::string& out, char32_t code_point);
 
+// The characters of valid text. Of anything else, something; nothing outside of it is read.
+std::u32string code_points(std::string_view valid_text);
+
 }  // namespace quern

@@ -47,6 +47,14 @@ TEST(Utf8, ReplacesEachMaximalInvalidPartOnce) {
   EXPECT_EQ(replace_invalid_utf8("é€"), "é€");
 }
 
+TEST(Utf8, ReadsTheCharactersThatItWrites) {
+  const std::u32string characters = U"\0a\x7F\x80é\x7FF\x800€\xD7FF\xE000\xFFFF\x10000😀\x10FFFF";
+  std::string text;
+  for (const char32_t c : characters) append_utf8(text, c);
+  EXPECT_EQ(code_points(text), characters);
+  for (size_t n = 0; n < text.size(); ++n) EXPECT_LE(code_points(text.substr(0, n)).size(), n);  // cut anywhere: nothing else is read
+}
+
 // Bytes that arrive one at a time: what was held back and what was let through make up the text, in order.
 TEST(Utf8, StreamsAnyBytesAsWholeCharacters) {
   const std::string bytes = "x\xC3\xA9\xF0\x9F\x98\x80\xFF\xE2\x82\xE2\x82\xAC\xF0\x9Fq\xF0";

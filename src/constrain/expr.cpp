@@ -1,7 +1,6 @@
 #include "constrain/expr.h"
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <unordered_map>
 #include <unordered_set>
@@ -10,22 +9,6 @@
 #include "base/utf8.h"
 
 namespace quern {
-namespace {
-
-std::u32string code_points(std::string_view utf8) {
-  std::u32string out;
-  for (size_t i = 0; i < utf8.size();) {
-    const auto first = static_cast<unsigned char>(utf8[i]);
-    const size_t n = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    char32_t c = n == 1 ? first : first & (0x7Fu >> n);
-    for (size_t k = 1; k < n && i + k < utf8.size(); ++k) c = (c << 6) | (static_cast<unsigned char>(utf8[i + k]) & 0x3Fu);
-    out.push_back(c);
-    i += n;
-  }
-  return out;
-}
-
-}  // namespace
 
 class NameSet {
  public:

@@ -18,23 +18,10 @@ bool is_word(char32_t c) {
 }
 bool is_digit(char32_t c) { return c >= '0' && c <= '9'; }
 
-std::u32string decode(std::string_view valid_utf8) {
-  std::u32string text;
-  text.reserve(valid_utf8.size());
-  for (size_t i = 0; i < valid_utf8.size();) {
-    const auto lead = static_cast<uint8_t>(valid_utf8[i++]);
-    const int more = lead < 0x80 ? 0 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
-    char32_t c = more == 0 ? lead : lead & (0x3Fu >> more);
-    for (int k = 0; k < more; ++k) c = c << 6 | (static_cast<uint8_t>(valid_utf8[i++]) & 0x3Fu);
-    text += c;
-  }
-  return text;
-}
-
 // Reads by recursive descent; what nests is counted, so that the depth of the stack is bounded by Limits::depth.
 class Reader {
  public:
-  Reader(std::string_view gbnf, const Grammar::Limits& limits) : limits_(limits), text_(decode(gbnf)) {}
+  Reader(std::string_view gbnf, const Grammar::Limits& limits) : limits_(limits), text_(code_points(gbnf)) {}
   Result<Grammar> read();
 
  private:

@@ -21,13 +21,9 @@ int plain_characters(std::string_view bytes) {
     const std::string_view rest = bytes.substr(whole);
     if (rest[0] == '\xE2' && (rest.size() == 1 || rest[1] == '\x80')) return -1;
   }
-  for (size_t i = 0; i < whole; ++characters) {
-    const auto first = static_cast<unsigned char>(bytes[i]);
-    const size_t n = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    char32_t c = n == 1 ? first : first & (0x7Fu >> n);
-    for (size_t k = 1; k < n; ++k) c = (c << 6) | (static_cast<unsigned char>(bytes[i + k]) & 0x3Fu);
+  for (const char32_t c : code_points(bytes.substr(0, whole))) {
     if (!Lexer::is_plain(c)) return -1;
-    i += n;
+    ++characters;
   }
   return characters;
 }
