@@ -23,17 +23,8 @@ const CharSet& digits() {
   static const CharSet set({{'0', '9'}});
   return set;
 }
-const CharSet& white_space() {  // ECMA-262 WhiteSpace and LineTerminator
-  static const CharSet set({{9, 13},
-                            {' ', ' '},
-                            {0xA0, 0xA0},
-                            {0x1680, 0x1680},
-                            {0x2000, 0x200A},
-                            {0x2028, 0x2029},
-                            {0x202F, 0x202F},
-                            {0x205F, 0x205F},
-                            {0x3000, 0x3000},
-                            {0xFEFF, 0xFEFF}});
+const CharSet& white_space() {  // ECMA-262 WhiteSpace and LineTerminator: Unicode's, less NEL, and the byte order mark
+  static const CharSet set = (unicode_white_space() & CharSet::one(0x85).complement()) | CharSet::one(0xFEFF);
   return set;
 }
 const CharSet& line_terminators() {
@@ -426,18 +417,6 @@ class Parser {
   int branching_ = 0;
   Flags flags_;
 };
-std::u32string code_points(std::string_view utf8) {  // of valid UTF-8
-  std::u32string out;
-  for (size_t i = 0; i < utf8.size();) {
-    const auto first = static_cast<unsigned char>(utf8[i]);
-    const size_t length = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    char32_t c = length == 1 ? first : first & (0x7Fu >> length);
-    for (size_t k = 1; k < length; ++k) c = (c << 6) | (static_cast<unsigned char>(utf8[i + k]) & 0x3Fu);
-    out.push_back(c);
-    i += length;
-  }
-  return out;
-}
 
 }  // namespace
 

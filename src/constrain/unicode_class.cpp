@@ -113,6 +113,20 @@ const std::vector<std::vector<char32_t>>& case_groups() {
 
 }  // namespace
 
+const CharSet& unicode_white_space() {
+  static const CharSet set({{9, 13},
+                            {' ', ' '},
+                            {0x85, 0x85},
+                            {0xA0, 0xA0},
+                            {0x1680, 0x1680},
+                            {0x2000, 0x200A},
+                            {0x2028, 0x2029},
+                            {0x202F, 0x202F},
+                            {0x205F, 0x205F},
+                            {0x3000, 0x3000}});
+  return set;
+}
+
 std::optional<CharSet> unicode_class(std::string_view property) {
   for (const std::string_view prefix : {"gc=", "General_Category="})
     if (property.starts_with(prefix)) return category(property.substr(prefix.size()));
@@ -120,17 +134,7 @@ std::optional<CharSet> unicode_class(std::string_view property) {
   if (property == "ASCII") return CharSet({{0, 0x7F}});
   if (property == "Assigned") return categories()[UTF8PROC_CATEGORY_CN].complement();
   if (property == "ASCII_Hex_Digit" || property == "AHex") return CharSet({{'0', '9'}, {'A', 'F'}, {'a', 'f'}});
-  if (property == "White_Space" || property == "space")
-    return CharSet({{9, 13},
-                    {' ', ' '},
-                    {0x85, 0x85},
-                    {0xA0, 0xA0},
-                    {0x1680, 0x1680},
-                    {0x2000, 0x200A},
-                    {0x2028, 0x2029},
-                    {0x202F, 0x202F},
-                    {0x205F, 0x205F},
-                    {0x3000, 0x3000}});
+  if (property == "White_Space" || property == "space") return unicode_white_space();
   return category(property);
 }
 

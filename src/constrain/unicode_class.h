@@ -14,6 +14,8 @@ namespace quern {
 // and names that do not exist.
 std::optional<CharSet> unicode_class(std::string_view property);
 
+const CharSet& unicode_white_space();  // the property White_Space
+
 // set and every code point with the same simple case folding as one of its members.
 CharSet with_other_cases(const CharSet& set);
 
