@@ -56,7 +56,7 @@ SchemaAlgebra::SchemaAlgebra(SchemaDocument& document, Exprs& exprs, SchemaOptio
 }
 
 void SchemaAlgebra::refuse(std::string path, std::string reason) {
-  if (refusal_.reason.empty()) refusal_ = {std::move(path), std::move(reason), false};
+  if (refusal_.reason.empty()) refusal_ = {std::move(path), std::move(reason)};
 }
 
 ValueSet SchemaAlgebra::any() const {

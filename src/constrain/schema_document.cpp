@@ -60,18 +60,6 @@ constexpr Applicator kApplicators[] = {
     {"$defs", Holds::map},
 };
 
-std::string escape_pointer(std::string_view token) {
-  std::string out;
-  for (const char c : token)
-    if (c == '~')
-      out += "~0";
-    else if (c == '/')
-      out += "~1";
-    else
-      out += c;
-  return out;
-}
-
 std::string percent_decoded(std::string_view text) {
   const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1; };
   std::string out;
@@ -122,6 +110,18 @@ std::string without_dots(std::string_view path) {
 
 }  // namespace
 
+std::string escape_pointer(std::string_view token) {
+  std::string out;
+  for (const char c : token)
+    if (c == '~')
+      out += "~0";
+    else if (c == '/')
+      out += "~1";
+    else
+      out += c;
+  return out;
+}
+
 std::string resolve_uri(std::string_view base, std::string_view reference) {
   if (scheme_end(reference) != std::string_view::npos) return std::string(reference);
   const std::string_view bare = base.substr(0, base.find('#'));
@@ -151,7 +151,7 @@ SchemaDocument::SchemaDocument(Json schema, Refusal& refusal) : document_(std::m
   const Json* name = document_.find("$schema");
   lenient_ = name == nullptr;
   if (name && !(name->is_string() && find_draft(name->as_string(), draft))) {
-    refusal = {"#/$schema", fmt::format("the dialect {} is not known", name->dump()), false};
+    refusal = {"#/$schema", fmt::format("the dialect {} is not known", name->dump())};
     return;
   }
   resources_.push_back({.base = "", .draft = draft, .root = &document_, .path = "#"});
@@ -193,7 +193,7 @@ void SchemaDocument::index(const Json& json, size_t resource, const std::string&
     if (hash != std::string::npos) uri.erase(hash);
     if (!id->as_string().starts_with('#')) {
       if (const Json* dialect = json.find("$schema"); dialect && dialect->is_string() && !find_draft(dialect->as_string(), draft)) {
-        refusal = {path + "/$schema", fmt::format("the dialect {} is not known", dialect->dump()), false};
+        refusal = {path + "/$schema", fmt::format("the dialect {} is not known", dialect->dump())};
         return;
       }
       if (path == "#")

@@ -23,7 +23,6 @@ using SchemaId = int32_t;  // of a subschema; from 1
 // Why a schema is not enforced: the keyword's place as a JSON pointer ("#/properties/a/not"), and a reason in words.
 struct Refusal {
   std::string path, reason;
-  bool invalid = false;  // the schema itself is wrong, by its draft's own rules
 };
 
 class SchemaDocument {
@@ -76,6 +75,9 @@ class SchemaDocument {
   std::unordered_map<const Json*, size_t> resource_of_;
   bool lenient_ = false;
 };
+
+// A member's name as a step of a JSON pointer (RFC 6901).
+std::string escape_pointer(std::string_view token);
 
 // RFC 3986, section 5: `reference` as seen from `base`. Neither has to be a valid URI.
 std::string resolve_uri(std::string_view base, std::string_view reference);

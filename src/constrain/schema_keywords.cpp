@@ -1,3 +1,4 @@
+// What each keyword admits and, negated, forbids; unevaluatedProperties and unevaluatedItems are in schema_unevaluated.cpp.
 #include "constrain/schema_keywords.h"
 
 #include <algorithm>
@@ -11,16 +12,6 @@ namespace quern {
 namespace {
 
 constexpr size_t kMaxDivisorDigits = 4;
-constexpr size_t kMaxBranches = 256;  // of one schema with unevaluatedProperties or unevaluatedItems
-constexpr int kMaxInPlaceDepth = 32;  // of in-place schemas inside one another, for unevaluated*
-
-SchemaLit negated(SchemaLit lit, SchemaLit never) { return lit == 0 ? never : lit == never ? 0 : -lit; }
-
-std::string escape_pointer(std::string_view token) {
-  std::string out;
-  for (const char c : token) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-  return out;
-}
 
 std::shared_ptr<const PropertyRule> property_rule(PropertyRule rule) { return std::make_shared<const PropertyRule>(std::move(rule)); }
 std::shared_ptr<const ItemRule> item_rule(ItemRule rule) { return std::make_shared<const ItemRule>(std::move(rule)); }
@@ -65,6 +56,12 @@ std::optional<int64_t> KeywordReader::count(std::string_view keyword) {
   const auto number = value->is_number() ? value->to_int64() : tl::unexpected(Error{});
   if (!number || *number < 0) return invalid(keyword, "a count");
   return *number;
+}
+
+SchemaLit KeywordReader::inverse(SchemaLit lit) const { return lit == 0 ? algebra.never() : lit == algebra.never() ? 0 : -lit; }
+
+ValueSet KeywordReader::values(SchemaLit lit) {
+  return lit == 0 ? any() : lit == algebra.never() ? ValueSet{} : algebra.set_of(lit);
 }
 
 // ---- sets of one type
@@ -444,13 +441,13 @@ void KeywordReader::read_properties(bool positive) {
   }
   for (const auto& [name, lit] : rule.named)
     if (lit != 0)
-      add(only_objects({.rules = {property_rule({.named = {{name, negated(lit, algebra.never())}}, .patterns = {}, .other = 0})},
+      add(only_objects({.rules = {property_rule({.named = {{name, inverse(lit)}}, .patterns = {}, .other = 0})},
                         .required = {name}}),
           false);
   for (const auto& [pattern, lit] : rule.patterns)
-    if (lit != 0) add(only_objects({.duties = {{.names = pattern, .lit = negated(lit, algebra.never())}}}), false);
+    if (lit != 0) add(only_objects({.duties = {{.names = pattern, .lit = inverse(lit)}}}), false);
   if (rule.other != 0)
-    add(only_objects({.duties = {{.names = exprs.complement(mentioned), .lit = negated(rule.other, algebra.never())}}}), false);
+    add(only_objects({.duties = {{.names = exprs.complement(mentioned), .lit = inverse(rule.other)}}}), false);
 }
 
 void KeywordReader::read_property_counts(bool positive) {
@@ -484,7 +481,7 @@ void KeywordReader::read_property_counts(bool positive) {
     if (positive)
       add(objects({.names = algebra.expand(algebra.goal({lit})).strings}), true);
     else if (lit != 0)
-      add(only_objects({.duties = {{.names = algebra.expand(algebra.goal({negated(lit, algebra.never())})).strings, .lit = 0}}}), false);
+      add(only_objects({.duties = {{.names = algebra.expand(algebra.goal({inverse(lit)})).strings, .lit = 0}}}), false);
   }
 }
 
@@ -507,16 +504,8 @@ void KeywordReader::dependent_names(std::string_view keyword, const std::string&
 
 void KeywordReader::dependent_schema(const std::string& name, SchemaLit lit, bool positive) {
   if (lit == 0) return;
-  const ValueSet present = only_objects({.required = {name}});
-  if (positive) {
-    ValueSet set = objects(forbids(name));
-    if (lit != algebra.never()) set = algebra.unite(set, algebra.intersect(present, algebra.set_of(lit)));
-    add(std::move(set), true);
-  } else if (lit == algebra.never()) {
-    add(present, false);
-  } else {
-    add(algebra.intersect(present, algebra.set_of(-lit)), false);
-  }
+  const ValueSet with = algebra.intersect(only_objects({.required = {name}}), values(positive ? lit : inverse(lit)));
+  add(positive ? algebra.unite(objects(forbids(name)), with) : with, positive);
 }
 
 void KeywordReader::read_dependencies(bool positive) {
@@ -564,7 +553,7 @@ void KeywordReader::read_items(bool positive) {
     for (size_t i = 0; i < n; ++i)
       if (rule.prefix[i] != 0) {
         ItemRule wrong{.prefix = std::vector<SchemaLit>(i), .rest = 0};
-        wrong.prefix.push_back(negated(rule.prefix[i], algebra.never()));
+        wrong.prefix.push_back(inverse(rule.prefix[i]));
         add(only_arrays({.rules = {item_rule(std::move(wrong))}, .min = static_cast<int64_t>(i) + 1}), false);
       }
     if (rule.rest == algebra.never())
@@ -613,41 +602,38 @@ void KeywordReader::read_contains(bool positive) {
 }
 
 void KeywordReader::read_logic(bool positive) {
-  const auto set = [&](SchemaLit lit) -> ValueSet { return lit == 0 ? any() : lit == algebra.never() ? ValueSet{} : algebra.set_of(lit); };
-  const auto inverse = [&](SchemaLit lit) { return negated(lit, algebra.never()); };
-  for (const SchemaLit lit : list("allOf")) add(set(positive ? lit : inverse(lit)), positive);
+  for (const SchemaLit lit : list("allOf")) add(values(positive ? lit : inverse(lit)), positive);
   if (find("anyOf")) {
     ValueSet all = positive ? ValueSet{} : any();
     for (const SchemaLit lit : list("anyOf"))
-      all = positive ? algebra.unite(all, set(lit)) : algebra.intersect(all, set(inverse(lit)));
+      all = positive ? algebra.unite(all, values(lit)) : algebra.intersect(all, values(inverse(lit)));
     add(std::move(all), positive);
   }
   if (find("oneOf")) add(one_of(list("oneOf"), positive), positive);
   if (const Json* schema = find("not")) {
     const SchemaLit lit = sub("not", *schema);
-    add(set(positive ? inverse(lit) : lit), positive);
+    add(values(positive ? inverse(lit) : lit), positive);
   }
 }
 
 // Exactly one: each branch without those that it shares values with. Not exactly one: none, or two of them.
 ValueSet KeywordReader::one_of(const std::vector<SchemaLit>& branches_in, bool positive) {
-  const auto set = [&](SchemaLit lit) -> ValueSet { return lit == 0 ? any() : lit == algebra.never() ? ValueSet{} : algebra.set_of(lit); };
   const size_t n = branches_in.size();
   std::vector<ValueSet> sets;
-  for (const SchemaLit lit : branches_in) sets.push_back(set(lit));
+  for (const SchemaLit lit : branches_in) sets.push_back(values(lit));
   std::vector<std::vector<bool>> overlap(n, std::vector<bool>(n));
   for (size_t i = 0; i < n; ++i)
     for (size_t j = i + 1; j < n; ++j) overlap[i][j] = overlap[j][i] = !algebra.disjoint(sets[i], sets[j]);
   ValueSet out;
   if (!positive) {
     out = any();
-    for (const SchemaLit lit : branches_in) out = algebra.intersect(out, set(negated(lit, algebra.never())));
+    for (const SchemaLit lit : branches_in) out = algebra.intersect(out, values(inverse(lit)));
   }
   for (size_t i = 0; i < n && !algebra.refusal(); ++i) {
     if (positive) {
       ValueSet alone = sets[i];
       for (size_t j = 0; j < n; ++j)
-        if (overlap[i][j]) alone = algebra.intersect(alone, set(negated(branches_in[j], algebra.never())));
+        if (overlap[i][j]) alone = algebra.intersect(alone, values(inverse(branches_in[j])));
       out = algebra.unite(out, alone);
     } else {
       for (size_t j = i + 1; j < n; ++j)
@@ -661,173 +647,11 @@ void KeywordReader::read_conditional(bool positive) {
   const Json* condition = find("if");
   const Json *consequence = find("then"), *alternative = find("else");
   if (!condition || draft() < Draft::draft7 || (!consequence && !alternative)) return;
-  const auto set = [&](SchemaLit lit) -> ValueSet { return lit == 0 ? any() : lit == algebra.never() ? ValueSet{} : algebra.set_of(lit); };
   const SchemaLit when = sub("if", *condition);
   SchemaLit then = consequence ? sub("then", *consequence) : 0, otherwise = alternative ? sub("else", *alternative) : 0;
-  if (!positive) then = negated(then, algebra.never()), otherwise = negated(otherwise, algebra.never());
-  add(algebra.unite(algebra.intersect(set(when), set(then)), algebra.intersect(set(negated(when, algebra.never())), set(otherwise))),
+  if (!positive) then = inverse(then), otherwise = inverse(otherwise);
+  add(algebra.unite(algebra.intersect(values(when), values(then)), algebra.intersect(values(inverse(when)), values(otherwise))),
       positive);
-}
-
-// ---- unevaluatedProperties and unevaluatedItems: what a schema evaluates depends on which of its in-place schemas hold, so the schema
-// is split into branches in each of which that is known.
-
-bool KeywordReader::has_unevaluated() const {
-  return draft() >= Draft::draft2019 && (find("unevaluatedProperties") || find("unevaluatedItems"));
-}
-
-KeywordReader::Evaluated KeywordReader::own_evaluated() {
-  Evaluated out;
-  if (const Json* named = find("properties"); named && named->is_object())
-    for (const auto& member : named->as_object()) out.names.push_back(member.first);
-  if (const Json* patterns = find("patternProperties"); patterns && patterns->is_object())
-    for (const auto& member : patterns->as_object())
-      if (const auto language = parse_regex(exprs, member.first, RegexSemantics::search)) out.patterns.push_back(*language);
-  out.all_properties = find("additionalProperties") != nullptr;
-  const Json* items = find("items");
-  if (items && items->is_array()) {
-    out.items = items->size();
-    out.all_items = find("additionalItems") != nullptr;
-  } else {
-    out.all_items = items != nullptr;
-    if (const Json* prefix = find("prefixItems"); prefix && draft() == Draft::draft2020) out.items = prefix->size();
-  }
-  out.some_items = find("contains") && draft() == Draft::draft2020;
-  return out;
-}
-
-std::vector<KeywordReader::Branch> KeywordReader::cross(const std::vector<Branch>& a, const std::vector<Branch>& b) {
-  std::vector<Branch> out;
-  for (const Branch& x : a)
-    for (const Branch& y : b) {
-      Branch both{algebra.intersect(x.set, y.set), x.evaluated};
-      Evaluated& e = both.evaluated;
-      e.names.insert(e.names.end(), y.evaluated.names.begin(), y.evaluated.names.end());
-      e.patterns.insert(e.patterns.end(), y.evaluated.patterns.begin(), y.evaluated.patterns.end());
-      e.all_properties |= y.evaluated.all_properties;
-      e.items = std::max(e.items, y.evaluated.items);
-      e.all_items |= y.evaluated.all_items;
-      e.some_items |= y.evaluated.some_items;
-      if (out.size() < kMaxBranches)
-        out.push_back(std::move(both));
-      else
-        refuse("unevaluatedProperties", "too many combinations of what may be evaluated");
-    }
-  return out;
-}
-
-std::vector<KeywordReader::Branch> KeywordReader::branches_of(SchemaLit lit, int depth) {
-  if (lit == 0) return {{any(), {}}};
-  if (lit == algebra.never()) return {};
-  if (lit < 0) return {{algebra.set_of(lit), {}}};  // what fails evaluates nothing
-  if (depth > kMaxInPlaceDepth || algebra.refusal()) {
-    algebra.refuse(document.path(id), "the schema refers to itself in place, or is nested too deeply");
-    return {};
-  }
-  KeywordReader reader(algebra, document, exprs, options, lit);
-  return reader.branches(depth + 1);
-}
-
-std::vector<KeywordReader::Branch> KeywordReader::branches(int depth) {
-  if (!json().is_object()) return {{read(true), {}}};
-  const auto inverse = [&](SchemaLit lit) { return negated(lit, algebra.never()); };
-  const auto append = [](std::vector<Branch>& to, std::vector<Branch> from) {
-    to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
-  };
-  result = any();
-  read_own(true);
-  std::vector<Branch> all{{std::move(result), own_evaluated()}};
-  result = any();
-  for (const std::string_view keyword : {"$ref", "$recursiveRef", "$dynamicRef"})
-    if (const Json* value = find(keyword))
-      if (const SchemaLit lit = reference(keyword, *value)) all = cross(all, branches_of(lit, depth));
-  for (const SchemaLit lit : list("allOf")) all = cross(all, branches_of(lit, depth));
-  if (find("anyOf")) {  // every choice of branches that hold, but none
-    std::vector<std::pair<std::vector<Branch>, bool>> choices{{{{any(), {}}}, false}};
-    for (const SchemaLit lit : list("anyOf")) {
-      std::vector<std::pair<std::vector<Branch>, bool>> next;
-      for (const auto& [chosen, some] : choices) {
-        next.emplace_back(cross(chosen, branches_of(lit, depth)), true);
-        next.emplace_back(cross(chosen, branches_of(inverse(lit), depth)), some);
-        if (next.size() > kMaxBranches) refuse("anyOf", "too many combinations of what may be evaluated");
-      }
-      choices = std::move(next);
-      if (algebra.refusal()) return {};
-    }
-    std::vector<Branch> some_hold;
-    for (auto& [chosen, some] : choices)
-      if (some) append(some_hold, std::move(chosen));
-    all = cross(all, some_hold);
-  }
-  if (find("oneOf")) {
-    const std::vector<SchemaLit> lits = list("oneOf");
-    std::vector<Branch> one;
-    for (size_t i = 0; i < lits.size(); ++i) {
-      std::vector<Branch> alone = branches_of(lits[i], depth);
-      for (size_t j = 0; j < lits.size(); ++j)
-        if (j != i) alone = cross(alone, branches_of(inverse(lits[j]), depth));
-      append(one, std::move(alone));
-    }
-    all = cross(all, one);
-  }
-  if (const Json* schema = find("not")) all = cross(all, branches_of(inverse(sub("not", *schema)), depth));
-  if (const Json* condition = find("if")) {
-    const SchemaLit when = sub("if", *condition);
-    const Json *then = find("then"), *otherwise = find("else");
-    std::vector<Branch> either = branches_of(when, depth);
-    if (then) either = cross(either, branches_of(sub("then", *then), depth));
-    std::vector<Branch> fails = branches_of(inverse(when), depth);
-    if (otherwise) fails = cross(fails, branches_of(sub("else", *otherwise), depth));
-    append(either, std::move(fails));
-    all = cross(all, either);
-  }
-  if (const Json* dependents = find("dependentSchemas"); dependents && dependents->is_object())
-    for (const auto& [name, schema] : dependents->as_object()) {
-      const SchemaLit lit = sub("dependentSchemas", "dependentSchemas/" + escape_pointer(name), schema);
-      std::vector<Branch> either = cross({{only_objects({.required = {name}}), {}}}, branches_of(lit, depth));
-      either.push_back({objects(forbids(name)), {}});
-      all = cross(all, either);
-    }
-  if (find("dependentRequired")) {
-    result = any();
-    if (const Json* names = find("dependentRequired"); names->is_object())
-      for (const auto& [name, value] : names->as_object())
-        if (value.is_array()) dependent_names("dependentRequired", name, value, true);
-    all = cross(all, {{std::move(result), {}}});
-    result = any();
-  }
-  // The schema's own unevaluated* see all of the above.
-  for (Branch& branch : all) {
-    Evaluated& e = branch.evaluated;
-    if (const Json* rest = find("unevaluatedProperties")) {
-      PropertyRule rule{.named = {}, .patterns = {}, .other = sub("unevaluatedProperties", *rest)};
-      for (const std::string& name : e.names) rule.named.emplace(name, 0);
-      for (const ExprId pattern : e.patterns) rule.patterns.emplace_back(pattern, 0);
-      if (!e.all_properties) branch.set = algebra.intersect(branch.set, objects({.rules = {property_rule(std::move(rule))}}));
-      e.all_properties = true;
-    }
-    if (const Json* rest = find("unevaluatedItems")) {
-      if (e.some_items && !e.all_items) {
-        refuse("unevaluatedItems", "beside contains it cannot be enforced exactly");
-        return {};
-      }
-      if (!e.all_items)
-        branch.set = algebra.intersect(
-            branch.set, arrays({.rules = {item_rule({.prefix = std::vector<SchemaLit>(e.items), .rest = sub("unevaluatedItems", *rest)})}}));
-      e.all_items = true;
-    }
-  }
-  return all;
-}
-
-ValueSet KeywordReader::read_unevaluated(bool positive) {
-  if (!positive) {
-    refuse("unevaluatedProperties", "its negation cannot be enforced exactly");
-    return {};
-  }
-  ValueSet set;
-  for (const Branch& branch : branches(0)) set = algebra.unite(set, branch.set);
-  return set;
 }
 
 }  // namespace quern

@@ -45,6 +45,8 @@ class KeywordReader {
   std::optional<int64_t> count(std::string_view keyword);
 
   ValueSet any() const { return algebra.any(); }
+  SchemaLit inverse(SchemaLit lit) const;  // the literal that holds where this one does not
+  ValueSet values(SchemaLit lit);
   ValueSet strings(ExprId e, bool positive);
   ValueSet objects(ObjectSet set);  // anything but an object, or an object of this set
   ValueSet only_objects(ObjectSet set);
