@@ -15,6 +15,11 @@ Pending group(const std::vector<Step>& steps) {
   return out;
 }
 
+void sort_threads(std::vector<Thread>& threads) {
+  std::sort(threads.begin(), threads.end());
+  threads.erase(std::unique(threads.begin(), threads.end()), threads.end());
+}
+
 void add_threads(HashMix& h, const std::vector<Thread>& threads) {
   for (const Thread& t : threads) {
     h.add(reinterpret_cast<uintptr_t>(t.object) ^ reinterpret_cast<uintptr_t>(t.array));

@@ -22,6 +22,7 @@ struct Pending {
 // The steps that lead to the same goal share a slot.
 Pending group(const std::vector<Step>& steps);
 
+void sort_threads(std::vector<Thread>& threads);  // and each once
 void add_threads(HashMix& h, const std::vector<Thread>& threads);
 struct PendingHash {
   uint64_t operator()(const Pending& p) const;

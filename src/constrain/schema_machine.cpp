@@ -11,31 +11,6 @@ std::string unescape(std::string_view raw) {
   return parsed && parsed->is_string() ? parsed->as_string() : std::string(raw);
 }
 
-// The JSON value that text begins with, which is known to be one.
-std::string_view first_value(std::string_view text) {
-  size_t depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      ++depth;
-    } else if (c == ']' || c == '}') {
-      if (depth <= 1) return text.substr(0, i + depth);
-      --depth;
-    } else if (c == ',' && depth == 0) {
-      return text.substr(0, i);
-    }
-  }
-  return text;
-}
-
 }  // namespace
 
 uint64_t SchemaMachine::Hash::operator()(const Frame& f) const {
@@ -75,9 +50,9 @@ SchemaMachine::SchemaMachine(Json schema, const SchemaMachineOptions& options, R
   if (const Refusal* why = algebra_->refusal()) {
     refusal = *why;
   } else if (exprs_.exhausted()) {
-    refusal = {"#", "too large to compile", false};
+    refusal = {"#", "too large to compile"};
   } else if (!shapes_->satisfiable(root_)) {
-    refusal = {"#", "no value satisfies this schema", false};
+    refusal = {"#", "no value satisfies this schema"};
   }
   name_lists_.id({.rest = 0xFFFFFFFF, .name = {}});  // no names: not the list of one empty name
   frames_.id({});
@@ -180,31 +155,28 @@ std::optional<Machine::State> SchemaMachine::structural(State state, uint8_t byt
 }
 
 std::optional<Machine::State> SchemaMachine::structural_step(const Control& control, uint8_t byte, std::string_view text) {
-  std::optional<State> next;
+  if (control.space && byte == ' ') {
+    Control without = control;
+    without.space = false;
+    return at(without);
+  }
+  if (control.space && options_.spacing == JsonSpacing::always) return std::nullopt;
   switch (control.phase) {
-    case Phase::value: next = begin_value(control, byte, text); break;
+    case Phase::value: return begin_value(control, byte, text);
     case Phase::object_open:
     case Phase::before_key:
-      if (byte == ' ' && control.space) {
-        Control without = control;
-        without.space = false;
-        next = at(without);
-      } else if (byte == '"' && (!control.space || options_.spacing == JsonSpacing::optional)) {
-        next = begin_key(control, text);
-      } else if (byte == '}' && control.phase == Phase::object_open) {
-        next = close(frames_[control.frame], text, '}');
-      }
+      if (byte == '"') return begin_key(control, text);
+      if (byte == '}' && control.phase == Phase::object_open) return close(frames_[control.frame], text, '}');
       break;
     case Phase::after_key:
       if (byte == ':')
-        next = at({.phase = Phase::value, .space = true, .unsettled = control.unsettled, .frame = control.frame, .pending = control.pending});
+        return at({.phase = Phase::value, .space = true, .unsettled = control.unsettled, .frame = control.frame, .pending = control.pending});
       break;
     case Phase::after_value: {
       const FrameKind kind = frames_[control.frame].kind;
-      if (byte == ',')
-        next = comma(control);
-      else if ((byte == '}' && kind == FrameKind::object) || (byte == ']' && kind == FrameKind::array))
-        next = close(frames_[control.frame], text, static_cast<char>(byte));
+      if (byte == ',') return comma(control);
+      if ((byte == '}' && kind == FrameKind::object) || (byte == ']' && kind == FrameKind::array))
+        return close(frames_[control.frame], text, static_cast<char>(byte));
       break;
     }
     case Phase::string:
@@ -212,7 +184,7 @@ std::optional<Machine::State> SchemaMachine::structural_step(const Control& cont
     case Phase::key:
     case Phase::done: break;
   }
-  return next;
+  return std::nullopt;
 }
 
 uint32_t SchemaMachine::parts_state(const Control& control, bool strings) {
@@ -229,21 +201,10 @@ uint32_t SchemaMachine::parts_state(const Control& control, bool strings) {
 }
 
 std::optional<Machine::State> SchemaMachine::begin_value(const Control& control, uint8_t byte, std::string_view text) {
-  if (byte == ' ' && control.space) {
-    Control without = control;
-    without.space = false;
-    return at(without);
-  }
   if (byte == ']' && control.close) return close(frames_[control.frame], text, ']');
-  if (control.space && options_.spacing == JsonSpacing::always) return std::nullopt;
   if (byte == '{') return open(control, FrameKind::object, text);
   if (byte == '[') return open(control, FrameKind::array, text);
-  Id frame = control.frame;
-  if (control.close) {  // the value comes: the threads live on in its slots
-    Frame taken = frames_[frame];
-    taken.threads.clear();
-    frame = frames_.id(taken);
-  }
+  const Id frame = around_value(control);
   if (byte == '"') {
     const uint32_t lex = parts_state(control, true);
     if (lex == Lexer::kDead) return std::nullopt;
@@ -255,6 +216,14 @@ std::optional<Machine::State> SchemaMachine::begin_value(const Control& control,
   return at({.phase = Phase::bare, .frame = frame, .pending = control.pending}, lex, text.size());
 }
 
+// The frame once the value comes that could have been its end: the threads live on in the value's slots.
+SchemaMachine::Id SchemaMachine::around_value(const Control& control) {
+  if (!control.close) return control.frame;
+  Frame frame = frames_[control.frame];
+  frame.threads.clear();
+  return frames_.id(frame);
+}
+
 bool SchemaMachine::wants_text(const Pending& pending) const {
   for (const Slot& slot : pending.slots)
     for (const Thread& t : slot.next)
@@ -263,13 +232,7 @@ bool SchemaMachine::wants_text(const Pending& pending) const {
 }
 
 std::optional<Machine::State> SchemaMachine::open(const Control& control, FrameKind kind, std::string_view text) {
-  Id around = control.frame;
-  if (control.close) {
-    Frame taken = frames_[around];
-    taken.threads.clear();
-    around = frames_.id(taken);
-  }
-  Frame frame{.kind = kind, .parent = around, .above = control.pending};
+  Frame frame{.kind = kind, .parent = around_value(control), .above = control.pending};
   const Pending pending = pendings_[control.pending];
   for (size_t i = 0; i < pending.slots.size(); ++i) {
     const SchemaShapes::Shape& shape = shapes_->shape(pending.slots[i].goal);
@@ -354,12 +317,14 @@ SchemaMachine::Control SchemaMachine::settled(const Control& control, size_t mar
   Control out = control;
   out.unsettled = false;
   Frame frame = frames_[control.frame];
+  // What came since: the name with its quote, or the item, and where the next value is waited for already a ':' or ',' and a space.
+  std::string_view since = text.substr(mark);
+  if (control.phase == Phase::value && !control.space) since.remove_suffix(1);
+  if (control.phase == Phase::value) since.remove_suffix(1);
   if (frame.kind == FrameKind::object) {
-    size_t end = mark;
-    while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
-    frame.names = name_lists_.id({frame.names, unescape(text.substr(mark, end - mark))});
+    frame.names = name_lists_.id({frame.names, unescape(since.substr(0, since.size() - 1))});  // without its quote
   } else {
-    const auto item = Json::parse(first_value(text.substr(mark)), "item");
+    const auto item = Json::parse(since, "item");
     if (item)
       for (Thread& t : frame.threads)
         if (t.array->unique) t = shapes_->remember(t, *item);
@@ -413,8 +378,7 @@ std::optional<Machine::State> SchemaMachine::complete(Id frame_id, Id pending_id
   if (!some) return std::nullopt;
   if (frame.kind == FrameKind::root) return at({.phase = Phase::done, .frame = frames_.id(frame)});
   if (frame.threads.empty()) return std::nullopt;
-  std::sort(frame.threads.begin(), frame.threads.end());
-  frame.threads.erase(std::unique(frame.threads.begin(), frame.threads.end()), frame.threads.end());
+  sort_threads(frame.threads);
   return at({.phase = Phase::after_value, .unsettled = value.has_value(), .frame = frames_.id(frame)}, 0, value ? value_start : 0);
 }
 

@@ -110,6 +110,7 @@ class SchemaMachine : public Machine {
   std::optional<State> complete(Id frame_id, Id pending_id, const std::vector<bool>& satisfied, std::string_view value_text,
                                 size_t value_start);
   bool asks_names(const std::vector<Thread>& threads) const;
+  Id around_value(const Control& control);
   bool wants_text(const Pending& pending) const;
   uint32_t parts_state(const Control& control, bool strings);
   State at(const Control& control, uint32_t lex = 0, size_t mark = 0) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "constrain/unicode_class.h"
 
 namespace quern {
 namespace {
@@ -25,16 +26,7 @@ class Readable {
  public:
   explicit Readable(Exprs& exprs)
       : exprs_(exprs),
-        space_(exprs.star(exprs.chars(CharSet({{'\t', '\r'},
-                                               {0x1C, ' '},
-                                               {0x85, 0x85},
-                                               {0xA0, 0xA0},
-                                               {0x1680, 0x1680},
-                                               {0x2000, 0x200A},
-                                               {0x2028, 0x2029},
-                                               {0x202F, 0x202F},
-                                               {0x205F, 0x205F},
-                                               {0x3000, 0x3000}})))) {}
+        space_(exprs.star(exprs.chars(unicode_white_space() | CharSet({{0x1C, 0x1F}})))) {}
 
   ExprId words(std::initializer_list<std::string_view> lower_case) {
     std::vector<ExprId> out;
@@ -307,8 +299,7 @@ std::optional<Machine::State> XmlArguments::end_value(const Control& control, co
   for (size_t i = 0; i < satisfied.size(); ++i)
     if (satisfied[i]) frame.threads.insert(frame.threads.end(), pending.slots[i].next.begin(), pending.slots[i].next.end());
   if (frame.threads.empty()) return std::nullopt;
-  std::sort(frame.threads.begin(), frame.threads.end());
-  frame.threads.erase(std::unique(frame.threads.begin(), frame.threads.end()), frame.threads.end());
+  sort_threads(frame.threads);
   return at({.phase = behind, .frame = frames_.id(frame)});
 }
 
