@@ -5,11 +5,9 @@
 
 #include <thread>
 
-#include "base/file.h"
 #include "base/utf8.h"
 #include "constrain/constraint.h"
-#include "model/model_test.h"
-#include "runtime/engine.h"
+#include "runtime/tiny_engine_test.h"
 
 namespace quern {
 namespace {
@@ -18,7 +16,7 @@ using namespace model_test;
 
 constexpr int32_t kToolCall = 400, kEnd = 1;
 
-std::string tokenizer_json() {
+std::string tokenizer() {
   std::vector<std::string> alphabet;
   char32_t next = 256;
   for (char32_t b = 0; b < 256; ++b) {
@@ -44,18 +42,12 @@ std::string tokenizer_json() {
     vocab[std::string(left) + right] = id++;
     merges.push_back(Json::Array{left, right});
   }
-  Json json = Json::parse(
-                  R"({"model": {"type": "BPE"}, "pre_tokenizer": {"type": "Split", "behavior": "Isolated", "pattern": {}},
-                      "added_tokens": [{"id": 400, "content": "<tool_call>", "special": false},
-                                       {"id": 401, "content": "</tool_call>", "special": false},
-                                       {"id": 402, "content": "<|im_end|>", "special": true}]})",
-                  "t")
-                  .value();
-  (*json.find("model"))["vocab"] = vocab;
-  (*json.find("model"))["merges"] = merges;
-  (*json.find("pre_tokenizer")->find("pattern"))["Regex"] =
-      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-  return json.dump();
+  const Json tags = Json::parse(R"([{"id": 400, "content": "<tool_call>", "special": false},
+                                    {"id": 401, "content": "</tool_call>", "special": false},
+                                    {"id": 402, "content": "<|im_end|>", "special": true}])",
+                                "tags")
+                        .value();
+  return tokenizer_json(std::move(vocab), std::move(merges), tags);
 }
 
 std::unique_ptr<Machine> schema(std::string_view text) {
@@ -69,19 +61,9 @@ std::unique_ptr<Machine> regex(std::string_view pattern) {
   return std::move(*machine);
 }
 
-class Constrained : public ::testing::Test {
+class Constrained : public TinyEngine {
  protected:
-  void SetUp() override {
-    std::filesystem::create_directories(folder_.get());
-    for (const char* name : {"config.json", "model.safetensors"})
-      std::filesystem::create_symlink(fixture("tiny") / name, folder_.get() / name);
-    ASSERT_TRUE(write_file(folder_.get() / "tokenizer.json", tokenizer_json()));
-  }
-  std::unique_ptr<Engine> engine(std::optional<int64_t> context = {}) const {
-    auto loaded = Engine::load({.model = folder_.get(), .threads = 1, .context = context});
-    EXPECT_TRUE(loaded) << loaded.error().message;
-    return std::move(*loaded);
-  }
+  Constrained() : TinyEngine(tokenizer()) {}
   static Generation generate(const Engine& engine, Matcher& constraint, GenerateRequest request) {
     Session session(engine);
     request.prompt = {72, 105, 58};
@@ -95,8 +77,6 @@ class Constrained : public ::testing::Test {
     for (const int32_t id : ids) out += engine.tokenizer()->token_bytes(id);
     return out;
   }
-
-  TemporaryPath folder_{"model"};
 };
 
 constexpr std::string_view kPerson = R"({"type": "object", "properties": {

@@ -2,9 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "base/file.h"
-#include "model/model_test.h"
-#include "runtime/engine.h"
+#include "runtime/tiny_engine_test.h"
 
 namespace quern {
 namespace {
@@ -16,33 +14,15 @@ std::string letters(int32_t id) {
   return {static_cast<char>('a' + id / 64), static_cast<char>('a' + id / 8 % 8), static_cast<char>('a' + id % 8)};
 }
 
-std::string tokenizer_json() {
+std::string tokenizer() {
   Json vocab = Json::object();
   for (int32_t id = 0; id < 512; ++id) vocab[letters(id)] = id;
-  Json json =
-      Json::parse(
-          R"({"model": {"type": "BPE", "merges": []}, "pre_tokenizer": {"type": "Split", "behavior": "Isolated", "pattern": {"Regex": ""}}})",
-          "t")
-          .value();
-  (*json.find("model"))["vocab"] = vocab;
-  (*json.find("pre_tokenizer")->find("pattern"))["Regex"] =
-      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-  return json.dump();
+  return tokenizer_json(std::move(vocab), Json::array(), Json::array());
 }
 
-class Sessions : public ::testing::Test {
+class Sessions : public TinyEngine {
  protected:
-  void SetUp() override {
-    std::filesystem::create_directories(folder_.get());
-    for (const char* name : {"config.json", "model.safetensors"})
-      std::filesystem::create_symlink(fixture("tiny") / name, folder_.get() / name);
-    ASSERT_TRUE(write_file(folder_.get() / "tokenizer.json", tokenizer_json()));
-  }
-  std::unique_ptr<Engine> engine(std::optional<int64_t> context = {}) const {
-    auto loaded = Engine::load({.model = folder_.get(), .threads = 1, .context = context});
-    EXPECT_TRUE(loaded) << loaded.error().message;
-    return std::move(*loaded);
-  }
+  Sessions() : TinyEngine(tokenizer()) {}
   static Generation generate(Session& session, GenerateRequest request) {
     auto done = session.generate(request);
     EXPECT_TRUE(done) << done.error().message;
@@ -51,8 +31,6 @@ class Sessions : public ::testing::Test {
   static GenerateRequest request(std::vector<int32_t> prompt, int64_t max_tokens) {
     return {.prompt = std::move(prompt), .sampling = {.temperature = 1, .seed = 5}, .max_tokens = max_tokens, .ignore_eos = true};
   }
-
-  TemporaryPath folder_{"model"};
 };
 
 TEST_F(Sessions, GiveTheTextOfTheirTokensAndEndAtTheNumberAsked) {
