@@ -13,17 +13,26 @@ Result<std::unique_ptr<EngineModel>> EngineModel::create(const Engine& engine, E
   return std::unique_ptr<EngineModel>(new EngineModel(engine, std::move(options)));
 }
 
+void EngineModel::put_back() {
+  if (constraint_ && constraint_->machine().bytes() < kMaxConstraintBytes) engine_.constraints().put(key_, std::move(constraint_));
+  constraint_.reset();
+}
+
 Result<void> EngineModel::prepare(const std::vector<Json>& tools) {
   if (!options_.constrained) return {};
-  if (constraint_ && tools == tools_ && constraint_->machine().bytes() < kMaxConstraintBytes) return {};
-  constraint_.reset();
   const ChatFormat format = engine_.chat_format();
-  QUERN_ASSIGN(auto machine, compile_turn({.tools = tools,
-                                           .format = format == ChatFormat::coder ? CallFormat::xml : CallFormat::hermes,
-                                           .choice = options_.choice,
-                                           .thinking = format == ChatFormat::thinking}));
-  constraint_.emplace(std::move(machine), engine_.vocabulary());
-  tools_ = tools;
+  TurnOptions turn{.tools = tools,
+                   .format = format == ChatFormat::coder ? CallFormat::xml : CallFormat::hermes,
+                   .choice = options_.choice,
+                   .thinking = format == ChatFormat::thinking};
+  std::string key = turn.key();
+  if (constraint_ && key == key_ && constraint_->machine().bytes() < kMaxConstraintBytes) return {};
+  put_back();
+  key_ = std::move(key);
+  constraint_ = engine_.constraints().take(key_);
+  if (constraint_) return {};
+  QUERN_ASSIGN(auto machine, compile_turn(turn));
+  constraint_ = std::make_unique<Matcher>(std::move(machine), engine_.vocabulary());
   return {};
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <memory>
-#include <optional>
+#include <string>
 #include <vector>
 
 #include "agent/chat_model.h"
@@ -23,10 +23,11 @@ class EngineModel : public ChatModel {
  public:
   // not_found when the model has no tokenizer.
   static Result<std::unique_ptr<EngineModel>> create(const Engine& engine, EngineModelOptions options);
+  ~EngineModel() override { put_back(); }
 
   ChatFormat format() const override { return engine_.chat_format(); }
   // Compiles what replies in conversations with these tools are held to; reply() does so where nobody did before. It is kept until a
-  // conversation has other tools. Errors: compile_turn's, naming the tool whose schema cannot be enforced.
+  // conversation has other tools, and after that among the engine's constraints. Errors: compile_turn's, naming the tool whose schema cannot be enforced.
   Result<void> prepare(const std::vector<Json>& tools);
   Result<Reply> reply(const Conversation& conversation, int64_t max_tokens,
                       const std::function<bool(std::string_view)>& on_token) override;
@@ -36,9 +37,11 @@ class EngineModel : public ChatModel {
 
   const Engine& engine_;
   Session session_;
+  void put_back();
+
   EngineModelOptions options_;
-  std::vector<Json> tools_;  // those of constraint_
-  std::optional<Matcher> constraint_;
+  std::unique_ptr<Matcher> constraint_;  // taken from the engine's, or made
+  std::string key_;                      // what it was made of
 };
 
 }  // namespace quern

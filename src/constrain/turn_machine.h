@@ -38,6 +38,8 @@ struct TurnOptions {
   bool thinking = false;       // the turn starts inside <think>
   bool parallel_calls = true;  // several calls in one turn
   SchemaOptions schema{.numbers = NumberSpelling::shortest};
+
+  std::string key() const;  // equal options have equal keys, for ConstraintCache
 };
 
 class TurnMachine : public Machine {

@@ -126,6 +126,8 @@ SamplingParams Engine::default_sampling() const {
   return params;
 }
 
+ConstraintCache& Engine::constraints() const { return impl_->constraints; }
+
 namespace {
 
 // Text is held back while it could still become a stop string; what stands before one is all that is given out.

@@ -13,6 +13,7 @@
 
 #include "base/cpu_features.h"
 #include "base/result.h"
+#include "constrain/constraint_cache.h"
 #include "constrain/matcher.h"
 #include "kernels/attention/attention.h"
 #include "text/chat_template.h"
@@ -102,6 +103,8 @@ class Engine {
   int64_t context() const;
   // The tokenizer's vocabulary as constraints want it, made at the first call. There must be a tokenizer.
   const Vocabulary& vocabulary() const;
+  // Constraints over it that nobody uses at the moment.
+  ConstraintCache& constraints() const;
 
   struct Impl;
   const Impl& impl() const { return *impl_; }

@@ -28,6 +28,7 @@ struct Engine::Impl {
   double load_s = 0;
   std::once_flag vocabulary_once;
   std::unique_ptr<const Vocabulary> vocabulary;  // Engine::vocabulary()
+  ConstraintCache constraints;                   // refers to it
 };
 
 }  // namespace quern
