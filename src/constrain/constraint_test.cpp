@@ -120,8 +120,8 @@ TEST(CompileSchema, TheValueMayHaveToSatisfyAnotherSchemaToo) {
 TEST(CompileAnyJson, AdmitsJsonAsADumpSpellsIt) {
   const auto machine = compile_any_json();
   ASSERT_TRUE(machine);
-  for (const std::string_view good : {"null", "true", "false", "0", "-1.5", "\"\"", "\"a\\u001fb\\\\\"", "[]",
-                                      "{}", "[[], {}]", "[1,2, 3]", R"({"a": {"b": [null, "é", {"c": -1}]}})", R"({"a":1})"})
+  for (const std::string_view good : {"null", "true", "false", "0", "-1.5", "\"\"", "\"a\\u001fb\\\\\"", "[]", "{}", "[[], {}]",
+                                      "[1,2, 3]", R"({"a": {"b": [null, "é", {"c": -1}]}})", R"({"a":1})"})
     EXPECT_TRUE(accepts(**machine, good)) << good;
   for (const std::string_view bad : {"",
                                      " ",

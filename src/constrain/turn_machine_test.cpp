@@ -269,7 +269,7 @@ TEST_P(RandomTurns, EndInCallsThatTheirToolsAccept) {
     const std::string text = RandomTurn(*machine, random).write();
     ASSERT_TRUE(accepts(*machine, text)) << seed << ": " << text;
     TurnReader reader(*machine);
-    std::vector<TurnEvent> events;
+    std::vector<TurnPiece> events;
     ASSERT_TRUE(reader.read(text, events));
     reader.finish(events);
     EXPECT_FALSE(reader.inside_call());
@@ -293,9 +293,9 @@ TEST_P(RandomTurns, EndInCallsThatTheirToolsAccept) {
     }
     EXPECT_FALSE(turn.missing_opener && !has_fence(text)) << seed << ": " << text;
     std::string reasoning, content;
-    for (const TurnEvent& e : events) {
-      if (e.kind == TurnEvent::Kind::reasoning) reasoning += e.text;
-      if (e.kind == TurnEvent::Kind::content) content += e.text;
+    for (const TurnPiece& e : events) {
+      if (e.kind == TurnPiece::Kind::reasoning) reasoning += e.text;
+      if (e.kind == TurnPiece::Kind::content) content += e.text;
     }
     EXPECT_EQ(reasoning, turn.reasoning) << text;
     if (!turn.calls.empty()) content.erase(0, std::min(content.find_first_not_of(" \t\r\n"), content.size()));
@@ -333,7 +333,7 @@ TEST(TurnMachine, XmlValuesMeanTheSameToAReaderThatTriesJsonFirst) {
       if (text.compare(at, kOpen.size(), kOpen) != 0) break;
     }
     TurnReader reader(*machine);
-    std::vector<TurnEvent> events;
+    std::vector<TurnPiece> events;
     ASSERT_TRUE(reader.read(text, events));
     ASSERT_EQ(reader.calls().size(), 1u);
     EXPECT_EQ(reader.calls()[0].arguments, want.dump()) << text;

@@ -30,7 +30,7 @@ bool is_arguments(TurnMachine::Part part) {
 
 TurnReader::TurnReader(TurnMachine& machine) : machine_(machine), state_(machine.start()) {}
 
-Result<void> TurnReader::read(std::string_view bytes, std::vector<TurnEvent>& events) {
+Result<void> TurnReader::read(std::string_view bytes, std::vector<TurnPiece>& events) {
   events_ = &events;
   first_event_ = events.size();
   for (const char byte : bytes) {
@@ -45,14 +45,14 @@ Result<void> TurnReader::read(std::string_view bytes, std::vector<TurnEvent>& ev
   return {};
 }
 
-void TurnReader::finish(std::vector<TurnEvent>& events) {
+void TurnReader::finish(std::vector<TurnPiece>& events) {
   events_ = &events;
   first_event_ = events.size();
   const Part part = machine_.place(state_).part;
   held_.resize(complete_utf8_prefix(held_));
-  if (part == Part::reasoning) say(TurnEvent::Kind::reasoning, std::exchange(held_, {}));
-  if (part == Part::text) say(TurnEvent::Kind::content, std::exchange(held_, {}));
-  if (part == Part::text && calls_.empty() && !reasoned_) add(TurnEvent::Kind::content, std::exchange(spaces_, {}));
+  if (part == Part::reasoning) say(TurnPiece::Kind::reasoning, std::exchange(held_, {}));
+  if (part == Part::text) say(TurnPiece::Kind::content, std::exchange(held_, {}));
+  if (part == Part::text && calls_.empty() && !reasoned_) add(TurnPiece::Kind::content, std::exchange(spaces_, {}));
 }
 
 bool TurnReader::inside_call() const {
@@ -68,7 +68,7 @@ void TurnReader::take(const Place& before, const Place& after, char byte) {
     case Part::text: {
       held_ += byte;
       if (leaves) held_.resize(held_.size() - before.closer.size());
-      const auto kind = before.part == Part::text ? TurnEvent::Kind::content : TurnEvent::Kind::reasoning;
+      const auto kind = before.part == Part::text ? TurnPiece::Kind::content : TurnPiece::Kind::reasoning;
       say(kind, leaves ? std::exchange(held_, {}) : release(before.closer));
       if (leaves && before.part == Part::reasoning) {
         spaces_.clear();
@@ -100,7 +100,7 @@ void TurnReader::take(const Place& before, const Place& after, char byte) {
       break;
     case Part::closing:
       if (!leaves) break;
-      add(TurnEvent::Kind::call_end, {});
+      add(TurnPiece::Kind::call_end, {});
       calls_.push_back(std::exchange(call_, {}));
       break;
   }
@@ -108,7 +108,7 @@ void TurnReader::take(const Place& before, const Place& after, char byte) {
   if (is_arguments(after.part) && !is_arguments(before.part)) {
     call_.name = machine_.tool_name(after.tool);
     parameters_ = 0;
-    add(TurnEvent::Kind::call_begin, call_.name);
+    add(TurnPiece::Kind::call_begin, call_.name);
     if (braces) arguments("{");
   } else if (is_arguments(before.part) && !is_arguments(after.part) && braces) {
     arguments("}");
@@ -143,10 +143,10 @@ std::string TurnReader::release(std::string_view closer) {
   return out;
 }
 
-void TurnReader::say(TurnEvent::Kind kind, std::string_view text) {
+void TurnReader::say(TurnPiece::Kind kind, std::string_view text) {
   spaces_ += text;
   size_t begin = 0;
-  const bool leading_counts = kind == TurnEvent::Kind::content && !reasoned_ && calls_.empty();
+  const bool leading_counts = kind == TurnPiece::Kind::content && !reasoned_ && calls_.empty();
   if (!said_ && !leading_counts) begin = std::min(spaces_.find_first_not_of(kSpaces), spaces_.size());
   const size_t last = spaces_.find_last_not_of(kSpaces);
   const size_t end = last == std::string::npos ? begin : last + 1;
@@ -157,11 +157,11 @@ void TurnReader::say(TurnEvent::Kind kind, std::string_view text) {
 
 void TurnReader::arguments(std::string_view json) {
   call_.arguments += json;
-  add(TurnEvent::Kind::arguments, json);
+  add(TurnPiece::Kind::arguments, json);
 }
 
-void TurnReader::add(TurnEvent::Kind kind, std::string_view text) {
-  const bool is_mark = kind == TurnEvent::Kind::call_begin || kind == TurnEvent::Kind::call_end;
+void TurnReader::add(TurnPiece::Kind kind, std::string_view text) {
+  const bool is_mark = kind == TurnPiece::Kind::call_begin || kind == TurnPiece::Kind::call_end;
   if (text.empty() && !is_mark) return;
   if (!is_mark && events_->size() > first_event_ && events_->back().kind == kind) {
     events_->back().text += text;

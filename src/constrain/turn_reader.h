@@ -11,7 +11,7 @@
 
 namespace quern {
 
-struct TurnEvent {
+struct TurnPiece {
   enum class Kind {
     reasoning,
     content,
@@ -22,7 +22,7 @@ struct TurnEvent {
   Kind kind;
   std::string text;  // whole characters
   size_t call = 0;   // which of the turn's calls, from 0
-  friend bool operator==(const TurnEvent&, const TurnEvent&) = default;
+  friend bool operator==(const TurnPiece&, const TurnPiece&) = default;
 };
 
 class TurnReader {
@@ -32,10 +32,10 @@ class TurnReader {
 
   // Takes the next bytes, split anywhere, and adds what they bring to `events`. malformed when the machine does not accept them: they are
   // then read as far as it does.
-  Result<void> read(std::string_view bytes, std::vector<TurnEvent>& events);
+  Result<void> read(std::string_view bytes, std::vector<TurnPiece>& events);
   // No more bytes come: gives out the text that might have become markup. White space around the text is given out only in a turn without
   // reasoning and calls.
-  void finish(std::vector<TurnEvent>& events);
+  void finish(std::vector<TurnPiece>& events);
 
   struct Call {
     std::string name, arguments;  // JSON
@@ -50,15 +50,15 @@ class TurnReader {
   void take(const Place& before, const Place& after, char byte);
   void take_value(const Place& before, const Place& after, char byte);
   std::string release(std::string_view closer);
-  void say(TurnEvent::Kind kind, std::string_view text);
+  void say(TurnPiece::Kind kind, std::string_view text);
   void arguments(std::string_view json);
-  void add(TurnEvent::Kind kind, std::string_view text);
+  void add(TurnPiece::Kind kind, std::string_view text);
 
   TurnMachine& machine_;
   Machine::State state_;
   std::string text_;                          // all of it, as the machine wants it
   std::string held_;                          // the end of it that is not given out yet
-  std::vector<TurnEvent>* events_ = nullptr;  // while reading
+  std::vector<TurnPiece>* events_ = nullptr;  // while reading
   size_t first_event_ = 0;                    // the first that this reading added
   std::string spaces_;                        // white space behind what was said, given out when more is said
   bool said_ = false, reasoned_ = false;      // something was given out of this part; there was reasoning

@@ -5,23 +5,23 @@
 namespace quern {
 namespace {
 
-using Kind = TurnEvent::Kind;
+using Kind = TurnPiece::Kind;
 
 TurnOptions options(CallFormat format = CallFormat::hermes, bool thinking = false) {
   return {.tools = many_tools(), .format = format, .thinking = thinking};
 }
 
-std::vector<TurnEvent> events(TurnMachine& machine, std::string_view text, size_t piece) {
+std::vector<TurnPiece> events(TurnMachine& machine, std::string_view text, size_t piece) {
   TurnReader reader(machine);
-  std::vector<TurnEvent> out;
+  std::vector<TurnPiece> out;
   for (size_t i = 0; i < text.size(); i += piece) EXPECT_TRUE(reader.read(text.substr(i, piece), out)) << text;
   reader.finish(out);
   return out;
 }
 
-std::string all(const std::vector<TurnEvent>& events, Kind kind) {
+std::string all(const std::vector<TurnPiece>& events, Kind kind) {
   std::string out;
-  for (const TurnEvent& e : events)
+  for (const TurnPiece& e : events)
     if (e.kind == kind) out += e.text;
   return out;
 }
@@ -34,7 +34,7 @@ constexpr std::string_view kXmlCall =
 TEST(TurnReader, TellsReasoningTextAndCallsApart) {
   const auto machine = compiled(options(CallFormat::hermes, true));
   const std::string text = "\nHm, <tool_call>?\n</think>\n\nOne moment.\n" + std::string(kCall);
-  const std::vector<TurnEvent> want{{Kind::reasoning, "Hm, <tool_call>?"},
+  const std::vector<TurnPiece> want{{Kind::reasoning, "Hm, <tool_call>?"},
                                     {Kind::content, "One moment."},
                                     {Kind::call_begin, "get_weather"},
                                     {Kind::arguments, R"({"city": "Zürich"})"},
@@ -45,7 +45,7 @@ TEST(TurnReader, TellsReasoningTextAndCallsApart) {
 TEST(TurnReader, SaysNothingOfMarkupBeforeItIsCertain) {
   const auto machine = compiled(options());
   TurnReader reader(*machine);
-  std::vector<TurnEvent> out;
+  std::vector<TurnPiece> out;
   ASSERT_TRUE(reader.read("a <tool_", out));
   EXPECT_EQ(all(out, Kind::content), "a");
   ASSERT_TRUE(reader.read("box>", out));
@@ -87,7 +87,7 @@ TEST(TurnReader, GivesOutArgumentsWhileTheyAreWritten) {
   for (const bool xml : {false, true}) {
     const auto machine = compiled(options(xml ? CallFormat::xml : CallFormat::hermes));
     TurnReader reader(*machine);
-    std::vector<TurnEvent> out;
+    std::vector<TurnPiece> out;
     ASSERT_TRUE(reader.read(xml ? "<tool_call>\n<function=write>\n<parameter=content>\nSome text"
                                 : "<tool_call>\n{\"name\": \"write\", \"arguments\": {\"content\": \"Some text",
                             out));
@@ -102,7 +102,7 @@ TEST(TurnReader, ReportsNoCallThatIsCutOff) {
     const std::string_view call = xml ? kXmlCall : kCall;
     for (size_t length = 1; length < call.size(); ++length) {
       TurnReader reader(*machine);
-      std::vector<TurnEvent> out;
+      std::vector<TurnPiece> out;
       ASSERT_TRUE(reader.read(call.substr(0, length), out));
       EXPECT_EQ(reader.inside_call(), length >= 11);
       reader.finish(out);
@@ -116,7 +116,7 @@ TEST(TurnReader, NumbersTheCallsAndKeepsTheCompleteOnes) {
   const auto machine = compiled(options());
   const std::string text = std::string(kCall) + "\n<tool_call>\n{\"name\": \"nothing\", \"arguments\": {}}\n</tool_call>\nDone.\n";
   TurnReader reader(*machine);
-  std::vector<TurnEvent> out;
+  std::vector<TurnPiece> out;
   ASSERT_TRUE(reader.read(text, out));
   reader.finish(out);
   ASSERT_EQ(reader.calls().size(), 2u);
@@ -130,7 +130,7 @@ TEST(TurnReader, NumbersTheCallsAndKeepsTheCompleteOnes) {
 TEST(TurnReader, RefusesBytesThatAreNoTurn) {
   const auto machine = compiled(options());
   TurnReader reader(*machine);
-  std::vector<TurnEvent> out;
+  std::vector<TurnPiece> out;
   const auto result = reader.read("a\n<tool_call>{", out);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Errc::malformed);
@@ -147,7 +147,7 @@ TEST(TurnReader, ReadsRandomTurnsTheSameHoweverTheyAreSplit) {
         const std::string text = RandomTurn(*machine, random).write();
         const auto whole = events(*machine, text, text.size() + 1);
         TurnReader reader(*machine);
-        std::vector<TurnEvent> pieces;
+        std::vector<TurnPiece> pieces;
         for (size_t at = 0; at < text.size();) {
           const size_t n = 1 + random.below(9);
           ASSERT_TRUE(reader.read(std::string_view(text).substr(at, n), pieces));
@@ -157,7 +157,7 @@ TEST(TurnReader, ReadsRandomTurnsTheSameHoweverTheyAreSplit) {
         for (const Kind kind : {Kind::reasoning, Kind::content}) EXPECT_EQ(all(pieces, kind), all(whole, kind)) << text;
         std::vector<std::string> arguments;
         size_t ends = 0;
-        for (const TurnEvent& e : pieces) {
+        for (const TurnPiece& e : pieces) {
           if (e.kind == Kind::call_begin) {
             EXPECT_EQ(e.call, arguments.size());
             arguments.emplace_back();

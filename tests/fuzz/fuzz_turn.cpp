@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!fuzz::succeeded(made)) return 0;
   TurnMachine& machine = **made;
   TurnReader reader(machine);
-  std::vector<TurnEvent> events;
+  std::vector<TurnPiece> events;
   Machine::State state = machine.start();
   std::string text;
   for (const char byte : walked) {
@@ -48,10 +48,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   reader.finish(events);
   std::string arguments;
   size_t calls = 0;
-  for (const TurnEvent& event : events) {
-    if (event.kind == TurnEvent::Kind::call_begin) arguments.clear();
-    if (event.kind == TurnEvent::Kind::arguments) arguments += event.text;
-    if (event.kind != TurnEvent::Kind::call_end) continue;
+  for (const TurnPiece& event : events) {
+    if (event.kind == TurnPiece::Kind::call_begin) arguments.clear();
+    if (event.kind == TurnPiece::Kind::arguments) arguments += event.text;
+    if (event.kind != TurnPiece::Kind::call_end) continue;
     QUERN_CHECK(arguments == reader.calls().at(calls++).arguments, arguments);
   }
   QUERN_CHECK(calls == reader.calls().size() && reader.inside_call() <= !machine.can_end(state, text), calls);
