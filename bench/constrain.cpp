@@ -86,7 +86,8 @@ class Runner {
       right.push_back(accepted == valid);
       if (accepted != valid) {
         ++(accepted ? totals_.wrongly_accepted : totals_.wrongly_rejected);
-        fmt::print("wrongly {}: {}: after {} of {} bytes\n", accepted ? "accepted" : "rejected", name, matcher.text().size(), text.size());
+        fmt::print("wrongly {}: {}: after {} of {} bytes\n", accepted ? "accepted" : "rejected", name, matcher.text().size(),
+                   text.size());
       }
       matcher.rollback(matcher.accepted());
     }
@@ -162,8 +163,9 @@ Result<void> run_suite(const Options& o, Runner& runner, Totals& totals) {
       const Json& tests = *group.find("tests");
       const std::vector<bool> right = runner.run(*group.find("schema"), tests, /*formats=*/false, name);
       for (size_t i = 0; i < tests.size(); ++i)
-        totals.cases[name + ": " + tests.as_array()[i].find("description")->as_string()] =
-            right.empty() ? Outcome::refused : right[i] ? Outcome::right : Outcome::wrong;
+        totals.cases[name + ": " + tests.as_array()[i].find("description")->as_string()] = right.empty() ? Outcome::refused
+                                                                                           : right[i]    ? Outcome::right
+                                                                                                         : Outcome::wrong;
     }
   }
   return {};
@@ -234,7 +236,7 @@ int main(int argc, char** argv) {
   quern::Options o;
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
-    std::string* value = arg == "--tokenizer" ? &o.tokenizer
+    std::string* value = arg == "--tokenizer"   ? &o.tokenizer
                          : arg == "--maskbench" ? &o.maskbench
                          : arg == "--suite"     ? &o.suite
                          : arg == "--ratchet"   ? &o.ratchet

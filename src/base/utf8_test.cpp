@@ -52,7 +52,8 @@ TEST(Utf8, ReadsTheCharactersThatItWrites) {
   std::string text;
   for (const char32_t c : characters) append_utf8(text, c);
   EXPECT_EQ(code_points(text), characters);
-  for (size_t n = 0; n < text.size(); ++n) EXPECT_LE(code_points(text.substr(0, n)).size(), n);  // cut anywhere: nothing else is read
+  for (size_t n = 0; n < text.size(); ++n)
+    EXPECT_LE(code_points(text.substr(0, n)).size(), n);  // cut anywhere: nothing else is read
 }
 
 // Bytes that arrive one at a time: what was held back and what was let through make up the text, in order.

@@ -121,8 +121,8 @@ class ExponentBound : public Automaton {
     int order = 1;  // of the magnitudes; everything is larger than zero
     if (!digits_.empty()) {
       const int64_t e = p.small ? -exponent : exponent;
-      order = e != exponent_ ? (e < exponent_ ? -1 : 1)
-              : p.order != 0 ? p.order
+      order = e != exponent_                                      ? (e < exponent_ ? -1 : 1)
+              : p.order != 0                                      ? p.order
               : p.position < static_cast<int64_t>(digits_.size()) ? -1  // the bound has more digits
                                                                   : 0;
     }
@@ -133,10 +133,14 @@ class ExponentBound : public Automaton {
     else if (p.negative)
       order = -order;
     switch (comparison_) {
-      case Comparison::at_least: return order >= 0;
-      case Comparison::greater: return order > 0;
-      case Comparison::at_most: return order <= 0;
-      case Comparison::less: return order < 0;
+      case Comparison::at_least:
+        return order >= 0;
+      case Comparison::greater:
+        return order > 0;
+      case Comparison::at_most:
+        return order <= 0;
+      case Comparison::less:
+        return order < 0;
     }
     return false;
   }
@@ -163,10 +167,10 @@ ExprId number_with_exponent(Exprs& exprs) {
   const auto digit = [&](char32_t first, char32_t last) { return exprs.chars(CharSet({{first, last}})); };
   const ExprId digits = digit('0', '9'), e = exprs.chars(CharSet({{'e', 'e'}, {'E', 'E'}}));
   const ExprId sign = exprs.optional(exprs.chars(CharSet({{'+', '+'}, {'-', '-'}})));
-  const ExprId mantissa = exprs.concat({exprs.optional(exprs.literal("-")), digit('1', '9'),
-                                        exprs.optional(exprs.concat(exprs.literal("."), exprs.plus(digits)))});
-  const ExprId large = exprs.any_of({exprs.concat({digit('0', '2'), digits, digits}),
-                                     exprs.concat({exprs.literal("30"), digit('0', '7')})});
+  const ExprId mantissa = exprs.concat(
+      {exprs.optional(exprs.literal("-")), digit('1', '9'), exprs.optional(exprs.concat(exprs.literal("."), exprs.plus(digits)))});
+  const ExprId large =
+      exprs.any_of({exprs.concat({digit('0', '2'), digits, digits}), exprs.concat({exprs.literal("30"), digit('0', '7')})});
   const ExprId small = exprs.concat({exprs.literal("-"), exprs.literal("3"), digit('0', '2'), digit('0', '4')});
   return exprs.any_of({exprs.concat({number_plain(exprs), e, sign, exprs.repeat(digits, 1, 2)}),
                        exprs.concat({mantissa, e, exprs.any_of(exprs.concat(sign, large), small)})});

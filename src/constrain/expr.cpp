@@ -56,7 +56,8 @@ class SomeNames : public Automaton {
   void edges(State state, std::vector<Edge>& out) const override {
     for (const auto& [c, target] : set_->node(static_cast<size_t>(state)).next) {
       const NameSet::Node& node = set_->node(target);
-      const auto from = among_.begin() + static_cast<std::ptrdiff_t>(node.first), to = among_.begin() + static_cast<std::ptrdiff_t>(node.last);
+      const auto from = among_.begin() + static_cast<std::ptrdiff_t>(node.first),
+                 to = among_.begin() + static_cast<std::ptrdiff_t>(node.last);
       if (std::find(from, to, true) != to) out.push_back({{c, c}, static_cast<State>(target)});
     }
   }
@@ -151,9 +152,8 @@ ExprId Exprs::chars(const CharSet& any_set) {
   if (set == sets_[0]) return kAnyChar;
   HashMix h;
   for (const CodeRange& r : set.ranges()) h.add((static_cast<uint64_t>(r.first) << 32) | r.last);
-  const int64_t known = index_.find(h.value(), [&](uint32_t id) {
-    return nodes_[id].kind == Kind::chars && sets_[static_cast<size_t>(nodes_[id].a)] == set;
-  });
+  const int64_t known = index_.find(
+      h.value(), [&](uint32_t id) { return nodes_[id].kind == Kind::chars && sets_[static_cast<size_t>(nodes_[id].a)] == set; });
   if (known >= 0) return static_cast<ExprId>(known);
   sets_.push_back(set);
   bytes_ += set.ranges().size() * sizeof(CodeRange);
@@ -227,7 +227,8 @@ ExprId Exprs::concat(ExprId a, ExprId b) {
     const ExprId merged = repeat(x, min, max);
     return b_is_concat ? concat(merged, static_cast<ExprId>(node(b).b)) : merged;
   }
-  return intern({.kind = Kind::concat, .nullable = nullable(a) && nullable(b), .plain = node(a).plain && node(b).plain, .a = a, .b = b});
+  return intern(
+      {.kind = Kind::concat, .nullable = nullable(a) && nullable(b), .plain = node(a).plain && node(b).plain, .a = a, .b = b});
 }
 
 ExprId Exprs::concat(std::initializer_list<ExprId> parts) {
@@ -266,7 +267,8 @@ ExprId Exprs::any_of(std::vector<ExprId> parts) {
       std::any_of(flat.begin() + 1, flat.end(), [this](ExprId p) { return nullable(p); }))
     flat.erase(flat.begin());
   for (const ExprId p : flat)
-    if (node(p).kind == Kind::complement && std::binary_search(flat.begin(), flat.end(), static_cast<ExprId>(node(p).a))) return kAll;
+    if (node(p).kind == Kind::complement && std::binary_search(flat.begin(), flat.end(), static_cast<ExprId>(node(p).a)))
+      return kAll;
   if (flat.empty()) return kNothing;
   if (flat.size() == 1) return flat[0];
   bool nullable_any = false, plain = false;
@@ -396,7 +398,8 @@ std::vector<Exprs::Piece> Exprs::compute(ExprId e) {
   const Node n = node(e);  // a copy: making targets moves the nodes
   switch (n.kind) {
     case Kind::nothing:
-    case Kind::empty: return {{kLastCodePoint, kNothing}};
+    case Kind::empty:
+      return {{kLastCodePoint, kNothing}};
     case Kind::chars: {
       std::vector<Piece> out;
       char32_t next = 0;
@@ -437,7 +440,8 @@ std::vector<Exprs::Piece> Exprs::compute(ExprId e) {
       return n.kind == Kind::any_of ? sweep(lists, [this](std::vector<ExprId> t) { return any_of(std::move(t)); })
                                     : sweep(lists, [this](std::vector<ExprId> t) { return both(std::move(t)); });
     }
-    case Kind::complement: return mapped(static_cast<ExprId>(n.a), [this](ExprId t) { return complement(t); });
+    case Kind::complement:
+      return mapped(static_cast<ExprId>(n.a), [this](ExprId t) { return complement(t); });
     case Kind::repeat: {
       const ExprId rest = repeat(static_cast<ExprId>(n.a), std::max<int64_t>(n.b - 1, 0), n.c == kUnbounded ? n.c : n.c - 1);
       return mapped(static_cast<ExprId>(n.a), [&](ExprId t) { return concat(t, rest); });
@@ -450,8 +454,9 @@ std::vector<Exprs::Piece> Exprs::compute(ExprId e) {
       char32_t next = 0;
       for (const Automaton::Edge& edge : edges) {
         if (edge.range.first > next) out.push_back({edge.range.first - 1, kNothing});
-        out.push_back({edge.range.last,
-                       intern({.kind = Kind::automaton, .nullable = a->accepts(edge.target), .plain = true, .a = n.a, .b = edge.target})});
+        out.push_back(
+            {edge.range.last,
+             intern({.kind = Kind::automaton, .nullable = a->accepts(edge.target), .plain = true, .a = n.a, .b = edge.target})});
         next = edge.range.last + 1;
       }
       if (next <= kLastCodePoint) out.push_back({kLastCodePoint, kNothing});

@@ -83,8 +83,8 @@ class Exprs {
   explicit Exprs(Limits limits);
   Exprs() : Exprs(Limits{}) {}
 
-  ExprId chars(const CharSet& any_set);  // without the surrogates
-  ExprId literal(std::string_view utf8);                // valid UTF-8
+  ExprId chars(const CharSet& any_set);                  // without the surrogates
+  ExprId literal(std::string_view utf8);                 // valid UTF-8
   ExprId literals(std::vector<std::string> texts_utf8);  // any of them
   // Those names of the set, by its order, that `among` has; among.size() is the set's.
   ExprId names(const std::shared_ptr<const NameSet>& set, std::vector<bool> among);
@@ -131,7 +131,7 @@ class Exprs {
   struct Node {
     Kind kind;
     bool nullable;
-    bool plain;  // seen from its form: it has a word unless it is kNothing
+    bool plain;                   // seen from its form: it has a word unless it is kNothing
     int64_t a = 0, b = 0, c = 0;  // chars: set; concat: a, b; repeat: a, min b, max c; automaton: index, state
     std::vector<ExprId> parts;    // any_of, both: sorted
   };

@@ -568,7 +568,7 @@ std::vector<GrammarMachine::Class>& GrammarMachine::classes(int32_t set) {
 
 namespace {
 constexpr auto kEndsBefore = [](const auto& piece, char32_t c) { return piece.last < c; };
-}
+}  // namespace
 
 bool GrammarMachine::any_live(int32_t set, CodeRange range) {
   const std::vector<Class>& all = classes(set);

@@ -9,14 +9,22 @@ namespace {
 // The character an escape letter stands for; 0: none.
 constexpr char32_t escaped(uint8_t letter) {
   switch (letter) {
-    case '"': return '"';
-    case '\\': return '\\';
-    case 'b': return '\b';
-    case 'f': return '\f';
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    default: return 0;
+    case '"':
+      return '"';
+    case '\\':
+      return '\\';
+    case 'b':
+      return '\b';
+    case 'f':
+      return '\f';
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    default:
+      return 0;
   }
 }
 constexpr uint8_t kEscapeLetters[] = {'"', '\\', 'b', 'f', 'n', 'r', 't'};
@@ -93,8 +101,9 @@ bool Lexer::all_alike(const Key& key, char32_t first, char32_t last) {
   return std::all_of(key.parts.begin(), key.parts.end(), [&](ExprId e) {
     if (e == Exprs::kNothing || e == Exprs::kAll) return true;
     const auto pieces = exprs_.derivative(e);
-    return std::lower_bound(pieces.begin(), pieces.end(), first, [](const Exprs::Piece& p, char32_t x) { return p.last < x; })->last >=
-           last;
+    return std::lower_bound(pieces.begin(), pieces.end(), first, [](const Exprs::Piece& p, char32_t x) {
+             return p.last < x;
+           })->last >= last;
   });
 }
 
@@ -152,8 +161,8 @@ uint32_t Lexer::step(const Key& key, uint8_t byte) {
     case Sub::u00: {
       if (byte != '0' && byte != '1') return kDead;
       next.sub = byte == '0' ? Sub::u000 : Sub::u001;
-      const bool live = byte == '0' ? some_live(key, 0, 7) || some_live(key, 0xB, 0xB) || some_live(key, 0xE, 0xF)
-                                    : some_live(key, 0x10, 0x1F);
+      const bool live =
+          byte == '0' ? some_live(key, 0, 7) || some_live(key, 0xB, 0xB) || some_live(key, 0xE, 0xF) : some_live(key, 0x10, 0x1F);
       return live ? intern(std::move(next)) : kDead;
     }
     case Sub::u000:
@@ -172,8 +181,10 @@ uint32_t Lexer::step(const Key& key, uint8_t byte) {
   }
   const unsigned shift = 6u * next.left;
   char32_t first = next.value << shift, last = ((next.value + 1) << shift) - 1;
-  const bool all_valid = first >= (next.length == 2 ? 0x80u : next.length == 3 ? 0x800u : 0x10000u) && last <= kLastCodePoint &&
-                         (last < 0xD800 || first > 0xDFFF);
+  const bool all_valid = first >= (next.length == 2   ? 0x80u
+                                   : next.length == 3 ? 0x800u
+                                                      : 0x10000u) &&
+                         last <= kLastCodePoint && (last < 0xD800 || first > 0xDFFF);
   if (all_valid && all_alike(key, first, last)) {  // most of the time, and then one state serves all of them
     Key tail{.coding = key.coding, .sub = Sub::tail, .left = next.left, .parts = key.parts};
     for (ExprId& e : tail.parts) {

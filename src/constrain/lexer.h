@@ -37,9 +37,7 @@ class Lexer {
   std::span<const ExprId> parts(uint32_t state) const { return states_[state]->key.parts; }
   Coding coding(uint32_t state) const { return states_[state]->key.coding; }
   bool at_boundary(uint32_t state) const { return states_[state]->key.sub == Sub::boundary; }
-  bool accepts(uint32_t state, size_t part) const {
-    return at_boundary(state) && exprs_.nullable(states_[state]->key.parts[part]);
-  }
+  bool accepts(uint32_t state, size_t part) const { return at_boundary(state) && exprs_.nullable(states_[state]->key.parts[part]); }
   bool accepts(uint32_t state) const;
 
   // However the lexeme goes on with plain characters (see is_plain), it stays alive for this many of them; kForever: for any number.

@@ -37,9 +37,7 @@ class Machine {
   // Whose bytes a lexeme's state (lex != 0) reads, until one of them is no part of the lexeme and goes to step(). nullptr: no lexemes.
   virtual Lexer* lexer() { return nullptr; }
   // States with equal keys have equal futures, whatever their text: what a mask may be cached under. nullopt: never cache.
-  virtual std::optional<uint64_t> key(State state) {
-    return (static_cast<uint64_t>(state.control) << 32) | state.lex;
-  }
+  virtual std::optional<uint64_t> key(State state) { return (static_cast<uint64_t>(state.control) << 32) | state.lex; }
   // Memory limits reached: every later answer may be wrong, and the caller must stop with this error.
   virtual Result<void> healthy() const { return {}; }
   virtual size_t bytes() const = 0;  // memory held, for bounded caches

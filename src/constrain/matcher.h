@@ -18,8 +18,8 @@ namespace quern {
 class Matcher {
  public:
   struct Limits {
-    size_t mask_bytes = 64u << 20;    // of cached masks; the oldest make room
-    size_t forced_bytes = 4096;       // of one forced text
+    size_t mask_bytes = 64u << 20;  // of cached masks; the oldest make room
+    size_t forced_bytes = 4096;     // of one forced text
   };
 
   // `vocabulary` must outlive the matcher.
@@ -37,7 +37,7 @@ class Matcher {
   void rollback(size_t n);
   void restart() { rollback(accepted()); }  // the same constraint for another text: what was worked out stays
   size_t accepted() const { return history_.size() - 1; }
-  bool can_end();   // the text so far is complete
+  bool can_end();                           // the text so far is complete
   bool finished() const { return ended_; }  // an end id was accepted
   // The bytes that have to come next whatever the model says, up to the first choice; empty when there is a choice now, or when the text
   // may end here.

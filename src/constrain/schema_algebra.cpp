@@ -11,9 +11,9 @@ namespace {
 
 constexpr size_t kMaxAlternatives = 512;  // of one goal, by arrays and by objects
 constexpr size_t kMaxGoals = 100'000;
-constexpr int64_t kMaxWork = 400'000;  // pairs of alternatives that are put together while one schema is compiled
+constexpr int64_t kMaxWork = 400'000;     // pairs of alternatives that are put together while one schema is compiled
 constexpr size_t kMaxReadingDepth = 600;  // subschemas and references inside one another, in place
-constexpr int kProbeDepth = 4;  // how deep a doubt about emptiness is followed
+constexpr int kProbeDepth = 4;            // how deep a doubt about emptiness is followed
 
 int64_t smaller_max(int64_t a, int64_t b) { return a < 0 ? b : b < 0 ? a : std::min(a, b); }
 
@@ -37,9 +37,10 @@ bool includes(const std::vector<T>& all, const std::vector<T>& some) {
 
 // Every object of `narrow` is one of `wide`, seen from their forms: wide asks for nothing that narrow does not ask for.
 bool covers(const ObjectSet& wide, const ObjectSet& narrow) {
-  return wide.min <= narrow.min && (wide.max < 0 || wide.max == narrow.max) && (wide.names == Exprs::kAll || wide.names == narrow.names) &&
-         wide.rules.size() <= narrow.rules.size() && includes(narrow.required, wide.required) && includes(narrow.rules, wide.rules) &&
-         includes(narrow.duties, wide.duties) && includes(narrow.dependent, wide.dependent);
+  return wide.min <= narrow.min && (wide.max < 0 || wide.max == narrow.max) &&
+         (wide.names == Exprs::kAll || wide.names == narrow.names) && wide.rules.size() <= narrow.rules.size() &&
+         includes(narrow.required, wide.required) && includes(narrow.rules, wide.rules) && includes(narrow.duties, wide.duties) &&
+         includes(narrow.dependent, wide.dependent);
 }
 
 }  // namespace
@@ -243,7 +244,8 @@ void SchemaAlgebra::too_many() {
   if (probing_ > 0 && work_ <= kMaxWork)
     probe_met_ = true;
   else
-    refuse(document_.path(reading_.empty() ? 1 : reading_.back()), "the alternatives (anyOf, oneOf, not, if) combine to too many cases");
+    refuse(document_.path(reading_.empty() ? 1 : reading_.back()),
+           "the alternatives (anyOf, oneOf, not, if) combine to too many cases");
 }
 
 bool SchemaAlgebra::disjoint(const ValueSet& a, const ValueSet& b) {

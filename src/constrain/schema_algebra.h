@@ -71,8 +71,8 @@ struct ObjectSet {
 
 struct ValueSet {
   bool null = false;
-  uint8_t booleans = 0;  // bit 0: false, bit 1: true
-  ExprId numbers = Exprs::kNothing;    // texts without exponent
+  uint8_t booleans = 0;              // bit 0: false, bit 1: true
+  ExprId numbers = Exprs::kNothing;  // texts without exponent
   // Texts with one. Where nobody works out which (integers, multiples), none: a spelling that is masked out, whether negated or not.
   ExprId exponents = Exprs::kNothing;
   ExprId strings = Exprs::kNothing;
@@ -82,7 +82,7 @@ struct ValueSet {
 
 enum class NumberSpelling {
   any_plain,  // 1, 1.0, 1.50: whatever a dump may write of a value
-  shortest,   // one text for a value, without exponent: 1, 1.5; for generation, lest a model that began a fraction adds zeros for ever
+  shortest,  // one text for a value, without exponent: 1, 1.5; for generation, lest a model that began a fraction adds zeros for ever
 };
 
 struct SchemaOptions {
@@ -139,8 +139,8 @@ class SchemaAlgebra {
   std::map<std::vector<SchemaLit>, GoalId> goal_ids_;
   std::vector<std::unique_ptr<ValueSet>> expanded_;
   std::unordered_map<GoalId, std::pair<GoalId, SchemaLit>> made_from_;  // an expanded goal and one literal more
-  std::unordered_map<SchemaLit, std::unique_ptr<ValueSet>> sets_;  // nullptr: on the way
-  std::vector<std::unique_ptr<ValueSet>> passing_;                 // results of probes that met a set on the way
+  std::unordered_map<SchemaLit, std::unique_ptr<ValueSet>> sets_;       // nullptr: on the way
+  std::vector<std::unique_ptr<ValueSet>> passing_;                      // results of probes that met a set on the way
   std::unordered_map<std::string, SchemaLit> constants_;
   std::vector<SchemaId> reading_;  // subschemas being computed, innermost last
   int64_t work_ = 0;

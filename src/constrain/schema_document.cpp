@@ -61,7 +61,9 @@ constexpr Applicator kApplicators[] = {
 };
 
 std::string percent_decoded(std::string_view text) {
-  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1; };
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+  };
   std::string out;
   for (size_t i = 0; i < text.size(); ++i)
     if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
@@ -172,7 +174,8 @@ SchemaId SchemaDocument::child(SchemaId parent, const Json& json, std::string_vi
 }
 
 SchemaId SchemaDocument::synthetic(Json schema, std::string path) {
-  if (resources_.back().path != "synthetic") resources_.push_back({.base = "", .draft = Draft::draft2020, .root = nullptr, .path = "synthetic"});
+  if (resources_.back().path != "synthetic")
+    resources_.push_back({.base = "", .draft = Draft::draft2020, .root = nullptr, .path = "synthetic"});
   synthetic_.push_back(std::move(schema));
   return add(synthetic_.back(), resources_.size() - 1, std::move(path));
 }
@@ -216,7 +219,8 @@ void SchemaDocument::index(const Json& json, size_t resource, const std::string&
   }
   for (const auto& [key, value] : json.as_object()) {
     if (ref_hides_siblings && key != "definitions" && key != "$defs") continue;
-    const auto it = std::find_if(std::begin(kApplicators), std::end(kApplicators), [&](const Applicator& a) { return a.keyword == key; });
+    const auto it =
+        std::find_if(std::begin(kApplicators), std::end(kApplicators), [&](const Applicator& a) { return a.keyword == key; });
     if (it == std::end(kApplicators)) continue;
     const std::string below = path + "/" + key;
     if (it->holds == Holds::map || it->holds == Holds::map_of_schema_or_names) {
@@ -285,7 +289,8 @@ SchemaId SchemaDocument::resolve(SchemaId from, std::string_view reference, std:
 }
 
 SchemaId SchemaDocument::resolve_dynamic(SchemaId from, std::string_view reference, std::string& reason) {
-  const size_t resources = static_cast<size_t>(std::count_if(resources_.begin(), resources_.end(), [](const Resource& r) { return r.root != nullptr; }));
+  const size_t resources =
+      static_cast<size_t>(std::count_if(resources_.begin(), resources_.end(), [](const Resource& r) { return r.root != nullptr; }));
   const SchemaId target = resolve(from, reference, reason);
   if (target == 0 || resources == 1) return target;
   const std::string_view fragment = reference.find('#') == std::string_view::npos ? "" : reference.substr(reference.find('#') + 1);

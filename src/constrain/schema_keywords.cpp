@@ -13,7 +13,9 @@ namespace {
 
 constexpr size_t kMaxDivisorDigits = 4;
 
-std::shared_ptr<const PropertyRule> property_rule(PropertyRule rule) { return std::make_shared<const PropertyRule>(std::move(rule)); }
+std::shared_ptr<const PropertyRule> property_rule(PropertyRule rule) {
+  return std::make_shared<const PropertyRule>(std::move(rule));
+}
 std::shared_ptr<const ItemRule> item_rule(ItemRule rule) { return std::make_shared<const ItemRule>(std::move(rule)); }
 
 }  // namespace
@@ -147,8 +149,8 @@ SchemaLit KeywordReader::reference(std::string_view keyword, const Json& value) 
     return 0;
   }
   std::string reason;
-  const SchemaId target = keyword == "$ref" ? document.resolve(id, value.as_string(), reason)
-                                            : document.resolve_dynamic(id, value.as_string(), reason);
+  const SchemaId target =
+      keyword == "$ref" ? document.resolve(id, value.as_string(), reason) : document.resolve_dynamic(id, value.as_string(), reason);
   if (target == 0) refuse(keyword, reason);
   return target;
 }
@@ -214,9 +216,15 @@ void KeywordReader::read_type(bool positive) {
 ValueSet KeywordReader::constant(const Json& value) {
   ValueSet set;
   switch (value.kind()) {
-    case Json::Kind::null: set.null = true; break;
-    case Json::Kind::boolean: set.booleans = value.as_bool() ? 2 : 1; break;
-    case Json::Kind::string: set.strings = exprs.literal(value.as_string()); break;
+    case Json::Kind::null:
+      set.null = true;
+      break;
+    case Json::Kind::boolean:
+      set.booleans = value.as_bool() ? 2 : 1;
+      break;
+    case Json::Kind::string:
+      set.strings = exprs.literal(value.as_string());
+      break;
     case Json::Kind::number: {
       const auto number = Decimal::parse(value.number_text());
       if (!number) {
@@ -294,7 +302,8 @@ void KeywordReader::read_constants(bool positive) {
           names.push_back(name);
           rest.objects.push_back(forbids(name));
           rest.objects.push_back(
-              {.rules = {property_rule({.named = {{name, -algebra.equal_to(member)}}, .patterns = {}, .other = 0})}, .required = {name}});
+              {.rules = {property_rule({.named = {{name, -algebra.equal_to(member)}}, .patterns = {}, .other = 0})},
+               .required = {name}});
         }
         rest.objects.push_back({.duties = {{.names = exprs.complement(exprs.literals(names)), .lit = 0}}});
       }
@@ -357,7 +366,8 @@ void KeywordReader::read_numbers(bool positive) {
   if (const auto divisor = number("multipleOf", find("multipleOf"))) {
     // Together with bounds an emptiness test may have to go through that many remainders.
     const std::string digits = divisor->integer() + divisor->fraction();
-    if (const size_t first = digits.find_first_not_of('0'); first != std::string::npos && digits.size() - first > kMaxDivisorDigits) {
+    if (const size_t first = digits.find_first_not_of('0');
+        first != std::string::npos && digits.size() - first > kMaxDivisorDigits) {
       refuse("multipleOf", fmt::format("divisors of more than {} digits cannot be enforced", kMaxDivisorDigits));
       return;
     }
@@ -434,20 +444,20 @@ void KeywordReader::read_properties(bool positive) {
     std::erase_if(rule.patterns, [](const auto& entry) { return entry.second == 0; });
   }
   if (positive) {
-    const bool says_nothing = rule.other == 0 && std::all_of(rule.named.begin(), rule.named.end(), [](const auto& n) { return n.second == 0; }) &&
+    const bool says_nothing = rule.other == 0 &&
+                              std::all_of(rule.named.begin(), rule.named.end(), [](const auto& n) { return n.second == 0; }) &&
                               std::all_of(rule.patterns.begin(), rule.patterns.end(), [](const auto& p) { return p.second == 0; });
     if (!says_nothing) add(objects({.rules = {property_rule(std::move(rule))}}), true);
     return;
   }
   for (const auto& [name, lit] : rule.named)
     if (lit != 0)
-      add(only_objects({.rules = {property_rule({.named = {{name, inverse(lit)}}, .patterns = {}, .other = 0})},
-                        .required = {name}}),
+      add(only_objects(
+              {.rules = {property_rule({.named = {{name, inverse(lit)}}, .patterns = {}, .other = 0})}, .required = {name}}),
           false);
   for (const auto& [pattern, lit] : rule.patterns)
     if (lit != 0) add(only_objects({.duties = {{.names = pattern, .lit = inverse(lit)}}}), false);
-  if (rule.other != 0)
-    add(only_objects({.duties = {{.names = exprs.complement(mentioned), .lit = inverse(rule.other)}}}), false);
+  if (rule.other != 0) add(only_objects({.duties = {{.names = exprs.complement(mentioned), .lit = inverse(rule.other)}}}), false);
 }
 
 void KeywordReader::read_property_counts(bool positive) {

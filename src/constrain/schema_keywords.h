@@ -13,7 +13,8 @@ namespace quern {
 
 class KeywordReader {
  public:
-  KeywordReader(SchemaAlgebra& algebra_in, SchemaDocument& document_in, Exprs& exprs_in, const SchemaOptions& options_in, SchemaId id_in)
+  KeywordReader(SchemaAlgebra& algebra_in, SchemaDocument& document_in, Exprs& exprs_in, const SchemaOptions& options_in,
+                SchemaId id_in)
       : algebra(algebra_in), document(document_in), exprs(exprs_in), options(options_in), id(id_in) {}
 
   // The values that satisfy the subschema; or those that do not.

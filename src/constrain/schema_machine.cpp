@@ -96,8 +96,8 @@ Result<void> SchemaMachine::healthy() const {
 }
 
 size_t SchemaMachine::bytes() const {
-  return languages_->bytes() + shapes_->size() * 200 + algebra_->num_goals() * 400 + pendings_.size() * 250 +
-         frames_.size() * 250 + controls_.size() * 80 + name_lists_.size() * 120 + memos_.size() * 120;
+  return languages_->bytes() + shapes_->size() * 200 + algebra_->num_goals() * 400 + pendings_.size() * 250 + frames_.size() * 250 +
+         controls_.size() * 80 + name_lists_.size() * 120 + memos_.size() * 120;
 }
 
 bool SchemaMachine::can_end(State state, std::string_view) {
@@ -162,7 +162,8 @@ std::optional<Machine::State> SchemaMachine::structural_step(const Control& cont
   }
   if (control.space && options_.spacing == JsonSpacing::always) return std::nullopt;
   switch (control.phase) {
-    case Phase::value: return begin_value(control, byte, text);
+    case Phase::value:
+      return begin_value(control, byte, text);
     case Phase::object_open:
     case Phase::before_key:
       if (byte == '"') return begin_key(control, text);
@@ -170,7 +171,11 @@ std::optional<Machine::State> SchemaMachine::structural_step(const Control& cont
       break;
     case Phase::after_key:
       if (byte == ':')
-        return at({.phase = Phase::value, .space = true, .unsettled = control.unsettled, .frame = control.frame, .pending = control.pending});
+        return at({.phase = Phase::value,
+                   .space = true,
+                   .unsettled = control.unsettled,
+                   .frame = control.frame,
+                   .pending = control.pending});
       break;
     case Phase::after_value: {
       const FrameKind kind = frames_[control.frame].kind;
@@ -182,7 +187,8 @@ std::optional<Machine::State> SchemaMachine::structural_step(const Control& cont
     case Phase::string:
     case Phase::bare:
     case Phase::key:
-    case Phase::done: break;
+    case Phase::done:
+      break;
   }
   return std::nullopt;
 }
@@ -281,9 +287,8 @@ std::optional<Machine::State> SchemaMachine::begin_key(const Control& control, s
 }
 
 bool SchemaMachine::knows_no(std::string_view name, const std::vector<Thread>& threads) {
-  return std::all_of(threads.begin(), threads.end(), [&](const Thread& t) {
-    return t.object->simple && t.object->open && !t.object->by_name.contains(name);
-  });
+  return std::all_of(threads.begin(), threads.end(),
+                     [&](const Thread& t) { return t.object->simple && t.object->open && !t.object->by_name.contains(name); });
 }
 
 std::optional<Machine::State> SchemaMachine::end_key(State state, std::string_view text) {
@@ -307,7 +312,8 @@ std::optional<Machine::State> SchemaMachine::end_key(State state, std::string_vi
   for (const Thread& t : frame.threads) shapes_->take_key(t, name, steps);
   if (steps.empty()) return std::nullopt;
   frame.threads.clear();
-  State next = at({.phase = Phase::after_key, .unsettled = remembered, .frame = frames_.id(frame), .pending = pendings_.id(group(steps))});
+  State next =
+      at({.phase = Phase::after_key, .unsettled = remembered, .frame = frames_.id(frame), .pending = pendings_.id(group(steps))});
   if (other) memo(state.control).after_other_name = next.control;
   if (remembered) next.mark = state.mark;
   return next;
@@ -389,7 +395,11 @@ std::optional<Machine::State> SchemaMachine::comma(const Control& control) {
     for (const Thread& t : frame.threads) shapes_->next_items(t, steps);
     if (steps.empty()) return std::nullopt;
     if (!control.unsettled) frame.threads.clear();
-    return at({.phase = Phase::value, .space = true, .unsettled = control.unsettled, .frame = frames_.id(frame), .pending = pendings_.id(group(steps))});
+    return at({.phase = Phase::value,
+               .space = true,
+               .unsettled = control.unsettled,
+               .frame = frames_.id(frame),
+               .pending = pendings_.id(group(steps))});
   }
   if (frame.kind != FrameKind::object) return std::nullopt;
   std::erase_if(frame.threads, [this](const Thread& t) { return !shapes_->may_go_on(t); });

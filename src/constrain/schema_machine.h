@@ -29,8 +29,8 @@ enum class JsonSpacing {
 struct SchemaMachineOptions {
   SchemaOptions schema;
   JsonSpacing spacing = JsonSpacing::optional;
-  size_t max_bytes = 256u << 20;  // of interned memory; past it healthy() is an error
-  Json also = true;               // another schema that the value has to satisfy, from outside the document
+  size_t max_bytes = 256u << 20;         // of interned memory; past it healthy() is an error
+  Json also = true;                      // another schema that the value has to satisfy, from outside the document
   std::shared_ptr<Languages> languages;  // nullptr: the machine's own
 };
 
@@ -61,10 +61,10 @@ class SchemaMachine : public Machine {
 
   struct Frame {
     FrameKind kind = FrameKind::root;
-    Id parent = 0, above = 0;      // the frame around, and the pending value this container is
-    std::vector<Thread> threads;   // sorted; empty while a value is pending
-    Id names = 0;                  // those the object has so far, where somebody will ask
-    uint32_t value_start = 0;      // where in the text the container began, where somebody will ask
+    Id parent = 0, above = 0;     // the frame around, and the pending value this container is
+    std::vector<Thread> threads;  // sorted; empty while a value is pending
+    Id names = 0;                 // those the object has so far, where somebody will ask
+    uint32_t value_start = 0;     // where in the text the container began, where somebody will ask
     friend bool operator==(const Frame&, const Frame&) = default;
   };
   struct Control {
@@ -89,7 +89,7 @@ class SchemaMachine : public Machine {
   struct NameHash {
     uint64_t operator()(const NameList& l) const;
   };
-  struct ControlMemo {  // of one control
+  struct ControlMemo {                             // of one control
     std::vector<std::pair<uint8_t, State>> steps;  // structural steps that no text decides; marks count from the text's end
     Id after_other_name = 0;                       // key: the control after any name that no thread knows; 0: not asked yet
   };

@@ -5,9 +5,9 @@
 namespace quern {
 namespace {
 
-constexpr size_t kMaxClasses = 64;         // of property names by the patterns they match
+constexpr size_t kMaxClasses = 64;  // of property names by the patterns they match
 constexpr size_t kMaxDuties = 4;
-constexpr int kMaxAskingDepth = 600;         // values inside one another that have to be there
+constexpr int kMaxAskingDepth = 600;        // values inside one another that have to be there
 constexpr int64_t kManyValues = 1'000'000;  // more distinct values than any list has
 
 }  // namespace
@@ -20,9 +20,7 @@ size_t SchemaShapes::ThreadHash::operator()(const Thread& t) const {
   return static_cast<size_t>(h.value());
 }
 
-SchemaShapes::SchemaShapes(SchemaAlgebra& algebra) : algebra_(algebra), exprs_(algebra.exprs()) {
-  bits_.id({});
-}
+SchemaShapes::SchemaShapes(SchemaAlgebra& algebra) : algebra_(algebra), exprs_(algebra.exprs()) { bits_.id({}); }
 
 const SchemaShapes::Shape& SchemaShapes::shape(GoalId goal) {
   if (static_cast<size_t>(goal) >= shapes_.size()) shapes_.resize(algebra_.num_goals() + 64);
@@ -36,10 +34,8 @@ const SchemaShapes::Shape& SchemaShapes::shape(GoalId goal) {
   if (set.booleans & 1) bare.push_back(exprs_.literal("false"));
   if (set.booleans & 2) bare.push_back(exprs_.literal("true"));
   made->bare = exprs_.any_of(std::move(bare));
-  for (const ObjectSet& o : set.objects)
-    made->objects.push_back(make(o));
-  for (const ArraySet& a : set.arrays)
-    made->arrays.push_back(make(a));
+  for (const ObjectSet& o : set.objects) made->objects.push_back(make(o));
+  for (const ArraySet& a : set.arrays) made->arrays.push_back(make(a));
   if (static_cast<size_t>(goal) >= shapes_.size()) shapes_.resize(algebra_.num_goals() + 64);
   return *(shapes_[static_cast<size_t>(goal)] = std::move(made));
 }
@@ -80,7 +76,8 @@ const ObjectShape* SchemaShapes::make(const ObjectSet& set) {
   shape.max = set.max;
   shape.duties = set.duties;
   make_classes(set, shape, set.names, patterns, 0);
-  shape.endless = std::all_of(shape.classes.begin(), shape.classes.end(), [this](const ObjectShape::Class& c) { return endless(c.names); });
+  shape.endless =
+      std::all_of(shape.classes.begin(), shape.classes.end(), [this](const ObjectShape::Class& c) { return endless(c.names); });
   if (!shape.endless) {
     shape.classes.clear();
     make_classes(set, shape, exprs_.without(set.names, exprs_.literals(names)), patterns, 0);
@@ -368,10 +365,10 @@ std::optional<Thread> SchemaShapes::start(const ArrayShape& shape, int32_t slot)
     thread.a = bits_.id(std::vector<int64_t>(shape.contains.size()));
     if (shape.contains.size() > 1) {
       bool each_for_itself = shape.max < 0;
-      for (const ContainsRule& c : shape.contains)
-        each_for_itself &= c.max < 0 && satisfiable(algebra_.both(shape.rest, c.lit));
+      for (const ContainsRule& c : shape.contains) each_for_itself &= c.max < 0 && satisfiable(algebra_.both(shape.rest, c.lit));
       if (!each_for_itself)
-        algebra_.refuse(algebra_.path(shape.contains.back().lit), "several contains that limit one another cannot be enforced exactly");
+        algebra_.refuse(algebra_.path(shape.contains.back().lit),
+                        "several contains that limit one another cannot be enforced exactly");
     } else if (!contains_completable(thread)) {
       return std::nullopt;
     }

@@ -34,7 +34,7 @@ struct ObjectShape {
   std::unordered_map<std::string_view, int32_t> by_name;
   std::shared_ptr<const NameSet> names;  // of `named`
   std::vector<Class> classes;
-  bool open = false;    // one class, of every name
+  bool open = false;  // one class, of every name
   // Every class can be gone on with for ever, wherever one is: a name that is taken or has no value is told at its end, by another name.
   bool endless = false;
   bool simple = false;  // no maximum, duties or dependents: any key may come at any time

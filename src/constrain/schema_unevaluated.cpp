@@ -143,7 +143,8 @@ std::vector<KeywordReader::Branch> KeywordReader::branches(int depth) {
       PropertyRule rule{.named = {}, .patterns = {}, .other = sub("unevaluatedProperties", *rest)};
       for (const std::string& name : e.names) rule.named.emplace(name, 0);
       for (const ExprId pattern : e.patterns) rule.patterns.emplace_back(pattern, 0);
-      if (!e.all_properties) branch.set = algebra.intersect(branch.set, objects({.rules = {std::make_shared<const PropertyRule>(std::move(rule))}}));
+      if (!e.all_properties)
+        branch.set = algebra.intersect(branch.set, objects({.rules = {std::make_shared<const PropertyRule>(std::move(rule))}}));
       e.all_properties = true;
     }
     if (const Json* rest = find("unevaluatedItems")) {
@@ -153,7 +154,8 @@ std::vector<KeywordReader::Branch> KeywordReader::branches(int depth) {
       }
       if (!e.all_items)
         branch.set = algebra.intersect(
-            branch.set, arrays({.rules = {std::make_shared<const ItemRule>(ItemRule{.prefix = std::vector<SchemaLit>(e.items), .rest = sub("unevaluatedItems", *rest)})}}));
+            branch.set, arrays({.rules = {std::make_shared<const ItemRule>(ItemRule{.prefix = std::vector<SchemaLit>(e.items),
+                                                                                    .rest = sub("unevaluatedItems", *rest)})}}));
       e.all_items = true;
     }
   }

@@ -294,8 +294,8 @@ class Turn : public TurnMachine {
 std::string TurnOptions::key() const {
   Json all = Json::array();
   for (const Json& tool : tools) all.push_back(tool);
-  const int flags = static_cast<int>(format) | static_cast<int>(choice.kind) << 2 | (thinking ? 16 : 0) | (parallel_calls ? 32 : 0) |
-                    (schema.assert_formats ? 64 : 0) | static_cast<int>(schema.numbers) << 7;
+  const int flags = static_cast<int>(format) | static_cast<int>(choice.kind) << 2 | (thinking ? 16 : 0) |
+                    (parallel_calls ? 32 : 0) | (schema.assert_formats ? 64 : 0) | static_cast<int>(schema.numbers) << 7;
   return fmt::format("turn {} {} {}", flags, Json(choice.name).dump(), all.dump());
 }
 

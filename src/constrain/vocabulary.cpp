@@ -56,7 +56,9 @@ TokenTrie::TokenTrie(std::span<const std::pair<std::string_view, int32_t>> sorte
   };
   for (const auto& [bytes, id] : sorted) {
     size_t common = static_cast<size_t>(
-        std::mismatch(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(std::min(bytes.size(), before.size())), before.begin()).first -
+        std::mismatch(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(std::min(bytes.size(), before.size())),
+                      before.begin())
+            .first -
         bytes.begin());
     if (common == bytes.size()) --common;  // the same bytes as the token before: a sibling of its last node
     close_to(common);

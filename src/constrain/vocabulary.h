@@ -42,9 +42,9 @@ class TokenTrie {
  public:
   struct Node {
     uint8_t byte;
-    uint8_t depth;     // bytes up to and with this one, from 1
+    uint8_t depth;  // bytes up to and with this one, from 1
     int32_t token;
-    uint32_t skip;     // the next node outside of this one's subtree
+    uint32_t skip;  // the next node outside of this one's subtree
   };
   TokenTrie() = default;
   // Sorted by bytes; no empty ones; at most 255 bytes each.

@@ -55,7 +55,7 @@ std::vector<std::string> random_tokens(uint32_t seed, size_t count) {
   std::vector<std::string> out;
   for (int byte = 0; byte < 256; ++byte) out.emplace_back(1, static_cast<char>(byte));
   out.emplace_back();  // a hole
-  const char* alphabet[] = {"a", "b",        "\"",       " ",    "\\",   "\n",  "é", "€", "\xe2\x80\xa8",
+  const char* alphabet[] = {"a",  "b",        "\"",       " ",    "\\",   "\n",  "é", "€", "\xe2\x80\xa8",
                             "😀", "\xe2\x80", "\xf0\x9f", "\xc3", "\x80", "\xe2"};
   while (out.size() < count) {
     std::string token;

@@ -25,8 +25,7 @@ Json spellable() {
 class Readable {
  public:
   explicit Readable(Exprs& exprs)
-      : exprs_(exprs),
-        space_(exprs.star(exprs.chars(unicode_white_space() | CharSet({{0x1C, 0x1F}})))) {}
+      : exprs_(exprs), space_(exprs.star(exprs.chars(unicode_white_space() | CharSet({{0x1C, 0x1F}})))) {}
 
   ExprId words(std::initializer_list<std::string_view> lower_case) {
     std::vector<ExprId> out;
