@@ -514,29 +514,54 @@ bool Exprs::live(ExprId e) {
   return false;
 }
 
+// Depth first with a stack of its own: words can be as long as a schema's maxLength. A state met again on its own way has a cycle of live
+// states through it, and so words without end.
 int64_t Exprs::count(ExprId e, int64_t cap) {
-  std::unordered_map<ExprId, int64_t> counts;  // -1: on the way, so a cycle
-  constexpr int kMaxDepth = 2000;
-  const auto visit = [&](const auto& self, ExprId at, int depth) -> int64_t {
-    if (!live(at)) return 0;
-    if (depth > kMaxDepth || exhausted_) return exhaust() ? 0 : cap;
-    const auto [it, is_new] = counts.try_emplace(at, -1);
-    if (!is_new) return it->second < 0 ? cap : it->second;
-    int64_t total = nullable(at) ? 1 : 0;
-    const auto span = derivative(at);
-    const std::vector<Piece> pieces(span.begin(), span.end());
-    char32_t first = 0;
-    for (const Piece& p : pieces) {
-      if (total >= cap) break;
-      const bool surrogates = first >= kFirstSurrogate && p.last <= kLastSurrogate;
-      const int64_t n = surrogates ? 0 : self(self, p.target, depth + 1);
-      const auto width = static_cast<int64_t>(p.last - first) + 1;
-      total = n > 0 && width > (cap - 1) / n ? cap : std::min(cap, total + n * width);
-      first = p.last + 1;
-    }
-    return counts[at] = std::min(total, cap);
+  constexpr int64_t kOnTheWay = -1;
+  struct Visit {
+    ExprId state;
+    std::vector<Piece> pieces;  // a copy: deriving more moves them
+    size_t at = 0;              // the piece whose words are being counted
+    char32_t first = 0;         // its first character
+    int64_t total = 0;
   };
-  return visit(visit, e, 0);
+  std::unordered_map<ExprId, int64_t> counts;
+  std::vector<Visit> way;
+  const auto enter = [&](ExprId state) {
+    counts[state] = kOnTheWay;
+    const auto pieces = derivative(state);
+    way.push_back({.state = state, .pieces = {pieces.begin(), pieces.end()}, .total = nullable(state) ? 1 : 0});
+  };
+  if (!live(e)) return 0;
+  enter(e);
+  for (;;) {
+    Visit& visit = way.back();
+    if (visit.at == visit.pieces.size() || visit.total >= cap) {
+      const int64_t total = counts[visit.state] = std::min(visit.total, cap);
+      way.pop_back();
+      if (way.empty()) return total;
+      continue;  // the state before finds it among the counts
+    }
+    const Piece piece = visit.pieces[visit.at];
+    const bool surrogates = visit.first >= kFirstSurrogate && piece.last <= kLastSurrogate;
+    int64_t n = 0;
+    if (!surrogates && live(piece.target)) {
+      const auto known = counts.find(piece.target);
+      if (known == counts.end()) {
+        if (counts.size() > limits_.search_states || exhausted_) {
+          exhaust();
+          return 0;
+        }
+        enter(piece.target);
+        continue;
+      }
+      n = known->second == kOnTheWay ? cap : known->second;
+    }
+    const auto width = static_cast<int64_t>(piece.last - visit.first) + 1;
+    visit.total = n > 0 && width > (cap - 1) / n ? cap : std::min(cap, visit.total + n * width);
+    visit.first = piece.last + 1;
+    ++visit.at;
+  }
 }
 
 bool Exprs::matches(ExprId e, std::string_view utf8) {

@@ -217,6 +217,15 @@ TEST(Exprs, CountsTheTextsUpToACap) {
   }
 }
 
+TEST(Exprs, CountsLanguagesOfVeryLongWords) {
+  Exprs exprs;
+  EXPECT_EQ(exprs.count(exprs.length(0, 9000), 1000), 1000);
+  const ExprId letter = exprs.chars(CharSet::one('a'));
+  EXPECT_EQ(exprs.count(exprs.repeat(letter, 0, 9000), 100'000), 9001);
+  EXPECT_EQ(exprs.count(exprs.star(letter), 1000), 1000);
+  EXPECT_FALSE(exprs.exhausted());
+}
+
 TEST(Exprs, CountsWithoutOverflow) {
   Exprs exprs;
   constexpr int64_t cap = int64_t{1} << 60;
