@@ -21,7 +21,7 @@ def main() -> None:
     pieces, length = [], 0
     while length < total:
         stretch = generator.integers(2, args.vocab, generator.integers(2, args.longest + 1)).astype(np.uint16)
-        begin, middle, target = np.uint16([0]), np.uint16([1]), np.uint16(0x8000)
+        begin, middle, target = np.uint16([0 | 0x4000]), np.uint16([1]), np.uint16(0x8000)
         pieces += [begin, stretch, middle, stretch | target]
         length += 2 * len(stretch) + 2
     np.concatenate(pieces)[:total].astype("<u2").tofile(args.out)

@@ -5,6 +5,9 @@ and the routing weights, zero outside the top k, scale what they return. At this
 
 The residual stream, norms, router, decay and delta rule are float32, matrix products `dtype`. Every parameter passes through
 `dtype` before use, so training sees exactly the weights that a bfloat16 export will hold.
+
+A window holds several conversations. `age`, [batch, tokens], counts the tokens since a token's own conversation began, and no layer
+looks further back than that, so that each is read as it will be when the model is used: from an empty state.
 """
 import json
 from types import SimpleNamespace
@@ -15,6 +18,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from delta_rule import gated_delta_rule
+
+try:
+    from torch.nn.attention.flex_attention import BlockMask, flex_attention
+    flex_attention = torch.compile(flex_attention, dynamic=False)
+except ImportError:  # before PyTorch 2.5: the plain body below
+    flex_attention = None
+
+FORGET = -30.0  # log-decay that empties a state: 1e-13, and small enough for sums of a chunk's decays to keep their precision
+ID, START, TARGET = 0x3FFF, 0x4000, 0x8000  # of a raw token: its id, the first of a conversation, a training target
+BLOCK = 128  # of flex_attention's masks
 
 
 def load_config(path: str) -> SimpleNamespace:
@@ -65,7 +78,7 @@ class Attention(nn.Module):
         self.o_proj = Linear(self.heads * self.head_dim, c.hidden_size)
         self.q_norm, self.k_norm = Norm(self.head_dim, c), Norm(self.head_dim, c)
 
-    def forward(self, x: Tensor, rope: Tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, rope: Tuple[Tensor, Tensor], age: Tensor) -> Tensor:
         batch, tokens, _ = x.shape
         q, gate = self.q_proj(x).view(batch, tokens, self.heads, 2 * self.head_dim).chunk(2, -1)
         k = self.k_proj(x).view(batch, tokens, self.kv_heads, self.head_dim)
@@ -73,16 +86,38 @@ class Attention(nn.Module):
         q, k = rotate(self.q_norm.exact(q), rope).to(x.dtype), rotate(self.k_norm.exact(k), rope).to(x.dtype)
         group = self.heads // self.kv_heads
         k, v = k.repeat_interleave(group, 2), v.repeat_interleave(group, 2)
-        out = causal_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
+        out = causal_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), age).transpose(1, 2)
         return self.o_proj((out * torch.sigmoid(gate)).flatten(2))
 
 
-def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # [batch, heads, tokens, head_dim]
-    if hasattr(F, "scaled_dot_product_attention"):
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    later = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).triu(1)
-    scores = (q @ k.mT).float() * q.shape[-1] ** -0.5
-    return scores.masked_fill(later, -torch.inf).softmax(-1).to(v.dtype) @ v
+def causal_attention(q: Tensor, k: Tensor, v: Tensor, age: Tensor) -> Tensor:  # [batch, heads, tokens, head_dim]
+    """A query sees itself and the `age` tokens before it."""
+    batch, _, tokens, width = q.shape
+    if flex_attention is not None and q.is_cuda and tokens % BLOCK == 0:
+        return flex_attention(q, k, v, block_mask=block_mask(age))
+    at = torch.arange(tokens, device=q.device)
+    seen = (at[None, None, :] <= at[None, :, None]) & (at[None, None, :] >= (at - age)[:, :, None])
+    scores = (q @ k.mT).float() * width ** -0.5
+    return scores.masked_fill(~seen[:, None], -torch.inf).softmax(-1).to(v.dtype) @ v
+
+
+def block_mask(age: Tensor) -> "BlockMask":
+    """Of the blocks of keys, a block of queries meets those from where its first query's conversation begins up to its own."""
+    def sees(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (key <= query) & (key >= query - age[b, query])
+
+    batch, tokens = age.shape
+    own = torch.arange(tokens // BLOCK, device=age.device)
+    first = (own * BLOCK - age[:, ::BLOCK]) // BLOCK
+    blocks = torch.minimum(first[:, :, None] + own, own[-1:])  # of a row, only the first `count` are read
+    count = own - first + 1
+    return BlockMask.from_kv_blocks(count[:, None].int().contiguous(), blocks[:, None].int().contiguous(), BLOCK_SIZE=BLOCK,
+                                    mask_mod=sees)
+
+
+def conversation_age(starts: Tensor) -> Tensor:  # [batch, tokens], True at the first token of each conversation
+    at = torch.arange(starts.shape[1], device=starts.device).expand_as(starts)
+    return at - torch.where(starts, at, torch.zeros_like(at)).cummax(1).values
 
 
 def rope_tables(frequencies: Tensor, tokens: int) -> Tuple[Tensor, Tensor]:
@@ -114,28 +149,30 @@ class GatedDeltaNet(nn.Module):
         self.norm = Norm(self.v_dim, c, offset=0.0)
         self.out_proj = Linear(self.v_size, c.hidden_size)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, age: Tensor) -> Tensor:
         batch, tokens, _ = x.shape
         qkvz = self.in_proj_qkvz(x).view(batch, tokens, self.k_heads, -1)
         q, k, v, z = qkvz.split([self.k_dim, self.k_dim, self.group * self.v_dim, self.group * self.v_dim], -1)
         b, a = self.in_proj_ba.exact(x).view(batch, tokens, self.k_heads, -1).chunk(2, -1)
         b, a = b.flatten(2), a.flatten(2)
 
-        qkv = self.conv(torch.cat([q.flatten(2), k.flatten(2), v.flatten(2)], -1))
+        qkv = self.conv(torch.cat([q.flatten(2), k.flatten(2), v.flatten(2)], -1), age)
         q, k, v = qkv.float().split([self.k_size, self.k_size, self.v_size], -1)
         q, k = l2_norm(q.unflatten(-1, (self.k_heads, self.k_dim))), l2_norm(k.unflatten(-1, (self.k_heads, self.k_dim)))
         v = v.unflatten(-1, (self.v_heads, self.v_dim))
         rate = self.A_log.to(x.dtype).float().exp()
         g = -rate * F.softplus(a + self.dt_bias.to(x.dtype).float())
+        g = g.masked_fill(age[:, :, None] == 0, FORGET)
         out = gated_delta_rule(q * self.k_dim ** -0.5, k, v, g, torch.sigmoid(b))
         out = self.norm.exact(out) * F.silu(z.float().reshape(batch, tokens, self.v_heads, self.v_dim))
         return self.out_proj(out.flatten(2).to(x.dtype))
 
-    def conv(self, x: Tensor) -> Tensor:  # depthwise and causal: weight[:, -1] meets the current token
+    def conv(self, x: Tensor, age: Tensor) -> Tensor:  # depthwise and causal: weight[:, -1] meets the current token
         weight = self.conv1d.weight.squeeze(1).to(x.dtype).float()
         width, tokens = weight.shape[1], x.shape[1]
         padded = F.pad(x, (0, 0, width - 1, 0)).float()
-        return F.silu(sum([padded[:, j:j + tokens] * weight[:, j] for j in range(width)])).to(x.dtype)
+        own = [(age >= width - 1 - j).unsqueeze(-1) for j in range(width)]  # that far back, the conversation is still the same
+        return F.silu(sum([padded[:, j:j + tokens] * own[j] * weight[:, j] for j in range(width)])).to(x.dtype)
 
 
 def l2_norm(x: Tensor) -> Tensor:
@@ -197,9 +234,9 @@ class Layer(nn.Module):
             self.linear_attn = GatedDeltaNet(c)
         self.mlp = SparseMoe(c) if sparse else DenseMlp(c.hidden_size, c.intermediate_size)
 
-    def forward(self, x: Tensor, rope: Tuple[Tensor, Tensor]) -> Tuple[Tensor, Optional[Tensor]]:
+    def forward(self, x: Tensor, rope: Tuple[Tensor, Tensor], age: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
         h = self.input_layernorm(x)
-        x = x + (self.self_attn(h, rope) if self.full else self.linear_attn(h))
+        x = x + (self.self_attn(h, rope, age) if self.full else self.linear_attn(h, age))
         h = self.post_attention_layernorm(x)
         out, routing = self.mlp(h) if self.sparse else (self.mlp(h), None)
         return x + out, routing
@@ -243,13 +280,15 @@ class Pebble(nn.Module):
         head = self.model.embed_tokens if self.tied else self.lm_head
         return F.linear(hidden, head.weight.to(hidden.dtype))
 
-    def forward(self, tokens: Tensor) -> Output:
-        """Hidden states for tokens [batch, tokens]."""
+    def forward(self, tokens: Tensor, age: Optional[Tensor] = None) -> Output:
+        """Hidden states for tokens [batch, tokens]; without ages, each row is one conversation."""
+        if age is None:
+            age = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         rope = rope_tables(self.rope_frequencies, tokens.shape[1])
         embedded = F.embedding(tokens, self.model.embed_tokens.weight.to(self.dtype).float())
         x, routings = embedded, []
         for layer in self.model.layers:
-            x, routing = layer(x, rope)
+            x, routing = layer(x, rope, age)
             if routing is not None:
                 routings.append(routing)
         hidden = self.model.norm(x)
@@ -258,18 +297,18 @@ class Pebble(nn.Module):
             e = self.mtp.pre_fc_norm_embedding(embedded.roll(-1, 1))
             h = self.mtp.pre_fc_norm_hidden(hidden if self.mtp_reaches_trunk else hidden.detach())
             x = self.mtp.fc(torch.cat([e, h], -1)).float()
-            x, routing = self.mtp.layers[0](x, rope)
+            x, routing = self.mtp.layers[0](x, rope, age)
             routings.append(routing)
             mtp_hidden = self.mtp.norm(x)
         return Output(hidden, mtp_hidden, torch.stack(routings))
 
     def losses(self, raw: Tensor, prompt_weight: Tensor) -> Dict[str, Tensor]:
-        """raw [batch, tokens]: token id in the low 15 bits, bit 15 set on training targets. Other tokens weigh prompt_weight in the
-        objectives, padding nothing; loss, accuracy and agreement are of the targets alone."""
-        tokens, targets = raw & 0x7FFF, (raw >= 0x8000).float()
+        """raw [batch, tokens]: ids with START and TARGET. Tokens that are no targets weigh prompt_weight in the objectives, padding
+        nothing; loss, accuracy and agreement are of the targets alone."""
+        tokens, targets = raw & ID, (raw >= TARGET).float()
         prompt = (1 - targets) if self.padding is None else (1 - targets) * (tokens != self.padding)
         weights = targets + prompt_weight * prompt
-        out = self(tokens)
+        out = self(tokens, conversation_age((raw & START) != 0))
         losses, best = next_token_losses(self.logits(out.hidden), tokens, 1)
         share = out.routing[:, 1] * (out.routing.shape[-1] / self.top_k)  # 1 everywhere when balanced
         result = {"objective": mean_over(losses, weights, 1), "loss": mean_over(losses, targets, 1),

@@ -1,17 +1,19 @@
-"""Trains pebble on one GPU (or, for tests, a CPU) and exports a checkpoint folder.
+"""Trains pebble on one GPU, several (or, for tests, a CPU) and exports a checkpoint folder.
 
     python3 train.py --steps 4000 --out OUT --data SCRATCH --generate 'COMMAND {seed} {out}'
+    torchrun --nproc-per-node 2 train.py ...       a process per GPU, each with windows of its own; gradients are averaged
 
 The schedule counts steps: a short warm-up, a constant rate, a linear decay over the second half. Only if the steps turn out not to
-fit before --deadline-s is it shortened, so that the decay still ends at zero. SIGTERM ends training at once and exports.
+fit before --deadline-s is it shortened, so that the decay still ends at zero. SIGTERM ends training at the next line of its log and exports.
 """
 import argparse
 import os
 import signal
 import time
-from typing import Callable, Dict, Tuple
+from typing import Callable, Dict, List, Tuple
 
 import torch
+import torch.distributed as distributed
 from torch import Tensor
 
 import delta_rule
@@ -27,13 +29,13 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--steps", type=int, required=True)
     add("--out", required=True, help="folder to export to")
-    add("--data", required=True, help="folder of *.bin files, each deleted once read")
+    add("--data", required=True, help="folder whose subfolder 0 (1, 2, ... for further GPUs) gets *.bin files, each deleted once read")
     add("--generate", default="", help="shell command writing one file, with {seed} and {out} in it")
-    add("--generators", type=int, default=14, help="processes that run it")
+    add("--generators", type=int, default=14, help="processes that run it, for each GPU")
     add("--config", default=os.path.join(HERE, "pebble.json"))
     add("--tokenizer", default="")
     add("--chat-template", default=CHAT_TEMPLATE)
-    add("--batch-windows", type=int, default=12)
+    add("--batch-windows", type=int, default=12, help="of each GPU")
     add("--window", type=int, default=8192)
     add("--seed", type=int, default=1)
     add("--muon-lr", type=float, default=0.02)
@@ -46,7 +48,7 @@ def arguments() -> argparse.Namespace:
     add("--prompt-weight", type=float, default=0.02, help="of tokens that are neither targets nor padding")
     add("--log-every", type=int, default=50)
     add("--save-at", type=int, nargs="*", default=[], help="steps after which to export to OUT-STEP as well")
-    add("--deadline-s", type=float, default=float("inf"), help="seconds from the start by which training is over, come what may")
+    add("--deadline-s", type=float, default=float("inf"), help="seconds from the start by which training is over")
     add("--compile", choices=("whole", "layers", "none"), default="whole")
     add("--no-compile", dest="compile", action="store_const", const="none")
     add("--compile-mode", default="default")
@@ -73,6 +75,41 @@ class Schedule:
         self.end = end
 
 
+class Team:
+    """The processes that train together, one per GPU: all hold the same weights and take the same steps. Rank 0 speaks and exports."""
+
+    def __init__(self) -> None:
+        self.size, self.rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+        if torch.cuda.is_available():
+            self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            torch.cuda.set_device(self.device)
+        else:
+            self.device = torch.device("cpu")
+        if self.size > 1:
+            distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+
+    def say(self, text: str) -> None:
+        if self.rank == 0:
+            print(text, flush=True)
+
+    def average(self, parameters: List[torch.nn.Parameter]) -> None:
+        if self.size == 1:
+            return
+        flat = torch.cat([p.grad.flatten() for p in parameters])
+        distributed.all_reduce(flat)
+        flat /= self.size
+        for p, grad in zip(parameters, flat.split([p.numel() for p in parameters])):
+            p.grad.copy_(grad.view_as(p.grad))
+
+    def agreed(self, value: float) -> float:
+        """Rank 0's."""
+        if self.size == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.broadcast(shared, 0)
+        return shared.item()
+
+
 def compiled_losses(model: Pebble, scope: str, mode: str) -> Callable[[Tensor, Tensor], Dict[str, Tensor]]:
     """whole: one graph, the fastest; layers: each kind of layer once, quicker to compile."""
     if scope == "whole":
@@ -84,29 +121,30 @@ def compiled_losses(model: Pebble, scope: str, mode: str) -> Callable[[Tensor, T
     return model.losses
 
 
-def train(args: argparse.Namespace, model: Pebble, windows: Windows, device: torch.device
-          ) -> Tuple[Tensor, Dict[str, Tensor]]:
+def train(args: argparse.Namespace, model: Pebble, windows: Windows, team: Team) -> Tuple[Tensor, Dict[str, Tensor]]:
     """Trains; returns the last batch and what was measured on it, before its step."""
+    device = team.device
     matrices, rest = split_parameters(model)
     muon = Muon(matrices)
     adam = torch.optim.AdamW(rest, lr=args.adam_lr, betas=(0.9, 0.95), weight_decay=0.0,
                              **({"fused": True} if device.type == "cuda" else {}))
     losses = compiled_losses(model, args.compile, args.compile_mode)
     prompt_weight = torch.tensor(args.prompt_weight, device=device)
-    tokens_per_step = args.batch_windows * args.window
-    schedule, stop = Schedule(args.steps, args.warmup), []
-    signal.signal(signal.SIGTERM, lambda *_: stop.append("SIGTERM"))
+    tokens_per_step = team.size * args.batch_windows * args.window
+    schedule, terminated = Schedule(args.steps, args.warmup), []
+    signal.signal(signal.SIGTERM, lambda *_: terminated.append(True))
     begin = since = first_done = time.perf_counter()
     sums: Dict[str, Tensor] = {}
     counted = skipped = done = 0
     batch = windows.next().to(device, non_blocking=True)
-    while done < schedule.end and not stop:
+    while done < schedule.end:
         result = losses(batch, prompt_weight)
         total = result["objective"] + args.balance_weight * result["balance"]
         if "mtp_objective" in result:
             total = total + args.mtp_weight * result["mtp_objective"]
         total.backward()
         last, batch = batch, windows.next().to(device, non_blocking=True)
+        team.average([*matrices, *rest])
 
         norm = torch.nn.utils.clip_grad_norm_(matrices, float("inf")) + torch.nn.utils.clip_grad_norm_(rest, args.clip)
         if torch.isfinite(norm):
@@ -128,29 +166,29 @@ def train(args: argparse.Namespace, model: Pebble, windows: Windows, device: tor
         if done == 1:
             loss = result["loss"].item()
             since = first_done = time.perf_counter()
-            print(f"first step, compilation included: {since - begin:.1f} s, loss {loss:.3f}", flush=True)
+            team.say(f"first step, compilation included: {since - begin:.1f} s, loss {loss:.3f}")
         elif done % args.log_every == 0 or done == schedule.end:
             means = " ".join(f"{name} {value.item() / counted:.4f}" for name, value in sums.items())
             now = time.perf_counter()
             speed = (counted - (counted == done)) * tokens_per_step / (now - since)
             memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0
-            print(f"step {done}/{schedule.end} {means} norm {norm.item():.2f} | {speed / 1e3:.0f}k tok/s, {memory:.1f} GiB, "
-                  f"{now - begin:.0f} s of {now - begin + (schedule.end - done) * tokens_per_step / speed:.0f}, "
-                  f"reused {windows.reused}, skipped {skipped}", flush=True)
+            team.say(f"step {done}/{schedule.end} {means} norm {norm.item():.2f} | {speed / 1e3:.0f}k tok/s, {memory:.1f} GiB, "
+                     f"{now - begin:.0f} s of {now - begin + (schedule.end - done) * tokens_per_step / speed:.0f}, "
+                     f"reused {windows.reused}, skipped {skipped}")
             sums, counted, since = {}, 0, now
             left = 0.98 * (args.started + args.deadline_s - now) / ((now - first_done) / (done - 1))  # in steps
-            if left < schedule.end - done:
+            left = team.agreed(-1 if terminated else left)
+            if left < 0:
+                team.say(f"stopped after {done} of {schedule.end} steps")
+                schedule.end = done
+            elif left < schedule.end - done:
                 schedule.shorten(done, done + max(1, int(left)))
-                print(f"{schedule.end} steps fit before the deadline: decay from step {schedule.decay_from}, "
-                      f"rate {schedule.height:.2f}", flush=True)
-        if done in args.save_at:
+                team.say(f"{schedule.end} steps fit before the deadline: decay from step {schedule.decay_from}, "
+                         f"rate {schedule.height:.2f}")
+        if done in args.save_at and team.rank == 0:
             export(args, model, f"{args.out}-{done}")
-        if time.perf_counter() - args.started > args.deadline_s:
-            stop.append("deadline")
-    if stop:
-        print(f"{stop[0]}: stopped after {done} of {schedule.end} steps", flush=True)
-    print(f"{done} steps, {done * tokens_per_step / 1e6:.1f} M tokens, {time.perf_counter() - begin:.0f} s, "
-          f"{windows.reused} batches reused, {skipped} steps skipped", flush=True)
+    team.say(f"{done} steps, {done * tokens_per_step / 1e6:.1f} M tokens, {time.perf_counter() - begin:.0f} s, "
+             f"{windows.reused} batches reused, {skipped} steps skipped")
     return last, result
 
 
@@ -172,28 +210,34 @@ def check_export(args: argparse.Namespace, dtype: torch.dtype, batch: Tensor, tr
 def main() -> None:
     args = arguments()
     args.started = time.perf_counter()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    team = Team()
+    device = team.device
     torch.manual_seed(args.seed)
     torch.set_float32_matmul_precision(args.matmul_precision)
-    os.makedirs(args.data, exist_ok=True)
-    generators = Generators(args.generate, args.data, args.generators, args.seed * 1_000_000) if args.generate else None
+    data = os.path.join(args.data, str(team.rank))
+    os.makedirs(data, exist_ok=True)
+    seed = (args.seed * team.size + team.rank) * 1_000_000
+    generators = Generators(args.generate, data, args.generators, seed) if args.generate else None
     try:
         model = Pebble(load_config(args.config), dtype=torch.bfloat16 if device.type == "cuda" else torch.float32)
         model.initialise(args.seed)
         model.mtp_reaches_trunk = args.mtp_joint
         model.to(device)
         total, in_mtp = (sum(p.numel() for p in module.parameters()) for module in (model, model.mtp))
-        print(f"{total:,} parameters, {in_mtp:,} in the MTP block; {device}, torch {torch.__version__}", flush=True)
+        team.say(f"{total:,} parameters, {in_mtp:,} in the MTP block; {team.size} x {device.type}, torch {torch.__version__}")
         if args.kernels == "auto":
-            print(f"delta rule: {delta_rule.choose_kernels(device)}", flush=True)
-        windows = Windows(args.data, args.window, args.batch_windows, model.config.vocab_size, args.seed, generators,
+            team.say(f"delta rule: {delta_rule.choose_kernels(device)}")
+        windows = Windows(data, args.window, args.batch_windows, model.config.vocab_size, args.seed, generators,
                           pinned=device.type == "cuda")
-        last, measured = train(args, model, windows, device)
+        last, measured = train(args, model, windows, team)
     finally:
         if generators is not None:
             generators.stop()
-    export(args, model, args.out)
-    check_export(args, model.dtype, last, measured)
+    if team.rank == 0:
+        export(args, model, args.out)
+        check_export(args, model.dtype, last, measured)
+    if team.size > 1:
+        distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

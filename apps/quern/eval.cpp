@@ -141,7 +141,7 @@ void add_eval_command(CLI::App& app, Body& body) {
       "values and\n"
       "phrasings that training never saw. Unless --unconstrained, the model can only write valid calls.\n\n"
       "With --export the episodes are written, not played: F.jsonl has a conversation a line, any other name gets windows of token\n"
-      "ids (little-endian u16, bit 15 marks what the assistant says), --episodes of them.");
+      "ids (little-endian u16; bit 15 marks what the assistant says, bit 14 an episode's first token), --episodes of them.");
   tools->add_option("--episodes", o->episodes, "How many episodes")
       ->check(CLI::Range(int64_t{1}, int64_t{100'000'000}))
       ->capture_default_str();

@@ -8,7 +8,7 @@
 namespace quern {
 namespace {
 
-constexpr uint16_t kTarget = 0x8000;
+constexpr uint16_t kStart = 0x4000, kTarget = 0x8000;
 
 Json message_json(const Message& message) {
   Json object = Json::object();
@@ -54,12 +54,13 @@ Result<void> export_jsonl(const ExportRequest& request, const std::filesystem::p
 
 Result<std::vector<uint16_t>> packed_ids(const ToolEpisode& episode, const Tokenizer& tokenizer) {
   const int32_t start = tokenizer.find_added("<|im_start|>"), end = tokenizer.find_added("<|im_end|>");
-  if (start < 0 || end < 0 || tokenizer.vocab_size() > kTarget)
-    return fail(Errc::unsupported, "the tokenizer has no <|im_start|> and <|im_end|>, or more than 32,768 ids");
+  if (start < 0 || end < 0 || tokenizer.vocab_size() > kStart)
+    return fail(Errc::unsupported, "the tokenizer has no <|im_start|> and <|im_end|>, or more than 16,384 ids");
   QUERN_ASSIGN(const Prompt prompt, render(episode.conversation, ChatFormat::instruct));
   QUERN_ASSIGN(const std::vector<int32_t> ids, tokenizer.encode(prompt));
   QUERN_ASSIGN(const std::vector<int32_t> header, tokenizer.encode("assistant\n", false));
   std::vector<uint16_t> packed(ids.begin(), ids.end());
+  packed.front() |= kStart;
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] != start || !std::equal(header.begin(), header.end(),
                                        ids.begin() + static_cast<std::ptrdiff_t>(std::min(i + 1, ids.size() - header.size()))))

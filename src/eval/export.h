@@ -23,12 +23,12 @@ struct ExportRequest {
 Result<void> export_jsonl(const ExportRequest& request, const std::filesystem::path& out);
 
 // Windows of `window` token ids, little-endian u16, no header: whole episodes one after the other, the rest filled with <|endoftext|>.
-// Bit 15 marks what a model is to learn: what the assistant says, with its end of turn. `request.episodes` counts windows here.
-// Errors: a vocabulary beyond 15 bits or without the family's special tokens.
+// Bit 15 marks what a model is to learn: what the assistant says, with its end of turn; bit 14 the first token of an episode. `request.episodes` counts windows here.
+// Errors: a vocabulary beyond 14 bits or without the family's special tokens.
 Result<void> export_windows(const ExportRequest& request, const Tokenizer& tokenizer, int64_t window,
                             const std::filesystem::path& out);
 
-// The ids of one episode with bit 15 as above.
+// The ids of one episode with bits 14 and 15 as above.
 Result<std::vector<uint16_t>> packed_ids(const ToolEpisode& episode, const Tokenizer& tokenizer);
 
 }  // namespace quern

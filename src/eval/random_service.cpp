@@ -145,14 +145,18 @@ RecordTool random_tool(Words& words, const RecordWorld& world, const Naming& nam
   RecordTool tool{.op = op, .kind = k};
   const Pool verbs[] = {pools::verbs_create, pools::verbs_get, pools::verbs_list, pools::verbs_update, pools::verbs_delete};
   std::string phrase, what;
-  if (op == RecordOp::act) {
+  if (op == RecordOp::act && words.chance(0.4)) {
+    tool.verb = words.word();
+    phrase = tool.verb + " " + kind.noun;
+    what = capitalised(tool.verb) + " one " + kind.noun;
+  } else if (op == RecordOp::act) {
     size_t i = words.random().below(kActions.size());
     while (held_out(kActions[i][1]) != (words.split() == Split::held_out)) i = words.random().below(kActions.size());
     tool.verb = kActions[i][0];
     phrase = fill(kActions[i][1], {kind.noun});
     what = capitalised(tool.verb) + " one " + kind.noun;
   } else {
-    tool.verb = words.chance(0.25) ? words.word() : words.pick(verbs[static_cast<size_t>(op)]);
+    tool.verb = words.chance(0.4) ? words.word() : words.pick(verbs[static_cast<size_t>(op)]);
     phrase = tool.verb + " " + (op == RecordOp::list ? kind.plural : kind.noun);
     constexpr std::array<std::string_view, 5> kWhat = {"a new {0}", "one {0} by its id", "{1}, all or those that match",
                                                        "fields of a {0}", "a {0} for good"};

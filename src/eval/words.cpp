@@ -56,7 +56,7 @@ std::string syllable(Random& random) {
 
 std::string random_letters(Random& random) {
   std::string word;
-  for (int64_t i = 0, n = random.between(3, 7); i < n; ++i) word += static_cast<char>('a' + random.below(26));
+  for (int64_t i = 0, n = random.between(3, 9); i < n; ++i) word += static_cast<char>('a' + random.below(26));
   return word;
 }
 
@@ -78,7 +78,7 @@ std::string spliced(Random& random) {
 std::string invented(Random& random) {
   std::string word;
   if (random.chance(0.4)) return spliced(random);
-  if (random.chance(0.15)) return random_letters(random);
+  if (random.chance(0.25)) return random_letters(random);
   if (random.chance(0.25)) word += random.pick(kBeginnings);
   for (int64_t i = 0, n = random.chance(0.5) ? 1 : random.between(1, 3); i < n; ++i) word += syllable(random);
   if (random.chance(0.35)) word += random.pick(kEndings);
@@ -144,7 +144,7 @@ std::string Words::code() {
 }
 
 std::string Words::extension() {
-  if (!chance(0.12)) return pick(pools::extensions);
+  if (!chance(0.3)) return pick(pools::extensions);
   for (;;)
     if (std::string letters = random_letters(random_).substr(0, 3); held_out(letters) == (split_ == Split::held_out))
       return letters;

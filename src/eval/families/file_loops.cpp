@@ -494,7 +494,12 @@ ToolEpisode follow_files(Random& random, Split split, int64_t calls) {
                        "Read {0} and follow the trail from file to file. What is at the end?",
                        "Follow the chain of files that starts at {0}. What does the last file say?",
                        "Every file says which to read next. Begin with {0} and tell me what you find at the end.",
-                       "Read {0}, then the file it names, and so on. What stands in the last one?"}),
+                       "Read {0}, then the file it names, and so on. What stands in the last one?",
+                       "Open {0}. It tells you where to go on; keep going until the end and repeat what is written there.",
+                       "From {0} each text leads to another. Go through them all and give me the last message.",
+                       "{0} names a file, and that names one again. Which text is in the last of them?",
+                       "Begin at {0} and read whatever file is named there, as long as there is one. What does the last say?",
+                       "Go from file to file, starting with {0}, until no next one is named. What did it say?"}),
            {names[0]})));
   for (const std::string& name : names) scene.call("read_file", arguments({{"path", name}}));
   scene.say(fmt::format("The last file says: {}", end), {end});

@@ -419,7 +419,12 @@ ToolEpisode linked(Random& random, Split split, int64_t calls) {  // each record
                "Follow the {1} from {0} until it is none, and tell me the {3} of the last {2}.",
                "Begin with {0} and go from {2} to {2} by the {1}. Which {3} does the last one have?",
                "Each {2} points to another by its {1}. Starting at {0}, what is the {3} of the one at the end?",
-               "Go along the chain that starts with {0}: the {1} names the next {2}. Tell me the {3} of the last."}),
+               "Go along the chain that starts with {0}: the {1} names the next {2}. Tell me the {3} of the last.",
+               "Look up {0}, then the {2} that its {1} names, and so on. What is the {3} of the last one?",
+               "The {1} of a {2} says which {2} comes after it. Begin at {0}; I need the {3} of the last {2}.",
+               "Every {1} holds the id of another {2}. Read from {0} on until there is none and give me the {3}.",
+               "There is a trail of {2} ids in the {1}, it starts with {0}. Walk it and report the last one's {3}.",
+               "Take {0}, go to the {2} in its {1}, again and again. Which {3} stands in the final {2}?"}),
           {kind.noun + " " + kind.records[order[0]].id, link.phrase, kind.noun, kind.fields[0].phrase})));
   for (const size_t i : order) scene.call(scene.tool(RecordOp::get).name, arguments({{kind.id_parameter, kind.records[i].id}}));
   scene.say(fmt::format("The {} of the last {} is {}.", kind.fields[0].phrase, kind.noun, answer), {answer});
