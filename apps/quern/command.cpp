@@ -40,7 +40,7 @@ void CommonOptions::add_to(CLI::App& app, const std::string& default_kv) {
   app.add_option("--yarn", yarn, "YaRN factor: stretches the context that many times")
       ->check(CLI::Range(1.0, 10000.0))
       ->group("Model");
-  app.add_option("--template", chat_template, "Chat format: instruct or thinking; absent: what the model's template says")
+  app.add_option("--template", chat_template, "Chat format: instruct, thinking or coder; absent: what the model's template says")
       ->check(CLI::IsMember({"instruct", "thinking", "coder"}))
       ->group("Model");
 }

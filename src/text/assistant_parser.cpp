@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "text/xml_calls.h"
+
 namespace quern {
 namespace {
 
@@ -34,7 +36,7 @@ size_t object_length(std::string_view text) {
   return std::string_view::npos;
 }
 
-ParsedCall parse_call(std::string_view inside) {
+ParsedCall parse_call(std::string_view inside, ChatFormat format, const std::vector<Json>& tools) {
   ParsedCall parsed;
   parsed.text = inside;
   const std::string_view body = trim(inside);
@@ -42,6 +44,12 @@ ParsedCall parse_call(std::string_view inside) {
     parsed.error = std::move(why);
     return parsed;
   };
+  if (format == ChatFormat::coder) {
+    auto call = parse_xml_call(body, tools);
+    if (!call) return wrong(call.error().message);
+    parsed.call = std::move(*call);
+    return parsed;
+  }
   if (!body.starts_with('{')) return wrong("expected a JSON object {\"name\": …, \"arguments\": {…}}");
   const size_t length = object_length(body);
   if (length == std::string_view::npos) return wrong("the JSON object is not closed");
@@ -62,8 +70,12 @@ ParsedCall parse_call(std::string_view inside) {
   return parsed;
 }
 
-// Where the call that opens at `begin` (behind its tag) closes: at its own closer, which may also stand inside a JSON string.
-size_t find_close(std::string_view text, size_t begin) {
+// Where the call that opens at `begin` (behind its tag) closes: at its own closer, which may also stand inside a string.
+size_t find_close(std::string_view text, size_t begin, ChatFormat format) {
+  if (format == ChatFormat::coder) {
+    const size_t end = xml_call_end(text.substr(begin));
+    return end == std::string_view::npos ? end : begin + end;
+  }
   const size_t brace = text.find_first_not_of(" \t\r\n", begin);
   if (brace != std::string_view::npos && text[brace] == '{')
     if (const size_t length = object_length(text.substr(brace)); length != std::string_view::npos)
@@ -109,14 +121,14 @@ AssistantTurn parse_assistant(std::string_view text, ChatFormat format, const st
     const size_t open = text.find(kOpen);
     content += text.substr(0, open);
     if (open == std::string_view::npos) break;
-    const size_t begin = open + kOpen.size(), close = find_close(text, begin);
+    const size_t begin = open + kOpen.size(), close = find_close(text, begin, format);
     if (close == std::string_view::npos) {
-      ParsedCall cut = parse_call(text.substr(begin));
+      ParsedCall cut = parse_call(text.substr(begin), format, tools);
       cut.error = "the call has no </tool_call>";  // never executed: it may be half of what was meant
       turn.calls.push_back(std::move(cut));
       break;
     }
-    turn.calls.push_back(parse_call(text.substr(begin, close - begin)));
+    turn.calls.push_back(parse_call(text.substr(begin, close - begin), format, tools));
     text.remove_prefix(close + kClose.size());
   }
   for (size_t at; (at = content.find(kClose)) != std::string::npos;) content.erase(at, kClose.size());  // orphans

@@ -1,4 +1,5 @@
-// What a model said, taken apart: reasoning, content, and Hermes-style tool calls, <tool_call>\n{"name": …, "arguments": {…}}\n</tool_call>.
+// What a model said, taken apart: reasoning, content, and tool calls: Hermes-style, <tool_call>\n{"name": …, "arguments": {…}}\n</tool_call>,
+// or, in the coder format, as text/xml_calls.h says.
 #pragma once
 
 #include <optional>
@@ -14,7 +15,7 @@ namespace quern {
 struct ParsedCall {
   ToolCall call;                     // when error is empty
   std::string text;                  // what stood between the tags
-  std::optional<std::string> error;  // why it is no call: not JSON, no name, arguments not an object, no closing tag
+  std::optional<std::string> error;  // why it is no call: not JSON or XML, no name, arguments not an object, no closing tag
 };
 
 struct AssistantTurn {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "text/xml_calls.h"
+
 namespace quern {
 namespace {
 
@@ -101,6 +103,68 @@ TEST(AssistantParser, ChecksArgumentsAgainstTheSchema) {
   EXPECT_EQ(check(R"({"n": 1, "tag": "c"})"), "arguments.tag: \"c\" is not one of [\"a\", \"b\"]");
   EXPECT_EQ(check(R"({"n": 1, "x": 2})"), "arguments: x is not a parameter");
   EXPECT_EQ(check(R"({"n": 1, "list": [1, "2"]})"), "arguments.list[1]: expected number, found string");
+}
+
+std::vector<Json> write_tool() {
+  return {Json::parse(R"({"type": "function", "function": {"name": "write", "parameters": {"properties": {
+    "path": {"type": "string"}, "lines": {"type": "integer"}, "force": {"type": "boolean"}, "tags": {"type": "array"},
+    "mode": {"type": ["string", "null"]}, "any": {}}}}})",
+                      "tool")
+              .value()};
+}
+
+TEST(AssistantParser, ReadsXmlCallsWithTheTypesOfTheirSchemas) {
+  const AssistantTurn turn = parse_assistant(
+      "I write.\n\n<tool_call>\n<function=write>\n<parameter=path>\n12\n</parameter>\n<parameter=lines>\n72.50\n</parameter>\n"
+      "<parameter=force>\ntrue\n</parameter>\n<parameter=tags>\n[\"a\", 1]\n</parameter>\n<parameter=mode>\nnull\n</parameter>\n"
+      "<parameter=any>\n{\"x\": [1]}\n</parameter>\n<parameter=other>\n  two\nlines \n</parameter>\n</function>\n</tool_call>\n"
+      "<tool_call>\n<function=write>\n</function>\n</tool_call>",
+      ChatFormat::coder, write_tool());
+  EXPECT_EQ(turn.content, "I write.");
+  ASSERT_EQ(turn.calls.size(), 2u);
+  EXPECT_FALSE(turn.calls[0].error) << *turn.calls[0].error;
+  EXPECT_EQ(turn.calls[0].call.name, "write");
+  EXPECT_EQ(
+      turn.calls[0].call.arguments.dump(),
+      R"({"path": "12", "lines": 72.50, "force": true, "tags": ["a", 1], "mode": null, "any": {"x": [1]}, "other": "  two\nlines "})");
+  EXPECT_EQ(turn.calls[1].call.arguments.dump(), "{}");
+  EXPECT_FALSE(turn.missing_opener);
+}
+
+TEST(AssistantParser, KeepsRawTextThatLooksLikeMarkup) {
+  const std::string code = "<div a=\"b\">&amp;</div>\n</tool_call>\n</parameter> and\n<|im_end|>\n\n";
+  ToolCall call{"write", Json::object()};
+  call.arguments["path"] = code;
+  call.arguments["lines"] = "not a number";  // the wrong type stays as it was said
+  const AssistantTurn turn =
+      parse_assistant("<tool_call>\n" + xml_call(call) + "\n</tool_call>\nbye", ChatFormat::coder, write_tool());
+  ASSERT_EQ(turn.calls.size(), 1u);
+  EXPECT_FALSE(turn.calls[0].error);
+  EXPECT_EQ(turn.calls[0].call.arguments, call.arguments);
+  EXPECT_EQ(turn.content, "bye");
+}
+
+TEST(AssistantParser, ForgivesMissingClosersAndNamesWhatIsNoXmlCall) {
+  const auto one = [](std::string_view inside) {
+    const AssistantTurn turn = parse_assistant(fmt::format("<tool_call>{}</tool_call>", inside), ChatFormat::coder, write_tool());
+    return turn.calls.empty()    ? std::string("no call")
+           : turn.calls[0].error ? "error: " + *turn.calls[0].error
+                                 : turn.calls[0].call.name + " " + turn.calls[0].call.arguments.dump();
+  };
+  EXPECT_EQ(one("<function=write>\n<parameter=path>\na\n<parameter=lines>\n3\n</function>\n"),
+            R"(write {"path": "a", "lines": 3})");
+  // A closer that comes decides: what stands before it may well be text about parameters.
+  EXPECT_EQ(one("<function=write>\n<parameter=path>\na\n<parameter=lines>\n3\n</parameter>\n</function>\n"),
+            R"(write {"path": "a\n<parameter=lines>\n3"})");
+  EXPECT_EQ(one("\n<function=write>\n<parameter=path>\na\n</parameter>\n"), R"(write {"path": "a"})");
+  EXPECT_EQ(one("<function=write </parameter>\n<parameter=path>\na\n</parameter>"), R"(write {"path": "a"})");
+  EXPECT_EQ(one("<function=write>\n<parameter=path>\n\n</parameter>\n</function>"), R"(write {"path": ""})");
+  EXPECT_EQ(one("{\"name\": \"write\"}"), "error: expected <function=NAME>");
+  EXPECT_EQ(one("<function=>"), "error: <function=: the name is missing");
+  EXPECT_EQ(one("<function=write>\nwhat?"), "error: write: expected <parameter= or </function>, found \"what?\"");
+  EXPECT_EQ(parse_assistant("<tool_call>\n<function=write>\n<parameter=path>\na", ChatFormat::coder, write_tool()).calls[0].error,
+            "the call has no </tool_call>");
+  EXPECT_TRUE(parse_assistant("<function=write>\n</function>", ChatFormat::coder, write_tool()).missing_opener);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 // The published templates of the 2507 generation, statement by statement; tests/data/chat holds 60 prompts they must equal to the byte.
+// The coder's is written after Qwen3-Coder-Next's; text/xml_calls.h has its tools and calls.
 #include "text/chat_template.h"
 
 #include <algorithm>
 
 #include "base/random.h"
+#include "text/xml_calls.h"
 
 namespace quern {
 namespace {
@@ -16,6 +18,17 @@ constexpr std::string_view kToolsOutro =
     "\n</tools>\n\nFor each function call, return a json object with function name and arguments within <tool_call></tool_call> "
     "XML tags:\n"
     "<tool_call>\n{\"name\": <function-name>, \"arguments\": <args-json-object>}\n</tool_call>";
+
+constexpr std::string_view kCoderSystem = "You are Qwen, a helpful AI assistant that can interact with a computer to solve tasks.";
+constexpr std::string_view kCoderIntro = "\n\n# Tools\n\nYou have access to the following functions:\n\n<tools>";
+constexpr std::string_view kCoderOutro =
+    "\n</tools>\n\nIf you choose to call a function ONLY reply in the following format with NO suffix:\n\n<tool_call>\n"
+    "<function=example_function_name>\n<parameter=example_parameter_1>\nvalue_1\n</parameter>\n<parameter=example_parameter_2>\n"
+    "This is the value for the second parameter\nthat can span\nmultiple lines\n</parameter>\n</function>\n</tool_call>\n\n"
+    "<IMPORTANT>\nReminder:\n- Function calls MUST follow the specified format: an inner <function=...></function> block must be "
+    "nested within <tool_call></tool_call> XML tags\n- Required parameters MUST be specified\n- You may provide optional reasoning "
+    "for your function call in natural language BEFORE the function call, but NOT after\n- If there is no function call available, "
+    "answer the question like normal with your current knowledge and do not tell the user about function calls\n</IMPORTANT>";
 
 // Hashes (FNV-1a 64, trailing white space left out) of the published template texts.
 struct KnownTemplate {
@@ -59,6 +72,12 @@ std::string_view strip_newlines(std::string_view text, bool left, bool right) {
   return text;
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\r\n";
+  text.remove_prefix(std::min(text.find_first_not_of(kSpaces), text.size()));
+  return text.substr(0, text.find_last_not_of(kSpaces) + 1);
+}
+
 void write_calls(Writer& out, const std::vector<ToolCall>& calls, bool after_content) {
   for (size_t i = 0; i < calls.size(); ++i) {
     if (i > 0 || after_content) out.markup("\n");
@@ -68,6 +87,26 @@ void write_calls(Writer& out, const std::vector<ToolCall>& calls, bool after_con
     out.text(calls[i].arguments.is_string() ? calls[i].arguments.as_string() : calls[i].arguments.dump());
     out.markup("}\n</tool_call>");
   }
+}
+
+void write_coder_assistant(Writer& out, const Message& m) {
+  out.markup("<|im_start|>assistant\n");
+  if (m.verbatim) {
+    out.generated(*m.verbatim);
+    return out.markup("<|im_end|>\n");
+  }
+  if (m.tool_calls.empty()) {
+    out.text(m.content);
+  } else if (const std::string_view content = trimmed(m.content); !content.empty()) {
+    out.text(content);
+    out.markup("\n\n");
+  }
+  for (size_t i = 0; i < m.tool_calls.size(); ++i) {
+    out.markup(i > 0 ? "\n<tool_call>\n" : "<tool_call>\n");
+    out.text(xml_call(m.tool_calls[i]));
+    out.markup("\n</tool_call>");
+  }
+  out.markup("<|im_end|>\n");
 }
 
 // Index of the last user message that is a question, not a wrapped tool result; the last message when there is none.
@@ -121,20 +160,27 @@ void write_thinking_assistant(Writer& out, const Message& m, bool after_query, b
   out.markup("<|im_end|>\n");
 }
 
-void write_system(Writer& out, const Conversation& c) {
+void write_tools(Writer& out, const std::vector<Json>& tools, ChatFormat format) {
+  const bool coder = format == ChatFormat::coder;
+  out.markup(coder ? kCoderIntro : kToolsIntro);
+  for (const Json& tool : tools) {
+    out.markup("\n");
+    out.text(coder ? xml_tool(tool) : tool.dump());
+  }
+  out.markup(coder ? kCoderOutro : kToolsOutro);
+}
+
+void write_system(Writer& out, const Conversation& c, ChatFormat format) {
   const bool has_system = !c.messages.empty() && c.messages[0].role == Role::system;
   if (!has_system && c.tools.empty()) return;
   out.markup("<|im_start|>system\n");
-  if (has_system) out.text(c.messages[0].content);
-  if (!c.tools.empty()) {
-    if (has_system) out.markup("\n\n");
-    out.markup(kToolsIntro);
-    for (const Json& tool : c.tools) {
-      out.markup("\n");
-      out.text(tool.dump());
-    }
-    out.markup(kToolsOutro);
+  if (has_system) {
+    out.text(c.messages[0].content);
+    if (!c.tools.empty() && format != ChatFormat::coder) out.markup("\n\n");
+  } else if (format == ChatFormat::coder) {
+    out.markup(kCoderSystem);
   }
+  if (!c.tools.empty()) write_tools(out, c.tools, format);
   out.markup("<|im_end|>\n");
 }
 
@@ -163,15 +209,14 @@ Result<TemplateChoice> recognise_template(std::string_view text) {
     return TemplateChoice{contains("assistant\\n<think>") ? ChatFormat::thinking : ChatFormat::instruct, false};
   }
   return fail(Errc::unsupported,
-              "the chat template is not of the Qwen family; --template names the format to use (instruct, thinking)");
+              "the chat template is not of the Qwen family; --template names the format to use (instruct, thinking, coder)");
 }
 
 Result<Prompt> render(const Conversation& c, ChatFormat format) {
-  if (format == ChatFormat::coder) return fail(Errc::unsupported, "the coder format (XML tool calls) is not supported yet");
   if (!c.messages.empty() && c.messages[0].role == Role::system && !c.messages[0].content_is_text)
     return fail(Errc::malformed, "messages[0].content: the system message must be a string");
   Writer out;
-  write_system(out, c);
+  write_system(out, c, format);
   const size_t query = last_query(c.messages);
   for (size_t i = 0; i < c.messages.size(); ++i) {
     const Message& m = c.messages[i];
@@ -183,6 +228,8 @@ Result<Prompt> render(const Conversation& c, ChatFormat format) {
     } else if (m.role == Role::assistant) {
       if (format == ChatFormat::thinking)
         write_thinking_assistant(out, m, i > query, i + 1 == c.messages.size());
+      else if (format == ChatFormat::coder)
+        write_coder_assistant(out, m);
       else
         write_assistant(out, m);
     } else if (m.role == Role::tool) {

@@ -1,5 +1,6 @@
-// The family's prompt formats, written by hand: ChatML with Hermes-JSON tools, with and without thinking. There is no template engine:
-// a checkpoint's template text only selects one of these. Spec: the published chat_template.jinja of the 2507 generation.
+// The family's prompt formats, written by hand: ChatML with Hermes-JSON tools, with and without thinking, and with XML tools. There is no
+// template engine: a checkpoint's template text only selects one of these. Spec: the published chat_template.jinja of the 2507 generation
+// and of Qwen3-Coder-Next.
 #pragma once
 
 #include <string_view>
@@ -9,7 +10,7 @@
 
 namespace quern {
 
-enum class ChatFormat { instruct, thinking, coder };  // coder: the XML tool calls of Qwen3-Coder-Next (unsupported for now)
+enum class ChatFormat { instruct, thinking, coder };  // coder: the XML tool calls of Qwen3-Coder-Next
 
 std::string_view chat_format_name(ChatFormat format);
 Result<ChatFormat> parse_chat_format(std::string_view name);
