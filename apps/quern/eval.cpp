@@ -63,20 +63,25 @@ Result<EpisodeRecord> play_with(const Engine& engine, const Options& o, const To
     work.forced_tokens += reply.forced_tokens;
     work.decode_s += reply.decode_s;
     work.constrain_s += reply.constrain_s;
-    if (reply.finish == FinishReason::context && reply.tokens == 0)
-      return fail(Errc::out_of_range, "a conversation of {} tokens, which do not fit the context of {}", reply.prompt_tokens,
-                  engine.context());
-    // What its budget cut may end inside a call, which is none: it ends the episode, as it ends a run. Whoever writes freely is judged by
-    // all he writes.
-    if (reply.finish == FinishReason::length && !o.unconstrained)
+    // What is cut may end inside a call, which is none: it ends the episode, as it ends a run.
+    if (reply.finish == FinishReason::context)
+      return fail(Errc::out_of_range, "a conversation that fills the context of {} tokens", engine.context());
+    if (reply.finish == FinishReason::length)
       return fail(Errc::out_of_range, "an answer that reached the budget of {} tokens", kMaxAnswerTokens);
     return std::move(reply.text);
   });
 }
 
+std::vector<int64_t> first_failures(const ToolScores& s) {
+  std::vector<int64_t> out;
+  for (const EpisodeOutcome& outcome : s.outcomes)
+    if (!outcome.complete) out.push_back(outcome.right);
+  return out;
+}
+
 Json as_json(const ToolScores& s, const Work& work, const Options& o) {
   Json failures = Json::array(), timings = Json::object(), out = Json::object();
-  for (const int64_t calls : s.first_failure) failures.push_back(calls);
+  for (const int64_t calls : first_failures(s)) failures.push_back(calls);
   out["suite"] = o.suite;
   out["split"] = o.split;
   out["calls"] = s.calls;
@@ -86,6 +91,7 @@ Json as_json(const ToolScores& s, const Work& work, const Options& o) {
   out["episodes"] = s.episodes;
   out["complete"] = s.complete;
   out["done"] = s.done;
+  out["cut"] = s.cut;
   out["first_failure"] = std::move(failures);
   out["constrained"] = !o.unconstrained;
   out["tokens"] = work.tokens;
@@ -103,9 +109,10 @@ std::string as_text(const ToolScores& s) {
                : std::string("none");
   };
   return fmt::format(
-      "calls, valid       {}\ncalls, exact       {}\nepisodes, complete {}\nepisodes, done     {}\nfirst failures     {}\n",
+      "calls, valid       {}\ncalls, exact       {}\nepisodes, complete {}\nepisodes, done     {}\nepisodes, cut      {}\nfirst failures     {}\n",
       share(s.calls - s.malformed, s.calls), share(s.exact, s.expected), share(s.complete, s.episodes), share(s.done, s.episodes),
-      s.first_failure.empty() ? "none" : fmt::format("after {} calls", fmt::join(s.first_failure, ", ")));
+      share(s.cut, s.episodes),
+      s.complete == s.episodes ? "none" : fmt::format("after {} calls", fmt::join(first_failures(s), ", ")));
 }
 
 Result<int> eval_tools(const Options& o) {
