@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 REPO, QUERN = (os.path.abspath(path) for path in sys.argv[1:3])
 TINY = os.path.join(REPO, "tests/data/tiny")
@@ -63,7 +64,8 @@ class Usage(Test):
                      ["generate", "--prompt", "a", "--temperature", "much"], ["generate", "--prompt", "a", "--regex", "a", "--any-json"],
                      ["generate", "--prompt", "a", "--schema", "{}", "--grammar", "g"], ["generate", "--prompt", "a", "--regex", "a", "--ignore-eos"],
                      ["generate", "--prompt", "a", "--formats", "ignore"], ["schema"], ["schema", "s.json", "--formats", "maybe"],
-                     ["eval", "tools", "--unconstrained", "--tool-choice", "required"]):
+                     ["eval", "tools", "--unconstrained", "--tool-choice", "required"], ["eval", "tools", "--compare", "--unconstrained"],
+                     ["eval", "tools", "--export", "e.jsonl", "--svg", "e.svg"]):
             self.fails(*args, code=2)
 
     def test_completion_knows_every_option(self):
@@ -72,7 +74,7 @@ class Usage(Test):
         for command in COMMANDS:
             self.assertIn(command, completion)
         for option in ("--model", "--threads", "--isa", "--kv", "--context", "--yarn", "--dry-run", "--suite", "--schema", "--any-json", "--instances",
-                       "--unconstrained"):
+                       "--unconstrained", "--compare", "--svg"):
             self.assertIn(option, completion)
 
 
@@ -124,6 +126,24 @@ class Plumbing(Test):
         self.assertEqual((document["constrained"], document["malformed"]), (True, 0))
         free = json.loads(self.ok("eval", "tools", "--model", PEBBLE, "--suite", "single", "--episodes", "1", "--unconstrained", "--json"))
         self.assertEqual((free["constrained"], free["forced_tokens"]), (False, 0))
+
+    def test_eval_tools_compares(self):
+        chart = self.path("chart.svg")
+        args = ["eval", "tools", "--model", PEBBLE, "--length", "2", "--episodes", "2", "--compare"]
+        runs = json.loads(self.ok(*args, "--json", "--svg", chart))["runs"]
+        self.assertEqual([run["constrained"] for run in runs], [True, False])
+        self.assertEqual(runs[0]["survival"]["well_formed"], [1, 1, 1])
+        for run in runs:
+            self.assertEqual((len(run["survival"]["exact"]), run["survival"]["complete"]), (3, run["complete"] / run["episodes"]))
+        self.assertGreater(runs[0]["timings"]["constrain_share"], 0)
+        with open(chart, encoding="utf-8") as file:
+            texts = [element.text for element in xml.etree.ElementTree.parse(file).iter("{http://www.w3.org/2000/svg}text")]
+        self.assertTrue(any(text.startswith("unconstrained: ") for text in texts), texts)
+
+        text = self.ok(*args)
+        self.assertIn("% of decode time", text)
+        self.assertRegex(text, r"(?m)^first n calls +all exact +none malformed +all exact +none malformed$")
+        self.fails(*args, "--svg", self.path("none/chart.svg"), says="none/chart.svg")
 
 
 class Constraints(Test):

@@ -1,11 +1,13 @@
 // quern eval tools: how well a model calls tools, and the same episodes as training data.
-#include <fmt/ranges.h>
+#include <optional>
 
 #include "agent/engine_model.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "command.h"
 #include "eval/evaluate.h"
 #include "eval/export.h"
+#include "eval/survival_chart.h"
 
 namespace quern {
 namespace {
@@ -14,8 +16,8 @@ struct Options {
   CommonOptions common;
   int64_t episodes = 100, length = 25, window = 8192;
   uint64_t seed = 1;
-  std::string suite = "chain", split = "held-out", tool_choice = "auto", export_to, tokenizer;
-  bool unconstrained = false, json = false, verbose = false;
+  std::string suite = "chain", split = "held-out", tool_choice = "auto", export_to, tokenizer, svg;
+  bool unconstrained = false, compare = false, json = false, verbose = false;
 
   Split which() const { return split == "training" ? Split::training : Split::held_out; }
 };
@@ -47,11 +49,22 @@ constexpr int64_t kMaxAnswerTokens = 2048;
 struct Work {
   int64_t tokens = 0, forced_tokens = 0;
   double decode_s = 0, constrain_s = 0;
+
+  double constrain_share() const { return decode_s > 0 ? constrain_s / decode_s : 0; }
+};
+
+// One way to play the episodes, and what came of it.
+struct Run {
+  bool constrained = true;
+  ToolScores scores;
+  Work work;
+
+  std::string name() const { return constrained ? "constrained" : "unconstrained"; }
 };
 
 // Greedy turns of one episode, played as `quern run` plays a task.
-Result<EpisodeRecord> play_with(const Engine& engine, const Options& o, const ToolEpisode& episode, Work& work) {
-  EngineModelOptions options{.constrained = !o.unconstrained};
+Result<EpisodeRecord> play_with(const Engine& engine, const Options& o, const ToolEpisode& episode, Run& run) {
+  EngineModelOptions options{.constrained = run.constrained};
   if (o.tool_choice == "required") options.choice.kind = ToolChoice::Kind::required;
   QUERN_ASSIGN(const auto model, EngineModel::create(engine, options));
   return play_episode(episode, [&](const Conversation& conversation) -> Result<std::string> {
@@ -59,24 +72,43 @@ Result<EpisodeRecord> play_with(const Engine& engine, const Options& o, const To
     if (!replied && replied.error().code == Errc::out_of_range)  // a constraint's limit: not the model's failure
       return fail(Errc::unsupported, "{}", replied.error().message);
     QUERN_ASSIGN(Reply reply, std::move(replied));
-    work.tokens += reply.tokens;
-    work.forced_tokens += reply.forced_tokens;
-    work.decode_s += reply.decode_s;
-    work.constrain_s += reply.constrain_s;
-    if (reply.finish == FinishReason::context && reply.tokens == 0)
-      return fail(Errc::out_of_range, "a conversation of {} tokens, which do not fit the context of {}", reply.prompt_tokens,
-                  engine.context());
-    // What its budget cut may end inside a call, which is none: it ends the episode, as it ends a run. Whoever writes freely is judged by
-    // all he writes.
-    if (reply.finish == FinishReason::length && !o.unconstrained)
+    run.work.tokens += reply.tokens;
+    run.work.forced_tokens += reply.forced_tokens;
+    run.work.decode_s += reply.decode_s;
+    run.work.constrain_s += reply.constrain_s;
+    // What is cut may end inside a call, which is none: it ends the episode, as it ends a run.
+    if (reply.finish == FinishReason::context)
+      return fail(Errc::out_of_range, "a conversation that fills the context of {} tokens", engine.context());
+    if (reply.finish == FinishReason::length)
       return fail(Errc::out_of_range, "an answer that reached the budget of {} tokens", kMaxAnswerTokens);
     return std::move(reply.text);
   });
 }
 
-Json as_json(const ToolScores& s, const Work& work, const Options& o) {
+// The same episodes for every run.
+Result<void> play_all(const Engine& engine, const Options& o, std::vector<Run>& runs) {
+  QUERN_ASSIGN(const Suite suite, parse_suite(o.suite));
+  Progress progress("evaluating");
+  const auto total = static_cast<double>(o.episodes) * static_cast<double>(runs.size());
+  double played = 0;
+  for (int64_t i = 0; i < o.episodes; ++i) {
+    const ToolEpisode episode = make_episode(suite, o.which(), o.length, Random::mix(o.seed) + static_cast<uint64_t>(i));
+    for (Run& run : runs) {
+      QUERN_ASSIGN(const EpisodeRecord record, play_with(engine, o, episode, run));
+      run.scores.add(record.scores);
+      if (o.verbose && !record.difference.empty())
+        fmt::print(stderr, "episode {} ({}, {}): {}\n", i, episode.kind, run.name(), record.difference);
+      progress.update(++played, total);
+    }
+  }
+  return {};
+}
+
+Json as_json(const Run& run, const Options& o) {
+  const ToolScores& s = run.scores;
   Json failures = Json::array(), timings = Json::object(), out = Json::object();
-  for (const int64_t calls : s.first_failure) failures.push_back(calls);
+  for (const EpisodeOutcome& outcome : s.outcomes)
+    if (!outcome.complete) failures.push_back(outcome.right);
   out["suite"] = o.suite;
   out["split"] = o.split;
   out["calls"] = s.calls;
@@ -86,45 +118,91 @@ Json as_json(const ToolScores& s, const Work& work, const Options& o) {
   out["episodes"] = s.episodes;
   out["complete"] = s.complete;
   out["done"] = s.done;
+  out["cut"] = s.cut;
   out["first_failure"] = std::move(failures);
-  out["constrained"] = !o.unconstrained;
-  out["tokens"] = work.tokens;
-  out["forced_tokens"] = work.forced_tokens;
-  timings["decode_s"] = work.decode_s;
-  timings["constrain_s"] = work.constrain_s;
+  out["survival"] = survival_json(survival_curve(s));
+  out["constrained"] = run.constrained;
+  out["tokens"] = run.work.tokens;
+  out["forced_tokens"] = run.work.forced_tokens;
+  timings["decode_s"] = run.work.decode_s;
+  timings["constrain_s"] = run.work.constrain_s;
+  timings["constrain_share"] = run.work.constrain_share();
   out["timings"] = std::move(timings);
   return out;
 }
 
-std::string as_text(const ToolScores& s) {
+Json as_json(const std::vector<Run>& runs, const Options& o) {
+  if (runs.size() == 1) return as_json(runs[0], o);
+  Json out = Json::object();
+  for (const Run& run : runs) out["runs"].push_back(as_json(run, o));
+  return out;
+}
+
+// A line a count, a column a run.
+std::string counts_text(const std::vector<Run>& runs) {
   const auto share = [](int64_t part, int64_t whole) {
     return whole > 0
                ? fmt::format("{} of {} ({:.2f} %)", part, whole, 100.0 * static_cast<double>(part) / static_cast<double>(whole))
                : std::string("none");
   };
-  return fmt::format(
-      "calls, valid       {}\ncalls, exact       {}\nepisodes, complete {}\nepisodes, done     {}\nfirst failures     {}\n",
-      share(s.calls - s.malformed, s.calls), share(s.exact, s.expected), share(s.complete, s.episodes), share(s.done, s.episodes),
-      s.first_failure.empty() ? "none" : fmt::format("after {} calls", fmt::join(s.first_failure, ", ")));
+  std::string out;
+  const auto row = [&](std::string_view name, const auto& value) {
+    std::string line = fmt::format("{:<21}", name);
+    for (const Run& run : runs) line += fmt::format("{:<28}", value(run));
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += line + "\n";
+  };
+  const auto count = [&](std::string_view name, int64_t ToolScores::* part, int64_t ToolScores::* whole) {
+    row(name, [&](const Run& run) { return share(run.scores.*part, run.scores.*whole); });
+  };
+  if (runs.size() > 1) row("", [](const Run& run) { return run.name(); });
+  row("calls, made", [](const Run& run) { return fmt::format("{}", run.scores.calls); });
+  count("calls, malformed", &ToolScores::malformed, &ToolScores::calls);
+  count("calls, exact", &ToolScores::exact, &ToolScores::expected);
+  count("episodes, complete", &ToolScores::complete, &ToolScores::episodes);
+  count("episodes, done", &ToolScores::done, &ToolScores::episodes);
+  count("episodes, cut", &ToolScores::cut, &ToolScores::episodes);
+  row("constraint", [](const Run& run) {
+    return run.constrained ? fmt::format("{:.1f} % of decode time", 100 * run.work.constrain_share()) : std::string("off");
+  });
+  return out;
+}
+
+std::vector<NamedCurve> curves_of(const std::vector<Run>& runs) {
+  std::vector<NamedCurve> curves;
+  for (const Run& run : runs) curves.push_back({run.name(), survival_curve(run.scores)});
+  return curves;
+}
+
+std::string as_text(const std::vector<Run>& runs) {
+  const std::vector<NamedCurve> curves = curves_of(runs);
+  std::string out = counts_text(runs);
+  if (curves[0].curve.length() > 1) out += "\n" + survival_text(curves);
+  return out;
+}
+
+std::string chart_of(const std::vector<Run>& runs, const Options& o) {
+  const std::string suite = o.suite == "chain" ? fmt::format("chains of {} calls", o.length) : fmt::format("suite {}", o.suite);
+  return survival_svg(fmt::format("Tool calls: {} episodes, {}, {}, seed {}", o.episodes, suite, o.split, o.seed), curves_of(runs));
 }
 
 Result<int> eval_tools(const Options& o) {
   if (!o.export_to.empty()) return export_episodes(o);
-  QUERN_ASSIGN(const Suite suite, parse_suite(o.suite));
   QUERN_ASSIGN(const EngineOptions engine_options, o.common.engine());
   QUERN_ASSIGN(const auto engine, Engine::load(engine_options));
   if (!engine->tokenizer()) return fail(Errc::not_found, "{} has no tokenizer.json", engine_options.model.string());
-  ToolScores scores;
-  Work work;
-  Progress progress("evaluating");
-  for (int64_t i = 0; i < o.episodes; ++i) {
-    const ToolEpisode episode = make_episode(suite, o.which(), o.length, Random::mix(o.seed) + static_cast<uint64_t>(i));
-    QUERN_ASSIGN(const EpisodeRecord record, play_with(*engine, o, episode, work));
-    scores.add(record.scores);
-    if (o.verbose && !record.difference.empty()) fmt::print(stderr, "episode {} ({}): {}\n", i, episode.kind, record.difference);
-    progress.update(static_cast<double>(i + 1), static_cast<double>(o.episodes));
+  std::optional<AtomicFile> chart;  // a place that cannot be written to is found out before the work
+  if (!o.svg.empty()) {
+    QUERN_ASSIGN(chart, AtomicFile::create(o.svg));
   }
-  QUERN_TRY(print_out(o.json ? as_json(scores, work, o).dump() + "\n" : as_text(scores)));
+  std::vector<Run> runs = {Run{.constrained = !o.unconstrained}};
+  if (o.compare) runs.push_back(Run{.constrained = false});
+  QUERN_TRY(play_all(*engine, o, runs));
+  QUERN_TRY(print_out(o.json ? as_json(runs, o).dump() + "\n" : as_text(runs)));
+  if (chart) {
+    QUERN_TRY(chart->write(chart_of(runs, o)));
+    QUERN_TRY(chart->commit());
+  }
   return kSuccess;
 }
 
@@ -136,10 +214,14 @@ void add_eval_command(CLI::App& app, Body& body) {
   eval->require_subcommand(1);
   CLI::App* tools = eval->add_subcommand("tools", "Tool calls: chains over mocked services whose final state is checked");
   tools->footer(
-      "Example:\n  quern eval tools --episodes 40 --length 25\n\n"
+      "Examples:\n  quern eval tools --episodes 40 --length 25\n"
+      "  quern eval tools --episodes 40 --compare --svg survival.svg\n\n"
       "An episode is a request, tools with random names and parameters, and a mocked service. The held-out split uses tools, "
       "values and\n"
       "phrasings that training never saw. Unless --unconstrained, the model can only write valid calls.\n\n"
+      "How far chains come is a table: of all episodes, those whose first n calls were all the expected ones, and those without a\n"
+      "malformed call among their first n. An answer that the context or its budget cuts ends its episode; a call it leaves open is "
+      "none.\n\n"
       "With --export the episodes are written, not played: F.jsonl has a conversation a line, any other name gets windows of token\n"
       "ids (little-endian u16; bit 15 marks what the assistant says, bit 14 an episode's first token), --episodes of them.");
   tools->add_option("--episodes", o->episodes, "How many episodes")
@@ -156,17 +238,20 @@ void add_eval_command(CLI::App& app, Body& body) {
       ->capture_default_str();
   tools->add_option("--seed", o->seed, "Seed of the episodes")->capture_default_str();
   auto* unconstrained = tools->add_flag("--unconstrained", o->unconstrained, "Let the model write calls freely");
-  tools->add_option("--tool-choice", o->tool_choice, "auto, or required: every turn is calls, and no text")
-      ->check(CLI::IsMember({"auto", "required"}))
-      ->capture_default_str()
-      ->excludes(unconstrained);
-  tools->add_option("--export", o->export_to, "Write the episodes to this file");
+  auto* choice = tools->add_option("--tool-choice", o->tool_choice, "auto, or required: every turn is calls, and no text")
+                     ->check(CLI::IsMember({"auto", "required"}))
+                     ->capture_default_str()
+                     ->excludes(unconstrained);
+  tools->add_flag("--compare", o->compare, "Play each episode twice, with and without the constraint, and report both")
+      ->excludes(unconstrained, choice);
+  auto* chart = tools->add_option("--svg", o->svg, "Draw how far chains come into this file");
+  tools->add_option("--export", o->export_to, "Write the episodes to this file")->excludes(chart);
   tools->add_option("--tokenizer", o->tokenizer, "Tokenizer of exported windows; absent: the model's");
   tools->add_option("--window", o->window, "Tokens of an exported window")
       ->check(CLI::Range(int64_t{256}, int64_t{1} << 20))
       ->capture_default_str();
   tools->add_flag("--verbose", o->verbose, "Say on stderr what each episode that failed did");
-  tools->add_flag("--json", o->json, "One JSON document with the counts");
+  tools->add_flag("--json", o->json, "One JSON document with the counts and curves");
   o->common.add_to(*tools, "bf16");
   tools->callback([o, &body] { body = [o] { return eval_tools(*o); }; });
 }

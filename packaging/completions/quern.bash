@@ -41,7 +41,7 @@ _quern() {
     --tool-choice) mapfile -t COMPREPLY < <(compgen -W 'auto required' -- "$cur"); return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W 'bf16' -- "$cur"); return ;;
     --model | -m | --root) _quern_files "$cur" folders; return ;;
-    --tokens-file | --file | --out | --tokenizer | --export | --schema | --grammar | --instances) _quern_files "$cur"; return ;;
+    --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances) _quern_files "$cur"; return ;;
     # Values nobody can guess.
     --threads | -t | --context | --yarn | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
       --prompt | --tokens | --text | --decode | --chunk | --episodes | --length | --window) return ;;
@@ -63,7 +63,8 @@ _quern() {
       synth) options+=' --format --mtp' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;
       eval)
-        options+=" --episodes --length --suite --split --seed --unconstrained --tool-choice --export --tokenizer --window --verbose --json $model_options" ;;
+        options+=" --episodes --length --suite --split --seed --unconstrained --tool-choice --compare --svg --export"
+        options+=" --tokenizer --window --verbose --json $model_options" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
     return

@@ -116,7 +116,9 @@ TEST(Evaluation, CountsMalformedWrongAndMissingCalls) {
   EXPECT_EQ(none.calls, 0);
   EXPECT_EQ(none.complete, 0);
   EXPECT_EQ(none.done, 0);
-  EXPECT_EQ(none.first_failure, std::vector<int64_t>{0});
+  ASSERT_EQ(none.outcomes.size(), 1u);
+  EXPECT_EQ(none.outcomes[0].right, 0);
+  EXPECT_FALSE(none.outcomes[0].before_malformed);
   std::string opened_late = *expert(episode)(episode.conversation);
   opened_late.erase(0, std::string_view("<tool_call>\n").size());
   EXPECT_EQ(scores(opened_late).malformed, 1);
@@ -138,6 +140,8 @@ TEST(Evaluation, AModelWhoseContextIsFullHasFailedTheEpisodeAlone) {
       play_episode(episode, [](const Conversation&) -> Result<std::string> { return fail(Errc::out_of_range, "no room"); });
   ASSERT_TRUE(record);
   EXPECT_EQ(record->scores.complete, 0);
+  EXPECT_EQ(record->scores.cut, 1);
+  EXPECT_EQ(record->scores.calls, 0);
   EXPECT_FALSE(play_episode(episode, [](const Conversation&) -> Result<std::string> { return fail(Errc::io, "gone"); }));
 }
 

@@ -18,32 +18,41 @@ class Match {
     for (const Message& message : episode.conversation.messages)
       for (const ToolCall& call : message.tool_calls) expected_.push_back(call);
     record.scores.episodes = 1;
-    record.scores.expected = static_cast<int64_t>(expected_.size());
+    record.scores.expected = outcome_.expected = static_cast<int64_t>(expected_.size());
   }
 
   std::string execute(const ParsedCall& parsed, const std::vector<Json>& tools) {
-    ToolScores& scores = record.scores;
-    ++scores.calls;
     const Json* tool = parsed.error ? nullptr : find_tool(tools, parsed.call.name);
     const Result<void> valid = parsed.error ? Result<void>(fail(Errc::malformed, "{}", *parsed.error))
                                : !tool      ? Result<void>(fail(Errc::malformed, "no tool {}", parsed.call.name))
                                             : check_arguments(*tool, parsed.call.arguments);
     if (!valid) {
-      ++scores.malformed;
-      differ(parsed.text + " (" + valid.error().message + ")");
+      malformed(parsed.text + " (" + valid.error().message + ")");
       return "error: " + valid.error().message;
     }
+    ++record.scores.calls;
     const auto at =
         differs_ ? std::find_if(expected_.begin(), expected_.end(), [&](const ToolCall& call) { return same(call, parsed.call); })
                  : expected_.begin();
     if (at != expected_.end() && same(*at, parsed.call)) {
       expected_.erase(at);
-      ++scores.exact;
-      right_ += differs_ ? 0 : 1;
+      ++record.scores.exact;
+      outcome_.right += differs_ ? 0 : 1;
     } else {
       differ(call_text(parsed.call));
     }
     return world_->execute(parsed.call);
+  }
+
+  void malformed(const std::string& came) {
+    if (!outcome_.before_malformed) outcome_.before_malformed = record.scores.calls;
+    ++record.scores.calls, ++record.scores.malformed;
+    differ(came);
+  }
+
+  void cut(const std::string& why) {
+    record.scores.cut = 1;
+    differ(why);
   }
 
   void differ(const std::string& came) {
@@ -51,9 +60,6 @@ class Match {
       record.difference = fmt::format("expected {}, got {}", expected_.empty() ? "an answer" : call_text(expected_.front()), came);
     differs_ = true;
   }
-
-  bool differs() const { return differs_; }
-  size_t left() const { return expected_.size(); }
 
   EpisodeRecord finish(const ToolEpisode& episode, const std::string& answer, Conversation played) && {
     record.played = std::move(played);
@@ -64,9 +70,10 @@ class Match {
         record.difference = fmt::format("the answer lacks \"{}\": {}", fact, answer);
       }
     ToolScores& scores = record.scores;
-    scores.complete = differs_ ? 0 : 1;
+    outcome_.complete = !differs_;
+    scores.complete = outcome_.complete ? 1 : 0;
     scores.done = world_->state() == episode.final_state ? 1 : 0;
-    if (differs_) scores.first_failure.push_back(right_);
+    scores.outcomes.push_back(outcome_);
     return std::move(record);
   }
 
@@ -76,15 +83,15 @@ class Match {
   std::unique_ptr<World> world_;
   std::vector<ToolCall> expected_;
   bool differs_ = false;
-  int64_t right_ = 0;
+  EpisodeOutcome outcome_;
 };
 
 }  // namespace
 
 void ToolScores::add(const ToolScores& other) {
   episodes += other.episodes, expected += other.expected, calls += other.calls, malformed += other.malformed;
-  exact += other.exact, complete += other.complete, done += other.done;
-  first_failure.insert(first_failure.end(), other.first_failure.begin(), other.first_failure.end());
+  exact += other.exact, complete += other.complete, done += other.done, cut += other.cut;
+  outcomes.insert(outcomes.end(), other.outcomes.begin(), other.outcomes.end());
 }
 
 Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFunction& reply) {
@@ -100,7 +107,7 @@ Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFuncti
     for (;;) {  // the model's turns until it answers
       const auto text = reply(played);
       if (!text && text.error().code == Errc::out_of_range) {
-        match.differ(text.error().message);
+        match.cut(text.error().message);
         return std::move(match).finish(episode, "", std::move(played));
       }
       if (!text) return tl::unexpected(text.error());
@@ -108,10 +115,7 @@ Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFuncti
       Message said{.role = Role::assistant};
       said.verbatim = *text;
       played.messages.push_back(std::move(said));
-      if (turn.missing_opener && turn.calls.empty()) {
-        ++match.record.scores.calls, ++match.record.scores.malformed;
-        match.differ(*text);
-      }
+      if (turn.missing_opener && turn.calls.empty()) match.malformed(*text);
       if (turn.calls.empty()) {
         answer = turn.content;
         break;
