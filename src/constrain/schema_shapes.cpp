@@ -7,8 +7,8 @@ namespace {
 
 constexpr size_t kMaxClasses = 64;  // of property names by the patterns they match
 constexpr size_t kMaxDuties = 4;
-constexpr int kMaxAskingDepth = 600;        // values inside one another that have to be there
 constexpr int64_t kManyValues = 1'000'000;  // more distinct values than any list has
+constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
 
 }  // namespace
 
@@ -16,11 +16,13 @@ size_t SchemaShapes::ThreadHash::operator()(const Thread& t) const {
   HashMix h;
   h.add(reinterpret_cast<uintptr_t>(t.object) ^ reinterpret_cast<uintptr_t>(t.array));
   h.add((static_cast<uint64_t>(t.a) << 32) | t.c);
-  h.add(static_cast<uint64_t>(t.b));
+  h.add(static_cast<uint64_t>(t.b) ^ (static_cast<uint64_t>(t.room) << 32));
   return static_cast<size_t>(h.value());
 }
 
-SchemaShapes::SchemaShapes(SchemaAlgebra& algebra) : algebra_(algebra), exprs_(algebra.exprs()) { bits_.id({}); }
+SchemaShapes::SchemaShapes(SchemaAlgebra& algebra, int32_t room) : algebra_(algebra), exprs_(algebra.exprs()), room_(room) {
+  bits_.id({});
+}
 
 const SchemaShapes::Shape& SchemaShapes::shape(GoalId goal) {
   if (static_cast<size_t>(goal) >= shapes_.size()) shapes_.resize(algebra_.num_goals() + 64);
@@ -65,8 +67,8 @@ const ObjectShape* SchemaShapes::make(const ObjectSet& set) {
     const auto index = static_cast<int32_t>(shape.named.size());
     shape.named.push_back({.name = name,
                            .goal = algebra_.goal(property_literals(set, exprs_, name)),
-                           .required = std::binary_search(set.required.begin(), set.required.end(), name)});
-    if (set.names != Exprs::kAll && !exprs_.matches(set.names, name)) shape.named.back().allowed = 0;
+                           .required = std::binary_search(set.required.begin(), set.required.end(), name),
+                           .forbidden = set.names != Exprs::kAll && !exprs_.matches(set.names, name)});
     shape.by_name.emplace(shape.named.back().name, index);
   }
   for (const auto& [name, others] : set.dependent)
@@ -154,16 +156,9 @@ void SchemaShapes::make_classes(const ObjectSet& set, ObjectShape& shape, ExprId
   shape.classes.push_back({names, goal});
 }
 
-bool SchemaShapes::allowed(const ObjectShape& shape, int32_t index) {
-  auto& named = const_cast<ObjectShape::Named&>(shape.named[static_cast<size_t>(index)]);
-  if (named.allowed >= 0) return named.allowed == 1;
-  if (named.goal == 0) {
-    named.allowed = 1;
-    return true;
-  }
-  const bool fits = satisfiable(named.goal);
-  if (satisfiable_[static_cast<size_t>(named.goal)] == (fits ? 1 : 2)) named.allowed = fits ? 1 : 0;
-  return fits;
+bool SchemaShapes::allowed(const ObjectShape& shape, int32_t index, int32_t room) {
+  const ObjectShape::Named& named = shape.named[static_cast<size_t>(index)];
+  return !named.forbidden && satisfiable(named.goal, room);
 }
 
 bool SchemaShapes::seen(const Thread& thread, int32_t index) const {
@@ -199,10 +194,11 @@ bool SchemaShapes::duty_possible(const Thread& thread, const PropertyDuty& duty)
   const ObjectShape& shape = *thread.object;
   for (size_t i = 0; i < shape.named.size(); ++i)
     if (!seen(thread, static_cast<int32_t>(i)) && exprs_.matches(duty.names, shape.named[i].name) &&
-        allowed(shape, static_cast<int32_t>(i)) && satisfiable(algebra_.both(shape.named[i].goal, duty.lit)))
+        allowed(shape, static_cast<int32_t>(i), thread.room) &&
+        satisfiable(algebra_.both(shape.named[i].goal, duty.lit), thread.room))
       return true;
   for (const ObjectShape::Class& c : shape.classes)
-    if (exprs_.live(exprs_.both(c.names, duty.names)) && satisfiable(algebra_.both(c.goal, duty.lit))) return true;
+    if (exprs_.live(exprs_.both(c.names, duty.names)) && satisfiable(algebra_.both(c.goal, duty.lit), thread.room)) return true;
   return false;
 }
 
@@ -213,14 +209,14 @@ bool SchemaShapes::completable(const Thread& thread) {
   }
   const std::vector<int32_t> to_come = missing(thread);
   for (const int32_t i : to_come)
-    if (!allowed(shape, i)) return false;
+    if (!allowed(shape, i, thread.room)) return false;
   int64_t cost = 0;
   for (size_t d = 0; d < shape.duties.size(); ++d) {
     if (!(thread.c >> d & 1)) continue;
     const PropertyDuty& duty = shape.duties[d];
     const bool on_the_way = std::any_of(to_come.begin(), to_come.end(), [&](int32_t i) {
       const ObjectShape::Named& named = shape.named[static_cast<size_t>(i)];
-      return exprs_.matches(duty.names, named.name) && satisfiable(algebra_.both(named.goal, duty.lit));
+      return exprs_.matches(duty.names, named.name) && satisfiable(algebra_.both(named.goal, duty.lit), thread.room);
     });
     if (on_the_way) continue;
     if (!duty_possible(thread, duty)) return false;
@@ -229,42 +225,43 @@ bool SchemaShapes::completable(const Thread& thread) {
   return shape.max < 0 || thread.b + static_cast<int64_t>(to_come.size()) + cost <= shape.max;
 }
 
-bool SchemaShapes::satisfiable(const ObjectShape& shape) { return start(shape, 0).has_value(); }
-
-std::optional<Thread> SchemaShapes::start(const ObjectShape& shape, int32_t slot) {
-  Thread thread{.object = &shape, .array = nullptr, .slot = slot};
+std::optional<Thread> SchemaShapes::start(const ObjectShape& shape, int32_t slot, int32_t room) {
+  if (room == 0) return std::nullopt;
+  Thread thread{.object = &shape, .array = nullptr, .slot = slot, .room = room - 1};
   thread.c = (1u << shape.duties.size()) - 1;
   for (size_t i = 0; i < shape.named.size(); ++i)
-    if (shape.named[i].required && !allowed(shape, static_cast<int32_t>(i))) return std::nullopt;
+    if (shape.named[i].required && !allowed(shape, static_cast<int32_t>(i), thread.room)) return std::nullopt;
   if (!completable(thread)) return std::nullopt;
-  if (shape.min > 0 && !(shape.open && satisfiable(shape.classes[0].goal))) {  // enough names for the minimum?
+  if (shape.min > 0 && !(shape.open && satisfiable(shape.classes[0].goal, thread.room))) {  // enough names for the minimum?
     int64_t available = 0;
-    for (size_t i = 0; i < shape.named.size() && available < shape.min; ++i) available += allowed(shape, static_cast<int32_t>(i));
+    for (size_t i = 0; i < shape.named.size() && available < shape.min; ++i)
+      available += allowed(shape, static_cast<int32_t>(i), thread.room);
     for (const ObjectShape::Class& c : shape.classes)
-      if (available < shape.min && satisfiable(c.goal)) available += exprs_.count(c.names, shape.min);
+      if (available < shape.min && satisfiable(c.goal, thread.room)) available += exprs_.count(c.names, shape.min);
     if (available < shape.min) return std::nullopt;
   }
   return thread;
 }
 
-bool SchemaShapes::in_a_class(const ObjectShape& shape, std::string_view name) {
+bool SchemaShapes::in_a_class(const Thread& thread, std::string_view name) {
+  const ObjectShape& shape = *thread.object;
   return shape.endless && std::any_of(shape.classes.begin(), shape.classes.end(), [&](const ObjectShape::Class& c) {
-           return satisfiable(c.goal) && exprs_.matches(c.names, name);
+           return satisfiable(c.goal, thread.room) && exprs_.matches(c.names, name);
          });
 }
 
 ExprId SchemaShapes::key_language(const Thread& thread) {
   const ObjectShape& shape = *thread.object;
   if (shape.max >= 0 && thread.b >= shape.max) return Exprs::kNothing;
-  if (shape.simple && shape.open && satisfiable(shape.classes[0].goal)) return Exprs::kAll;
+  if (shape.simple && shape.open && satisfiable(shape.classes[0].goal, thread.room)) return Exprs::kAll;
   Thread key = thread;
   key.slot = 0;
   if (const auto known = key_languages_.find(key); known != key_languages_.end()) return known->second;
   std::vector<bool> among(shape.named.size());
   std::vector<Step> steps;
   for (size_t i = 0; i < shape.named.size(); ++i) {
-    if (seen(thread, static_cast<int32_t>(i)) || !allowed(shape, static_cast<int32_t>(i))) continue;
-    if (shape.simple && in_a_class(shape, shape.named[i].name)) continue;  // its letters may come anyway
+    if (seen(thread, static_cast<int32_t>(i)) || !allowed(shape, static_cast<int32_t>(i), thread.room)) continue;
+    if (shape.simple && in_a_class(thread, shape.named[i].name)) continue;  // its letters may come anyway
     if (!shape.simple) {
       steps.clear();
       take_key(thread, shape.named[i].name, steps);
@@ -275,17 +272,17 @@ ExprId SchemaShapes::key_language(const Thread& thread) {
   std::vector<ExprId> parts{exprs_.names(shape.names, std::move(among))};
   Thread after = thread;
   after.b = thread.b + 1;
-  const bool room = completable(after);
+  const bool any_will_do = completable(after);
   for (const ObjectShape::Class& c : shape.classes) {
-    if (!satisfiable(c.goal)) continue;
-    if (room) {
+    if (!satisfiable(c.goal, thread.room)) continue;
+    if (any_will_do) {
       parts.push_back(c.names);
       continue;
     }
     for (size_t d = 0; d < shape.duties.size(); ++d) {  // only a name that does a duty leaves room for the rest
       Thread done = after;
       done.c &= ~(1u << d);
-      if ((thread.c >> d & 1) && completable(done) && satisfiable(algebra_.both(c.goal, shape.duties[d].lit)))
+      if ((thread.c >> d & 1) && completable(done) && satisfiable(algebra_.both(c.goal, shape.duties[d].lit), thread.room))
         parts.push_back(exprs_.both(c.names, shape.duties[d].names));
     }
   }
@@ -302,7 +299,7 @@ void SchemaShapes::take_key(const Thread& thread, std::string_view name, std::ve
   GoalId goal = -1;
   if (const auto it = shape.by_name.find(name); it != shape.by_name.end()) {
     const int32_t i = it->second;
-    if (seen(thread, i) || !allowed(shape, i)) return;
+    if (seen(thread, i) || !allowed(shape, i, thread.room)) return;
     std::vector<int64_t> words = bits_[thread.a];
     words.resize(std::max(words.size(), static_cast<size_t>(i) / 63 + 1));
     words[static_cast<size_t>(i) / 63] |= int64_t{1} << (i % 63);
@@ -321,7 +318,7 @@ void SchemaShapes::take_key(const Thread& thread, std::string_view name, std::ve
     for (size_t d = 0; d < shape.duties.size(); ++d)
       if (done >> d & 1) with_duties = algebra_.both(with_duties, shape.duties[d].lit);
     next.c = thread.c & ~done;
-    if (satisfiable(with_duties) && completable(next)) out.push_back({next, with_duties});
+    if (satisfiable(with_duties, thread.room) && completable(next)) out.push_back({next, with_duties});
     if (done == 0) break;
   }
 }
@@ -345,35 +342,48 @@ GoalId SchemaShapes::item_goal(const ArrayShape& shape, int64_t position) const 
   return position < static_cast<int64_t>(shape.prefix.size()) ? shape.prefix[static_cast<size_t>(position)] : shape.rest;
 }
 
-std::optional<Thread> SchemaShapes::start(const ArrayShape& shape, int32_t slot) {
+int64_t SchemaShapes::max_items(const ArrayShape& shape, int32_t room) {
+  const std::pair key(&shape, room);
+  if (const auto known = max_items_.find(key); known != max_items_.end()) return known->second;
+  int64_t max = shape.max < 0 ? kUnlimited : shape.max;
   // The first position whose item has no value ends every array there.
-  auto& s = const_cast<ArrayShape&>(shape);
-  if (shape.unique && !shape.unique_checked) check_unique(s);
-  const auto prefix = static_cast<int64_t>(shape.prefix.size());
-  for (int64_t i = 0; i <= prefix; ++i) {
-    if (shape.max >= 0 && i >= shape.max) break;
-    if (satisfiable(item_goal(shape, i))) continue;
-    if (satisfiable_[static_cast<size_t>(item_goal(shape, i))] != 2) {  // only a guess yet: say no, but do not write it down
-      if (i < shape.min) return std::nullopt;
-      break;
-    }
-    s.max = i;
-  }
-  if (shape.max >= 0 && shape.min > shape.max) return std::nullopt;
-  Thread thread{.object = nullptr, .array = &shape, .slot = slot};
-  if (!shape.contains.empty()) {
-    thread.a = bits_.id(std::vector<int64_t>(shape.contains.size()));
-    if (shape.contains.size() > 1) {
-      bool each_for_itself = shape.max < 0;
-      for (const ContainsRule& c : shape.contains) each_for_itself &= c.max < 0 && satisfiable(algebra_.both(shape.rest, c.lit));
-      if (!each_for_itself)
-        algebra_.refuse(algebra_.path(shape.contains.back().lit),
-                        "several contains that limit one another cannot be enforced exactly");
-    } else if (!contains_completable(thread)) {
-      return std::nullopt;
+  for (int64_t i = 0; i <= static_cast<int64_t>(shape.prefix.size()) && i < max; ++i)
+    if (!satisfiable(item_goal(shape, i), room)) max = i;
+  if (shape.unique) {
+    if (const char* why = keep_different(shape, room, max)) {
+      max = -1;
+      undecided(shape, room, algebra_.path(shape.unique) + "/uniqueItems", why);
     }
   }
-  return thread;
+  return max_items_[key] = max;
+}
+
+std::optional<Thread> SchemaShapes::start(const ArrayShape& shape, int32_t slot, int32_t room) {
+  if (room == 0) return std::nullopt;
+  Thread thread{.object = nullptr, .array = &shape, .slot = slot, .room = room - 1};
+  if (shape.min > max_items(shape, thread.room) || max_items(shape, thread.room) < 0) return std::nullopt;
+  if (shape.contains.empty()) return thread;
+  thread.a = bits_.id(std::vector<int64_t>(shape.contains.size()));
+  if (shape.contains.size() > 1 ? contains_apart(shape, thread.room) : contains_completable(thread)) return thread;
+  return std::nullopt;
+}
+
+// Several contains: each can always still be satisfied by an item of its own.
+bool SchemaShapes::contains_apart(const ArrayShape& shape, int32_t room) {
+  bool apart = max_items(shape, room) == kUnlimited;
+  for (const ContainsRule& c : shape.contains) apart &= c.max < 0 && satisfiable(algebra_.both(shape.rest, c.lit), room);
+  if (!apart)
+    undecided(shape, room, algebra_.path(shape.contains.back().lit),
+              "several contains that limit one another cannot be enforced exactly");
+  return apart;
+}
+
+// With so little room for each item the array is left out. Whether more room would help, check_all asks.
+void SchemaShapes::undecided(const ArrayShape& shape, int32_t room, std::string path, std::string why) {
+  if (room == room_ - 1)
+    algebra_.refuse(std::move(path), std::move(why));
+  else if (std::find(undecided_.begin(), undecided_.end(), &shape) == undecided_.end())
+    undecided_.push_back(&shape);
 }
 
 // One contains: is there a length at which enough of the items can match, and few enough have to?
@@ -382,23 +392,25 @@ bool SchemaShapes::contains_completable(const Thread& thread) {
   if (shape.contains.size() != 1) return true;
   const ContainsRule& c = shape.contains[0];
   if (c.max >= 0 && c.min > c.max) return false;
+  const int64_t max = max_items(shape, thread.room);
   int64_t matched = bits_[thread.a][0], position = thread.b;
   const auto last_special = std::max<int64_t>(static_cast<int64_t>(shape.prefix.size()), c.from);
-  const auto can = [&](int64_t i) { return i >= c.from && satisfiable(algebra_.both(item_goal(shape, i), c.lit)); };
+  const auto can = [&](int64_t i) { return i >= c.from && satisfiable(algebra_.both(item_goal(shape, i), c.lit), thread.room); };
   const auto must = [&](int64_t i) {
-    return i >= c.from && c.max >= 0 && !satisfiable(algebra_.both(item_goal(shape, i), c.lit == 0 ? algebra_.never() : -c.lit));
+    return i >= c.from && c.max >= 0 &&
+           !satisfiable(algebra_.both(item_goal(shape, i), c.lit == 0 ? algebra_.never() : -c.lit), thread.room);
   };
   int64_t can_match = 0, must_match = 0;
   const auto enough = [&] { return position >= shape.min && matched + can_match >= c.min; };
   while (!enough()) {
-    if (shape.max >= 0 && position >= shape.max) return false;
+    if (position >= max) return false;
     if (position >= last_special) {  // all further items are alike
       const int64_t step = can(position) ? 1 : 0, forced = must(position) ? 1 : 0;
       const int64_t to_min = std::max<int64_t>(shape.min - position, 0);
       const int64_t to_match = std::max<int64_t>(c.min - matched - can_match, 0);
       if (to_match > 0 && step == 0) return false;
       const int64_t more = std::max(to_min, to_match);
-      if (shape.max >= 0 && position + more > shape.max) return false;
+      if (more > max - position) return false;
       must_match += forced * more;
       break;
     }
@@ -411,8 +423,9 @@ bool SchemaShapes::contains_completable(const Thread& thread) {
 
 void SchemaShapes::next_items(const Thread& thread, std::vector<Step>& out) {
   const ArrayShape& shape = *thread.array;
-  if (shape.max >= 0 && thread.b >= shape.max) return;
-  int64_t matters = std::max<int64_t>(static_cast<int64_t>(shape.prefix.size()), std::max(shape.min, shape.max));
+  const int64_t max = max_items(shape, thread.room);
+  if (thread.b >= max) return;
+  int64_t matters = std::max({static_cast<int64_t>(shape.prefix.size()), shape.min, max == kUnlimited ? 0 : max});
   for (const ContainsRule& c : shape.contains) matters = std::max(matters, c.from);
   Thread next = thread;
   next.b = std::min(thread.b + 1, matters);
@@ -441,7 +454,7 @@ void SchemaShapes::next_items(const Thread& thread, std::vector<Step>& out) {
     steps = std::move(split);
   }
   for (const Step& step : steps)
-    if (satisfiable(step.goal) && contains_completable(step.next)) out.push_back(step);
+    if (satisfiable(step.goal, thread.room) && contains_completable(step.next)) out.push_back(step);
 }
 
 bool SchemaShapes::remembers(const Thread& thread, const Json& item) const {
@@ -472,43 +485,45 @@ int64_t SchemaShapes::distinct_scalars(GoalId goal, int64_t cap) {
   return std::min(n, cap);
 }
 
+SchemaShapes::Containers SchemaShapes::containers(GoalId goal, int32_t room) {
+  Containers found = Containers::none;
+  for (const ObjectShape* o : shape(goal).objects) {
+    if (!start(*o, 0, room)) continue;
+    if (!(o->simple && o->open && satisfiable(o->classes[0].goal, room - 1))) return Containers::limited_objects;
+    found = Containers::endless;
+  }
+  for (const ArrayShape* a : shape(goal).arrays) {
+    if (!start(*a, 0, room)) continue;
+    if (a->unique || !a->contains.empty() || max_items(*a, room - 1) != kUnlimited) return Containers::limited_arrays;
+    found = Containers::endless;
+  }
+  return found;
+}
+
 // uniqueItems is exact where the next item can always be something new: unlimited scalars, or containers that can always go on; or where
 // one finite list of scalars serves every position.
-void SchemaShapes::check_unique(ArrayShape& shape) {
-  shape.unique_checked = true;
-  const std::string path = algebra_.path(shape.unique) + "/uniqueItems";
-  if (!shape.contains.empty()) {
-    algebra_.refuse(path, "beside contains it cannot be enforced exactly");
-    return;
-  }
-  if (shape.max >= 0 && shape.max <= 1) return;
-  for (size_t i = 0; i <= shape.prefix.size(); ++i) {
-    const GoalId goal = item_goal(shape, static_cast<int64_t>(i));
-    bool open = false;
-    for (const ObjectShape* o : this->shape(goal).objects) {
-      if (!(o->simple && o->open && satisfiable(o->classes[0].goal))) {
-        algebra_.refuse(path, "items that are objects with a limited set of properties cannot be kept different");
-        return;
-      }
-      open = true;
+const char* SchemaShapes::keep_different(const ArrayShape& shape, int32_t room, int64_t& max) {
+  if (!shape.contains.empty()) return "beside contains it cannot be enforced exactly";
+  if (max <= 1) return nullptr;
+  for (int64_t i = 0; i <= static_cast<int64_t>(shape.prefix.size()) && i < max; ++i) {
+    const GoalId goal = item_goal(shape, i);
+    switch (containers(goal, room)) {
+      case Containers::limited_objects:
+        return "items that are objects with a limited set of properties cannot be kept different";
+      case Containers::limited_arrays:
+        return "items that are arrays of limited length cannot be kept different";
+      case Containers::endless:
+        continue;
+      case Containers::none:
+        break;
     }
-    for (const ArrayShape* a : this->shape(goal).arrays) {
-      if (a->max >= 0 || !a->contains.empty() || a->unique || !satisfiable(a->rest)) {
-        algebra_.refuse(path, "items that are arrays of limited length cannot be kept different");
-        return;
-      }
-      open = true;
-    }
-    if (open) continue;
     const int64_t distinct = distinct_scalars(goal, kManyValues);
     if (distinct >= kManyValues) continue;
-    if (!shape.prefix.empty()) {
-      // A finite list and other positions: who takes what would have to be planned.
-      algebra_.refuse(path, "items from a finite list at some positions cannot be kept different");
-      return;
-    }
-    shape.max = shape.max < 0 ? distinct : std::min(shape.max, distinct);
+    // A finite list and other positions: who takes what would have to be planned.
+    if (!shape.prefix.empty()) return "items from a finite list at some positions cannot be kept different";
+    max = std::min(max, distinct);
   }
+  return nullptr;
 }
 
 // ---- both
@@ -531,41 +546,24 @@ bool SchemaShapes::may_go_on(const Thread& t) {
   return !steps.empty();
 }
 
-bool SchemaShapes::satisfiable(const ArrayShape& shape) { return start(shape, 0).has_value(); }
-
-// Least fixed point: while a goal is being asked it counts as empty, so a "yes" is always right; a "no" that leant on such a guess is
-// only written down when nothing is being asked any more.
-bool SchemaShapes::satisfiable(GoalId goal) {
+// What is inside has less room, so the question ends, however the schema refers to itself.
+bool SchemaShapes::satisfiable(GoalId goal, int32_t room) {
   if (goal == 0) return true;
-  if (static_cast<size_t>(goal) >= satisfiable_.size()) satisfiable_.resize(algebra_.num_goals() + 64);
-  int8_t& state = satisfiable_[static_cast<size_t>(goal)];
-  if (state == 3) {
-    met_unknown_ = true;
-    return false;
-  }
-  if (state != 0) return state == 1;
-  if (asking_ >= kMaxAskingDepth) {
-    algebra_.refuse("#", "too many required values inside one another");
-    return false;
-  }
-  ++asking_;
-  state = 3;
-  const bool outer_unknown = std::exchange(met_unknown_, false);
+  const auto at = static_cast<size_t>(goal);
+  if (at >= heights_.size()) heights_.resize(algebra_.num_goals() + 64);
+  if (room >= heights_[at].fits) return true;
+  if (room <= heights_[at].too_high) return false;
   const Shape& s = shape(goal);
-  bool yes = exprs_.live(s.strings) || exprs_.live(s.bare);
-  for (size_t i = 0; i < s.objects.size() && !yes; ++i) yes = satisfiable(*s.objects[i]);
-  for (size_t i = 0; i < s.arrays.size() && !yes; ++i) yes = satisfiable(*s.arrays[i]);
-  --asking_;
-  const bool guessed = std::exchange(met_unknown_, false);
-  // satisfiable_ may have grown: the reference is stale.
-  satisfiable_[static_cast<size_t>(goal)] = yes ? 1 : guessed ? 0 : 2;
-  if (!yes && guessed) {
-    // Nobody outside is being asked: the guesses were this goal's own, and "no" stands.
-    if (std::none_of(satisfiable_.begin(), satisfiable_.end(), [](int8_t x) { return x == 3; }))
-      satisfiable_[static_cast<size_t>(goal)] = 2;
-  }
-  met_unknown_ = outer_unknown || (!yes && guessed);
-  return yes;
+  const bool scalar = exprs_.live(s.strings) || exprs_.live(s.bare);
+  const auto opens = [&](const auto* container) { return start(*container, 0, room).has_value(); };
+  const bool fits =
+      scalar || std::any_of(s.objects.begin(), s.objects.end(), opens) || std::any_of(s.arrays.begin(), s.arrays.end(), opens);
+  Height& height = heights_[at];  // only now: asking makes goals
+  if (fits)
+    height.fits = std::min(height.fits, scalar ? 0 : room);
+  else
+    height.too_high = std::max(height.too_high, room);
+  return fits;
 }
 
 bool SchemaShapes::text_matters() const {
@@ -590,12 +588,12 @@ void SchemaShapes::check_all(GoalId root) {
     }
   };
   for (size_t i = 0; i < found.size() && !algebra_.refusal(); ++i) {
-    if (!satisfiable(found[i])) continue;
+    if (!satisfiable(found[i], room_)) continue;
     const Shape& s = shape(found[i]);
     for (const ObjectShape* o : s.objects) {
-      if (!start(*o, 0)) continue;
+      if (!start(*o, 0, room_)) continue;
       for (size_t k = 0; k < o->named.size(); ++k) {
-        if (!allowed(*o, static_cast<int32_t>(k))) continue;
+        if (!allowed(*o, static_cast<int32_t>(k), room_ - 1)) continue;
         visit_with_duties(o->named[k].goal, o->duties);
       }
       for (const ObjectShape::Class& c : o->classes) {
@@ -603,9 +601,9 @@ void SchemaShapes::check_all(GoalId root) {
       }
     }
     for (const ArrayShape* a : s.arrays) {
-      if (!start(*a, 0)) continue;
+      if (!start(*a, 0, room_)) continue;
       for (int64_t k = 0; k <= static_cast<int64_t>(a->prefix.size()); ++k) {
-        if (a->max >= 0 && k >= a->max) break;
+        if (k >= max_items(*a, room_ - 1)) break;
         visit(item_goal(*a, k));
         for (const ContainsRule& c : a->contains) {
           visit(algebra_.both(item_goal(*a, k), c.lit));
@@ -614,6 +612,7 @@ void SchemaShapes::check_all(GoalId root) {
       }
     }
   }
+  for (size_t i = 0; i < undecided_.size(); ++i) start(*undecided_[i], 0, room_);
 }
 
 }  // namespace quern
