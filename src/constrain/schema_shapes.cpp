@@ -30,8 +30,8 @@ const SchemaShapes::Shape& SchemaShapes::shape(GoalId goal) {
   const ValueSet& set = algebra_.expand(goal);
   auto made = std::make_unique<Shape>();
   made->strings = set.strings;
-  std::vector<ExprId> bare{set.numbers, set.exponents};
-  if (algebra_.options().numbers == NumberSpelling::shortest) bare = {exprs_.both(set.numbers, algebra_.shortest_numbers())};
+  std::vector<ExprId> bare{exprs_.both(set.numbers, algebra_.spelled_numbers())};
+  if (algebra_.options().numbers == NumberSpelling::any_plain) bare.push_back(set.exponents);
   if (set.null) bare.push_back(exprs_.literal("null"));
   if (set.booleans & 1) bare.push_back(exprs_.literal("false"));
   if (set.booleans & 2) bare.push_back(exprs_.literal("true"));

@@ -36,16 +36,6 @@ std::optional<std::pair<uint8_t, Machine::State>> choose(SchemaMachine& machine,
   return std::nullopt;
 }
 
-// With so many digits and an exponent a number may be past a double's range, which is all that Json reads.
-bool has_long_number(std::string_view text) {
-  size_t digits = 0;
-  for (const char c : text) {
-    digits = c >= '0' && c <= '9' ? digits + 1 : 0;
-    if (digits > 200) return true;
-  }
-  return false;
-}
-
 void walk(SchemaMachine& machine, uint64_t seed) {
   std::string text;
   Machine::State state = machine.start();
@@ -59,7 +49,7 @@ void walk(SchemaMachine& machine, uint64_t seed) {
     text += static_cast<char>(next->first);
     state = machine.settle(next->second, text);
   }
-  if (!machine.can_end(state, text) || has_long_number(text)) return;
+  if (!machine.can_end(state, text)) return;
   const auto json = Json::parse(text, "text");
   QUERN_CHECK(json.has_value(), text, json.error().message);
 }
