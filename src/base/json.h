@@ -39,8 +39,9 @@ class Json {
   // A number with this literal text, which must be one JSON number.
   static Json number_literal(std::string text) { return Json(Number{std::move(text)}); }
 
+  static constexpr size_t kMaxDepth = 200;  // arrays and objects inside one another
   struct Limits {
-    size_t max_depth = 200;  // arrays and objects inside one another
+    size_t max_depth = kMaxDepth;
   };
   // `where` opens the error message: a file's name, or "request".
   static Result<Json> parse(std::string_view text, std::string_view where, Limits limits);

@@ -167,12 +167,13 @@ ExprId number_with_exponent(Exprs& exprs) {
   const auto digit = [&](char32_t first, char32_t last) { return exprs.chars(CharSet({{first, last}})); };
   const ExprId digits = digit('0', '9'), e = exprs.chars(CharSet({{'e', 'e'}, {'E', 'E'}}));
   const ExprId sign = exprs.optional(exprs.chars(CharSet({{'+', '+'}, {'-', '-'}})));
-  const ExprId mantissa = exprs.concat(
-      {exprs.optional(exprs.literal("-")), digit('1', '9'), exprs.optional(exprs.concat(exprs.literal("."), exprs.plus(digits)))});
+  const ExprId fraction = exprs.optional(exprs.concat(exprs.literal("."), exprs.plus(digits)));
+  const ExprId mantissa = exprs.concat({exprs.optional(exprs.literal("-")), digit('1', '9'), fraction});
   const ExprId large =
       exprs.any_of({exprs.concat({digit('0', '2'), digits, digits}), exprs.concat({exprs.literal("30"), digit('0', '7')})});
   const ExprId small = exprs.concat({exprs.literal("-"), exprs.literal("3"), digit('0', '2'), digit('0', '4')});
-  return exprs.any_of({exprs.concat({number_plain(exprs), e, sign, exprs.repeat(digits, 1, 2)}),
+  const ExprId whole = exprs.any_of(exprs.literal("0"), exprs.concat(digit('1', '9'), exprs.repeat(digits, 0, 208)));
+  return exprs.any_of({exprs.concat({exprs.optional(exprs.literal("-")), whole, fraction, e, sign, exprs.repeat(digits, 1, 2)}),
                        exprs.concat({mantissa, e, exprs.any_of(exprs.concat(sign, large), small)})});
 }
 

@@ -251,6 +251,52 @@ class Remainders : public Automaton {
   std::vector<int64_t> power_remainders_, capped_powers_;  // 10^i modulo the modulus; the smaller of 10^i and the modulus
 };
 
+// ---- finite
+
+// 2^1024 - 2^970: what is at least this reads as infinity.
+constexpr std::string_view kInfinite =
+    "17976931348623158079372897140530341507993413271003782693617377898044496829276475094664901797758720709633028641"
+    "66928879109465555478519404026306574886715058206819089020007083836762738548458177115317644757302700698555713669"
+    "59622842914819860834936475292719074168444365510704342711559699508093042880177904174497792";
+
+// Numbers whose integer part is below kInfinite; that their form is right is for others to say. The state holds how many digits there are
+// and how they compare with the first so many of kInfinite: it is only at the last that this decides.
+class Finite : public Automaton {
+ public:
+  static constexpr State kStart = 0;
+
+  bool accepts(State) const override { return true; }
+  void edges(State state, std::vector<Edge>& out) const override {
+    if (state == kStart) out.push_back({{'-', '-'}, kMinus});
+    if (state != kFraction) out.push_back({{'.', '.'}, kFraction});
+    if (state == kFraction) return out.push_back({{'0', '9'}, kFraction});
+    const Reading r = unpack(state);
+    const auto digits = [&](char first, char last, Order order) {
+      const Reading next{.digits = r.digits + 1, .order = order};
+      const bool finite = next.digits < kMost || (next.digits == kMost && order == less);
+      if (first <= last && finite) out.push_back({{static_cast<char32_t>(first), static_cast<char32_t>(last)}, pack(next)});
+    };
+    if (r.order != equal || r.digits == kMost) return digits('0', '9', r.order);
+    const char same = kInfinite[static_cast<size_t>(r.digits)];
+    digits('0', static_cast<char>(same - 1), less);
+    digits(same, same, equal);
+    digits(static_cast<char>(same + 1), '9', greater);
+  }
+
+ private:
+  struct Reading {
+    int64_t digits = 0;
+    Order order = equal;
+  };
+  static constexpr State kMinus = 1, kFraction = 2, kOrders = 3;
+  static constexpr int64_t kMost = static_cast<int64_t>(kInfinite.size());
+  static State pack(const Reading& r) { return r.digits * kOrders + (r.order - less); }
+  static Reading unpack(State s) {
+    if (s < kOrders) return {};
+    return {.digits = s / kOrders, .order = static_cast<Order>(s % kOrders + less)};
+  }
+};
+
 }  // namespace
 
 // ---- decimals
@@ -321,10 +367,7 @@ ExprId number_shortest(Exprs& exprs) {
   return exprs.without(exprs.concat({exprs.optional(exprs.literal("-")), whole, fraction}), exprs.literal("-0"));
 }
 
-ExprId number_any(Exprs& exprs) {
-  const ExprId e = exprs.chars(CharSet({{'E', 'E'}, {'e', 'e'}})), sign = exprs.chars(CharSet({{'+', '+'}, {'-', '-'}}));
-  return exprs.concat(number_plain(exprs), exprs.optional(exprs.concat({e, exprs.optional(sign), exprs.plus(digit(exprs))})));
-}
+ExprId number_finite(Exprs& exprs) { return exprs.automaton(std::make_shared<Finite>(), Finite::kStart); }
 
 ExprId integer_valued(Exprs& exprs, bool zero_fraction) {
   if (!zero_fraction) return integer(exprs);

@@ -1,6 +1,6 @@
 // Languages of the texts of JSON numbers, as dumps write them: `-?(0|[1-9][0-9]*)(\.[0-9]+)?`, here called plain. What a schema says of
 // a number (minimum, multipleOf, const …) becomes the plain texts whose exact decimal value satisfies it; no binary floating point is
-// involved, and -0 is 0. Texts with exponents are in number_any only: a constrained number is written without.
+// involved, and -0 is 0.
 #pragma once
 
 #include <string>
@@ -30,9 +30,10 @@ class Decimal {
 };
 
 ExprId number_plain(Exprs& exprs);
-ExprId number_any(Exprs& exprs);  // and exponents
-
 ExprId number_shortest(Exprs& exprs);  // plain, without trailing zeros in the fraction and without -0: one text for each value
+
+// To intersect the others with: their texts that a double can hold. Without it integers go on for ever, which costs less to reason about.
+ExprId number_finite(Exprs& exprs);
 
 // Integers; with zero_fraction also 1.0, which is one to JSON Schema from draft 6.
 ExprId integer_valued(Exprs& exprs, bool zero_fraction);

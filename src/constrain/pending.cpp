@@ -25,6 +25,7 @@ void add_threads(HashMix& h, const std::vector<Thread>& threads) {
     h.add(reinterpret_cast<uintptr_t>(t.object) ^ reinterpret_cast<uintptr_t>(t.array));
     h.add((static_cast<uint64_t>(t.slot) << 32) ^ t.a);
     h.add(static_cast<uint64_t>(t.b) ^ (static_cast<uint64_t>(t.c) << 32));
+    h.add(static_cast<uint64_t>(t.room));
   }
 }
 

@@ -10,7 +10,8 @@ namespace quern {
 
 struct Slot {
   GoalId goal;
-  std::vector<Thread> next;  // of the frame around, when the value satisfies the goal; sorted
+  std::vector<Thread> next;  // of the frame around, when the value satisfies the goal; sorted, at least one
+  int32_t room() const { return next.front().room; }
   friend bool operator==(const Slot&, const Slot&) = default;
 };
 

@@ -50,6 +50,8 @@ SchemaAlgebra::SchemaAlgebra(SchemaDocument& document, Exprs& exprs, SchemaOptio
   plain_numbers_ = number_plain(exprs_);
   exponent_numbers_ = number_with_exponent(exprs_);
   shortest_numbers_ = number_shortest(exprs_);
+  spelled_numbers_ = number_finite(exprs_);
+  if (options_.numbers == NumberSpelling::shortest) spelled_numbers_ = exprs_.both(spelled_numbers_, shortest_numbers_);
   never_ = document_.synthetic(Json(false), "");
   goals_.emplace_back();
   goal_ids_.emplace(goals_[0], 0);

@@ -72,7 +72,7 @@ struct ObjectSet {
 struct ValueSet {
   bool null = false;
   uint8_t booleans = 0;              // bit 0: false, bit 1: true
-  ExprId numbers = Exprs::kNothing;  // texts without exponent
+  ExprId numbers = Exprs::kNothing;  // texts without exponent, of whatever length
   // Texts with one. Where nobody works out which (integers, multiples), none: a spelling that is masked out, whether negated or not.
   ExprId exponents = Exprs::kNothing;
   ExprId strings = Exprs::kNothing;
@@ -109,6 +109,8 @@ class SchemaAlgebra {
   ExprId plain_numbers() const { return plain_numbers_; }
   ExprId exponent_numbers() const { return exponent_numbers_; }
   ExprId shortest_numbers() const { return shortest_numbers_; }  // every value has exactly one
+  // Those without exponent that may be written: as options().numbers says, and within a double's range.
+  ExprId spelled_numbers() const { return spelled_numbers_; }
   const SchemaOptions& options() const { return options_; }
   const std::string& path(SchemaLit lit) const { return document_.path(std::abs(lit)); }
   size_t num_goals() const { return goals_.size(); }
@@ -134,7 +136,7 @@ class SchemaAlgebra {
   SchemaOptions options_;
   Refusal refusal_;
   SchemaLit never_ = 0;
-  ExprId plain_numbers_ = 0, exponent_numbers_ = 0, shortest_numbers_ = 0;
+  ExprId plain_numbers_ = 0, exponent_numbers_ = 0, shortest_numbers_ = 0, spelled_numbers_ = 0;
   std::vector<std::vector<SchemaLit>> goals_;
   std::map<std::vector<SchemaLit>, GoalId> goal_ids_;
   std::vector<std::unique_ptr<ValueSet>> expanded_;

@@ -45,6 +45,9 @@ TEST_P(SchemaCorpus, AcceptsWhatIsValidAndNothingElse) {
     if (!machine) {
       EXPECT_TRUE(must_refuse || c.find("may_refuse")) << "refused: " << refusal.path << ": " << refusal.reason;
       EXPECT_FALSE(refusal.path.empty());
+      if (must_refuse && c.find("refused")->is_string()) {
+        EXPECT_NE(refusal.reason.find(c.find("refused")->as_string()), std::string::npos) << refusal.reason;
+      }
       continue;
     }
     EXPECT_FALSE(must_refuse) << "enforced, though it should be refused";

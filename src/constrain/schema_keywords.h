@@ -11,6 +11,11 @@
 
 namespace quern {
 
+inline std::shared_ptr<const PropertyRule> property_rule(PropertyRule rule) {
+  return std::make_shared<const PropertyRule>(std::move(rule));
+}
+inline std::shared_ptr<const ItemRule> item_rule(ItemRule rule) { return std::make_shared<const ItemRule>(std::move(rule)); }
+
 class KeywordReader {
  public:
   KeywordReader(SchemaAlgebra& algebra_in, SchemaDocument& document_in, Exprs& exprs_in, const SchemaOptions& options_in,

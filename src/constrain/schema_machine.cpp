@@ -1,5 +1,7 @@
 #include "constrain/schema_machine.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace quern {
@@ -44,15 +46,15 @@ SchemaMachine::SchemaMachine(Json schema, const SchemaMachineOptions& options, R
   document_ = std::make_unique<SchemaDocument>(std::move(schema), refusal);
   if (!refusal.reason.empty()) return;
   algebra_ = std::make_unique<SchemaAlgebra>(*document_, exprs_, options.schema);
-  shapes_ = std::make_unique<SchemaShapes>(*algebra_);
+  shapes_ = std::make_unique<SchemaShapes>(*algebra_, static_cast<int32_t>(options.max_depth));
   root_ = algebra_->goal({document_->root(), options.also == Json(true) ? 0 : document_->synthetic(options.also, "#")});
   shapes_->check_all(root_);
   if (const Refusal* why = algebra_->refusal()) {
     refusal = *why;
   } else if (exprs_.exhausted()) {
     refusal = {"#", "too large to compile"};
-  } else if (!shapes_->satisfiable(root_)) {
-    refusal = {"#", "no value satisfies this schema"};
+  } else if (!shapes_->satisfiable(root_, shapes_->room())) {
+    refusal = {"#", fmt::format("no value of at most {} levels satisfies this schema", shapes_->room())};
   }
   name_lists_.id({.rest = 0xFFFFFFFF, .name = {}});  // no names: not the list of one empty name
   frames_.id({});
@@ -66,12 +68,12 @@ std::unique_ptr<SchemaMachine> SchemaMachine::compile(Json schema, const SchemaM
   return refusal.reason.empty() ? std::move(machine) : nullptr;
 }
 
-Machine::State SchemaMachine::start() { return start(std::span(&root_, 1)); }
+Machine::State SchemaMachine::start() { return start(std::span(&root_, 1), shapes_->room()); }
 
-Machine::State SchemaMachine::start(std::span<const GoalId> goals) {
+Machine::State SchemaMachine::start(std::span<const GoalId> goals, int32_t room) {
   Pending root;
   for (const GoalId goal : goals)
-    root.slots.push_back({.goal = goal, .next = {Thread{.slot = static_cast<int32_t>(root.slots.size())}}});
+    root.slots.push_back({.goal = goal, .next = {Thread{.slot = static_cast<int32_t>(root.slots.size()), .room = room}}});
   return at({.phase = Phase::value, .frame = 0, .pending = pendings_.id(root)});
 }
 
@@ -242,12 +244,13 @@ std::optional<Machine::State> SchemaMachine::open(const Control& control, FrameK
   const Pending pending = pendings_[control.pending];
   for (size_t i = 0; i < pending.slots.size(); ++i) {
     const SchemaShapes::Shape& shape = shapes_->shape(pending.slots[i].goal);
+    const int32_t room = pending.slots[i].room();
     if (kind == FrameKind::object)
       for (const ObjectShape* o : shape.objects)
-        if (const auto thread = shapes_->start(*o, static_cast<int32_t>(i))) frame.threads.push_back(*thread);
+        if (const auto thread = shapes_->start(*o, static_cast<int32_t>(i), room)) frame.threads.push_back(*thread);
     if (kind == FrameKind::array)
       for (const ArrayShape* a : shape.arrays)
-        if (const auto thread = shapes_->start(*a, static_cast<int32_t>(i))) frame.threads.push_back(*thread);
+        if (const auto thread = shapes_->start(*a, static_cast<int32_t>(i), room)) frame.threads.push_back(*thread);
   }
   if (frame.threads.empty()) return std::nullopt;
   std::sort(frame.threads.begin(), frame.threads.end());

@@ -30,6 +30,7 @@ struct SchemaMachineOptions {
   SchemaOptions schema;
   JsonSpacing spacing = JsonSpacing::optional;
   size_t max_bytes = 256u << 20;         // of interned memory; past it healthy() is an error
+  size_t max_depth = Json::kMaxDepth;    // arrays and objects inside one another, as the text's reader bounds them
   Json also = true;                      // another schema that the value has to satisfy, from outside the document
   std::shared_ptr<Languages> languages;  // nullptr: the machine's own
 };
@@ -42,7 +43,7 @@ class SchemaMachine : public Machine {
 
   State start() override;
   // A value that may satisfy several of the machine's goals at once, and, where it is complete, which of them it does. Sorted, no repeats.
-  State start(std::span<const GoalId> goals);
+  State start(std::span<const GoalId> goals, int32_t room);
   std::vector<bool> satisfied(State state, size_t num_goals) const;
   std::optional<State> step(State state, uint8_t byte, std::string_view text) override;
   State settle(State state, std::string_view text) override;

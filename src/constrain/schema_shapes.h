@@ -1,10 +1,14 @@
 // A goal's alternatives, made ready to be walked member by member. A *thread* is one alternative of one array or object with what it has
 // seen so far; it knows which names or items may come next, and never takes a step after which it could not be completed.
+// Nesting is bounded, as it is for who reads the text: a value has *room* for so many arrays and objects inside one another, itself
+// counted, and one that needs more is none.
 // Where several properties or items are constrained together in a way whose completability is not decided exactly, the schema is refused.
 // Not shared between threads of execution.
 #pragma once
 
 #include <compare>
+#include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,7 +27,7 @@ struct ObjectShape {
     std::string name;
     GoalId goal = 0;
     bool required = false;
-    int8_t allowed = -1;          // whether some value fits; -1: not asked yet
+    bool forbidden = false;       // by its name
     std::vector<int32_t> brings;  // names (by index) that must be there when this one is
   };
   struct Class {
@@ -45,10 +49,9 @@ struct ObjectShape {
 struct ArrayShape {
   std::vector<GoalId> prefix;
   GoalId rest = 0;
-  int64_t min = 0, max = -1;  // max: -1 none; lowered to where an item has no value
+  int64_t min = 0, max = -1;  // max: -1 none
   std::vector<ContainsRule> contains;
   SchemaId unique = 0;
-  bool unique_checked = false;
 };
 
 // Of an object: a names seen (id of a set), b properties so far (up to what matters), c duties still to do, as bits.
@@ -60,6 +63,7 @@ struct Thread {
   uint32_t a = 0;
   int64_t b = 0;
   uint32_t c = 0;
+  int32_t room = 0;  // of the values inside
   friend auto operator<=>(const Thread&, const Thread&) = default;
 };
 
@@ -70,7 +74,7 @@ struct Step {
 
 class SchemaShapes {
  public:
-  explicit SchemaShapes(SchemaAlgebra& algebra);
+  SchemaShapes(SchemaAlgebra& algebra, int32_t room);  // room: the outermost value's
 
   struct Shape {
     ExprId strings = Exprs::kNothing;
@@ -79,13 +83,13 @@ class SchemaShapes {
     std::vector<const ArrayShape*> arrays;
   };
   const Shape& shape(GoalId goal);
-  bool satisfiable(GoalId goal);
+  bool satisfiable(GoalId goal, int32_t room);
   // Visits everything that can be reached from `root`, so that what cannot be enforced is found now and not on the way.
   void check_all(GoalId root);
 
-  // The thread at the start of an object or array; nothing when it cannot be completed.
-  std::optional<Thread> start(const ObjectShape& shape, int32_t slot);
-  std::optional<Thread> start(const ArrayShape& shape, int32_t slot);
+  // The thread at the start of an object or array for which there is this room; nothing when it cannot be completed.
+  std::optional<Thread> start(const ObjectShape& shape, int32_t slot, int32_t room);
+  std::optional<Thread> start(const ArrayShape& shape, int32_t slot, int32_t room);
   // The names that may come next, given as a language; names already there are left out where the object names them.
   ExprId key_language(const Thread& thread);
   void take_key(const Thread& thread, std::string_view name, std::vector<Step>& out);
@@ -98,6 +102,7 @@ class SchemaShapes {
 
   bool text_matters() const;  // some array wants all its items different
   SchemaAlgebra& algebra() { return algebra_; }
+  int32_t room() const { return room_; }
   size_t size() const { return objects_.size() + arrays_.size() + bits_.size(); }
 
  private:
@@ -105,17 +110,23 @@ class SchemaShapes {
   const ArrayShape* make(const ArraySet& set);
   bool endless(ExprId names);
   void make_classes(const ObjectSet& set, ObjectShape& shape, ExprId names, std::vector<ExprId> patterns, size_t at);
-  bool satisfiable(const ObjectShape& shape);
-  bool satisfiable(const ArrayShape& shape);
-  bool allowed(const ObjectShape& shape, int32_t index);
+  bool allowed(const ObjectShape& shape, int32_t index, int32_t room);
   bool seen(const Thread& thread, int32_t index) const;
-  bool in_a_class(const ObjectShape& shape, std::string_view name);
+  bool in_a_class(const Thread& thread, std::string_view name);
   std::vector<int32_t> missing(const Thread& thread);
   bool completable(const Thread& thread);
   bool duty_possible(const Thread& thread, const PropertyDuty& duty);
   bool contains_completable(const Thread& thread);
+  bool contains_apart(const ArrayShape& shape, int32_t room);
+  void undecided(const ArrayShape& shape, int32_t room, std::string path, std::string why);
   GoalId item_goal(const ArrayShape& shape, int64_t position) const;
-  void check_unique(ArrayShape& shape);
+  // How many items there can be with this room for each; -1 where they cannot be kept different for sure, as uniqueItems wants.
+  int64_t max_items(const ArrayShape& shape, int32_t room);
+  // nullptr, and max lowered to the number of different items; else why they cannot be kept different.
+  const char* keep_different(const ArrayShape& shape, int32_t room, int64_t& max);
+  // Whether there are values without end among the goal's arrays and objects.
+  enum class Containers { none, endless, limited_arrays, limited_objects };
+  Containers containers(GoalId goal, int32_t room);
   // Distinct null, booleans, numbers and strings, up to cap.
   int64_t distinct_scalars(GoalId goal, int64_t cap);
 
@@ -126,9 +137,14 @@ class SchemaShapes {
   SchemaAlgebra& algebra_;
   Exprs& exprs_;
   std::vector<std::unique_ptr<Shape>> shapes_;  // by goal
-  std::vector<int8_t> satisfiable_;             // by goal: 0 unknown, 1 yes, 2 no, 3 on the way
-  bool met_unknown_ = false;
-  int asking_ = 0;  // goals being asked, inside one another
+  const int32_t room_;
+  // Of a goal's lowest value, as far as it was asked: the least room known to do, and the most known not to.
+  struct Height {
+    int32_t fits = std::numeric_limits<int32_t>::max(), too_high = -1;
+  };
+  std::vector<Height> heights_;  // by goal
+  std::map<std::pair<const ArrayShape*, int32_t>, int64_t> max_items_;
+  std::vector<const ArrayShape*> undecided_;  // with less room than the outermost value has
   std::vector<std::unique_ptr<ObjectShape>> objects_;
   std::vector<std::unique_ptr<ArrayShape>> arrays_;
   Interner<std::vector<int64_t>, HashWords> bits_;  // sets of names, counts of contains, lists of values

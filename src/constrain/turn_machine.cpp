@@ -175,7 +175,10 @@ class Turn : public TurnMachine {
       return fail(Errc::invalid_argument, "tool '{}': offered twice", spelled);
     const Json* parameters = described.find("parameters");
     Json schema = parameters && !parameters->is_null() ? *parameters : Json(true);
-    SchemaMachineOptions options{.schema = options_.schema, .spacing = JsonSpacing::always, .languages = languages_};
+    SchemaMachineOptions options{.schema = options_.schema,
+                                 .spacing = JsonSpacing::always,
+                                 .max_depth = Json::kMaxDepth - 1,  // the call around is an object, in both formats once it is JSON
+                                 .languages = languages_};
     Refusal refusal;
     Tool made{.name = spelled};
     if (options_.format == CallFormat::xml) {

@@ -70,6 +70,23 @@ TEST(TurnMachine, LetsCodeFencesShowWhatCallsLookLike) {
   EXPECT_TRUE(accepts(*machine, "```\n" + kCall + "\n```"));
 }
 
+TEST(TurnMachine, NestsArgumentsAsDeepAsACallIsRead) {
+  const auto nested = [](size_t levels) { return std::string(levels, '[') + std::string(levels, ']'); };
+  for (const CallFormat format : {CallFormat::hermes, CallFormat::xml}) {
+    TurnOptions o = options(format);
+    o.tools = {tool("any", R"({"type": "object"})")};
+    const auto machine = compiled(o);
+    for (const size_t levels : {Json::kMaxDepth - 2, Json::kMaxDepth - 1}) {  // inside the call and its arguments
+      const std::string call =
+          format == CallFormat::xml ? xml("any", {{"a", nested(levels)}}) : hermes("any", R"({"a": )" + nested(levels) + "}");
+      EXPECT_EQ(accepts(*machine, call), levels == Json::kMaxDepth - 2) << levels;
+      if (format == CallFormat::hermes) {
+        EXPECT_EQ(!parse_assistant(call, ChatFormat::instruct, o.tools).calls.at(0).error, levels == Json::kMaxDepth - 2);
+      }
+    }
+  }
+}
+
 TEST(TurnMachine, WritesWholeCharactersOnly) {
   const auto machine = compiled(options());
   EXPECT_FALSE(walk(*machine, "\xFF"));

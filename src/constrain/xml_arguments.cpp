@@ -93,7 +93,7 @@ std::unique_ptr<XmlArguments> XmlArguments::compile(Json schema, SchemaMachineOp
 Machine::State XmlArguments::start() {
   Frame frame;
   for (const ObjectShape* o : shapes_.shape(json_->root()).objects)
-    if (const auto thread = shapes_.start(*o, 0)) frame.threads.push_back(*thread);
+    if (const auto thread = shapes_.start(*o, 0, shapes_.room())) frame.threads.push_back(*thread);
   std::sort(frame.threads.begin(), frame.threads.end());
   return at({.phase = Phase::tag, .frame = frames_.id(frame)});
 }
@@ -249,7 +249,7 @@ std::optional<Machine::State> XmlArguments::begin_value(const Control& control, 
   if (byte == '{' || byte == '[') {
     std::vector<GoalId> goals;
     for (const Slot& slot : pendings_[control.pending].slots) goals.push_back(slot.goal);
-    if (const auto next = json_->step(json_->start(goals), byte, text))
+    if (const auto next = json_->step(json_->start(goals, pendings_[control.pending].slots.front().room()), byte, text))
       return at({.phase = Phase::json, .frame = control.frame, .pending = control.pending, .at = next->control}, next->lex,
                 next->mark);
   }
@@ -284,8 +284,8 @@ ExprId XmlArguments::readable(const Pending& pending, ExprId scalars) {
   bool arrays = false, objects = false;
   for (const Slot& slot : pending.slots) {
     const SchemaShapes::Shape& shape = shapes_.shape(slot.goal);
-    for (const ArrayShape* a : shape.arrays) arrays |= shapes_.start(*a, 0).has_value();
-    for (const ObjectShape* o : shape.objects) objects |= shapes_.start(*o, 0).has_value();
+    for (const ArrayShape* a : shape.arrays) arrays |= shapes_.start(*a, 0, slot.room()).has_value();
+    for (const ObjectShape* o : shape.objects) objects |= shapes_.start(*o, 0, slot.room()).has_value();
   }
   if (arrays) out.push_back(as.beginning("["));
   if (objects) out.push_back(as.beginning("{"));
