@@ -157,7 +157,7 @@ Result<const TokenMask*> Matcher::mask() {
   return &(masks_[*key] = mask_);
 }
 
-std::string Matcher::forced() {
+int Matcher::only_byte(Machine::State state) {
   // Bytes in the order in which two of them are soonest found.
   static constexpr std::array<uint8_t, 256> kOrder = [] {
     std::array<uint8_t, 256> order{};
@@ -168,29 +168,33 @@ std::string Matcher::forced() {
       if (first.find(static_cast<char>(b)) == std::string_view::npos) order[n++] = static_cast<uint8_t>(b);
     return order;
   }();
-  std::string out;
-  if (ended_) return out;
+  const auto key = machine_->key(state);
+  if (key)
+    if (const auto known = only_.find(*key); known != only_.end()) return known->second;
+  int only = kChoice;
+  for (const uint8_t byte : kOrder) {
+    if (!machine_->step(state, byte, text_)) continue;
+    if (only != kChoice) {
+      only = kChoice;
+      break;
+    }
+    only = byte;
+  }
+  if (key) only_.emplace(*key, static_cast<int16_t>(only));
+  return only;
+}
+
+std::string Matcher::forced() {
+  if (ended_) return {};
   Machine::State state = history_.back().state;
   const size_t base = text_.size();
-  while (out.size() < limits_.forced_bytes && !machine_->can_end(state, text_)) {
-    std::optional<Machine::State> only;
-    uint8_t byte = 0;
-    bool choice = false;
-    for (const uint8_t b : kOrder) {
-      const auto next = machine_->step(state, b, text_);
-      if (!next) continue;
-      if (only) {
-        choice = true;
-        break;
-      }
-      only = next;
-      byte = b;
-    }
-    if (choice || !only) break;
-    out += static_cast<char>(byte);
-    text_ += static_cast<char>(byte);
-    state = *only;
+  while (text_.size() - base < limits_.forced_bytes && !machine_->can_end(state, text_)) {
+    const int only = only_byte(state);
+    if (only == kChoice) break;
+    state = *machine_->step(state, static_cast<uint8_t>(only), text_);
+    text_ += static_cast<char>(only);
   }
+  std::string out = text_.substr(base);
   text_.resize(base);
   return out;
 }

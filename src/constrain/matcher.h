@@ -45,7 +45,9 @@ class Matcher {
   // The text accepted so far.
   std::string_view text() const { return text_; }
   Machine& machine() { return *machine_; }
-  size_t bytes() const { return machine_->bytes() + cached_.size() * (mask_.words().size() * sizeof(uint64_t) + 64); }
+  size_t bytes() const {
+    return machine_->bytes() + cached_.size() * (mask_.words().size() * sizeof(uint64_t) + 64) + only_.size() * 32;
+  }
   Machine::State state() const { return history_.back().state; }
 
  private:
@@ -54,6 +56,8 @@ class Matcher {
     size_t text_bytes;
     bool ended = false;
   };
+  static constexpr int kChoice = -1;
+  int only_byte(Machine::State state);  // the one byte that may come next; kChoice: several, or none
   std::optional<Machine::State> walk(Machine::State state, std::string_view bytes);
   void walk_trie(const TokenTrie& trie, Machine::State from, TokenMask& mask);
   void walk_lexeme(const TokenTrie& trie, uint32_t lex, TokenMask& mask);
@@ -68,6 +72,7 @@ class Matcher {
   TokenMask mask_;
   std::unordered_map<uint64_t, TokenMask> masks_;      // by the machine's keys
   std::unordered_map<uint32_t, TokenMask> interiors_;  // by lexer state: tokens that stay inside the lexeme
+  std::unordered_map<uint64_t, int16_t> only_;         // only_byte() by the machine's keys
   std::deque<std::pair<bool, uint64_t>> cached_;       // in the order they came; true: in interiors_
 };
 

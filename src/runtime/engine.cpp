@@ -172,10 +172,9 @@ class Decoding {
 
   Result<void> run() {
     for (;;) {
-      const TokenMask* allowed = nullptr;
       if (request_.constraint) {
         const auto start = Clock::now();
-        QUERN_ASSIGN(allowed, constrain());
+        obey(*request_.constraint);
         out_.constrain_s += seconds_since(start);
       }
       if (over_) break;
@@ -188,7 +187,7 @@ class Decoding {
         break;
       }
       waiting_.clear();
-      QUERN_ASSIGN(const int32_t token, draw(allowed));
+      QUERN_ASSIGN(const int32_t token, draw());
       if (is_end(token) && !request_.ignore_eos) {
         complete();
         break;
@@ -237,14 +236,19 @@ class Decoding {
     if (!rest.empty()) emit(out_.tokens.empty() ? -1 : out_.tokens.back(), rest);
   }
 
-  // What the constraint says before the model does: text that has to come, whether that was all, and else what may come.
-  Result<const TokenMask*> constrain() {
-    Matcher& matcher = *request_.constraint;
+  // What `work` gives; its time is the constraint's.
+  template <class Work>
+  auto timed(const Work& work) {
+    const auto start = Clock::now();
+    auto result = work();
+    out_.constrain_s += seconds_since(start);
+    return result;
+  }
+
+  // What the constraint says before the model does: text that has to come, and whether that was all.
+  void obey(Matcher& matcher) {
     if (request_.force && !all_given()) give_forced(matcher);
-    if (over_ || (all_given() && !matcher.can_end())) return nullptr;
-    QUERN_ASSIGN(const TokenMask* allowed, matcher.mask());
-    if (matcher.can_end() && only_ends(*allowed, engine_.vocabulary())) complete();
-    return allowed;
+    if (!over_ && is_over(matcher)) complete();
   }
 
   void give_forced(Matcher& matcher) {
@@ -260,15 +264,20 @@ class Decoding {
     if (!over_ && given < forced.size() && !all_given()) end(FinishReason::context);
   }
 
-  Result<int32_t> draw(const TokenMask* allowed) {
+  Result<int32_t> draw() {
     const int64_t limit = engine_.impl().drawable;
-    if (!allowed) return sampler_.sample(timeline_.logits(), limit);
+    if (!request_.constraint) return sampler_.sample(timeline_.logits(), limit);
+    Matcher& matcher = *request_.constraint;
+    // A model that keeps to the constraint by itself needs no mask: what is likeliest of all, and allowed, is likeliest of the allowed.
+    if (sampler_.greedy()) {
+      const int32_t token = sampler_.sample(timeline_.logits(), limit);
+      if (timed([&] { return matcher.accept(token); })) return token;
+    }
+    QUERN_ASSIGN(const TokenMask* allowed, timed([&] { return matcher.mask(); }));
     const int32_t token = sampler_.sample(timeline_.logits(), limit, *allowed);
     if (token < 0) return fail(Errc::unsupported, "the constraint: no token of the vocabulary goes on as it must");
-    const auto start = Clock::now();
-    const bool accepted = request_.constraint->accept(token);
-    out_.constrain_s += seconds_since(start);
-    QUERN_TRY(request_.constraint->machine().healthy());
+    const bool accepted = timed([&] { return matcher.accept(token); });
+    QUERN_TRY(matcher.machine().healthy());
     QUERN_CHECK(accepted, token);
     return token;
   }

@@ -1,7 +1,5 @@
 #include "runtime/forced_text.h"
 
-#include <bit>
-
 #include "base/utf8.h"
 
 namespace quern {
@@ -22,15 +20,14 @@ Prompt with_markup(std::string_view text) {
   return prompt;
 }
 
-// Whether the text is complete and cannot go on.
+}  // namespace
+
 bool is_over(Matcher& matcher) {
   if (!matcher.can_end()) return false;
   for (int byte = 0; byte < 256; ++byte)
     if (matcher.machine().step(matcher.state(), static_cast<uint8_t>(byte), matcher.text())) return false;
   return true;
 }
-
-}  // namespace
 
 std::vector<int32_t> accept_forced(Matcher& matcher, const Tokenizer& tokenizer, int64_t limit) {
   std::string text = matcher.forced();
@@ -49,14 +46,6 @@ std::vector<int32_t> accept_forced(Matcher& matcher, const Tokenizer& tokenizer,
   }
   ids.resize(taken);
   return ids;
-}
-
-bool only_ends(const TokenMask& mask, const Vocabulary& vocabulary) {
-  const auto words = mask.words();
-  for (size_t w = 0; w < words.size(); ++w)
-    for (uint64_t bits = words[w]; bits != 0; bits &= bits - 1)
-      if (!vocabulary.is_end(static_cast<int32_t>(w * 64 + static_cast<size_t>(std::countr_zero(bits))))) return false;
-  return true;
 }
 
 }  // namespace quern

@@ -14,7 +14,7 @@ namespace quern {
 // never used.
 std::vector<int32_t> accept_forced(Matcher& matcher, const Tokenizer& tokenizer, int64_t limit);
 
-// Whether nothing but the end of the text may come.
-bool only_ends(const TokenMask& mask, const Vocabulary& vocabulary);
+// Whether the text is complete and cannot go on.
+bool is_over(Matcher& matcher);
 
 }  // namespace quern

@@ -48,7 +48,7 @@ int32_t Sampler::sample(std::span<const float> logits, int64_t limit, const Toke
 
 template <class ForEach>
 int32_t Sampler::draw(std::span<const float> logits, int32_t most_likely, const ForEach& for_each) {
-  if (params_.temperature <= 0 || params_.top_k == 1 || logits.empty()) return most_likely;
+  if (greedy() || logits.empty()) return most_likely;
 
   // What has no probability is no candidate: masked ids (-inf), and NaNs, which would also break the order of the sort.
   const double highest = static_cast<double>(logits[static_cast<size_t>(most_likely)]);

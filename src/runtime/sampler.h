@@ -16,6 +16,7 @@ class Sampler {
  public:
   explicit Sampler(const SamplingParams& params) : params_(params), random_(params.seed) {}
 
+  bool greedy() const { return params_.temperature <= 0 || params_.top_k == 1; }
   // logits [vocab]; ids from `limit` on are never drawn (rows of the table that no token has). Ties: the lowest id.
   int32_t sample(std::span<const float> logits, int64_t limit);
   // The same among the ids of `allowed` alone, as if all others had no probability; -1 when it has none below `limit`.
