@@ -67,7 +67,7 @@ Result<EpisodeRecord> play_with(const Engine& engine, const Options& o, const To
   EngineModelOptions options{.constrained = run.constrained};
   if (o.tool_choice == "required") options.choice.kind = ToolChoice::Kind::required;
   QUERN_ASSIGN(const auto model, EngineModel::create(engine, options));
-  return play_episode(episode, [&](const Conversation& conversation) -> Result<std::string> {
+  const auto reply_to = [&](const Conversation& conversation) -> Result<std::string> {
     auto replied = model->reply(conversation, kMaxAnswerTokens, [](std::string_view) { return true; });
     if (!replied && replied.error().code == Errc::out_of_range)  // a constraint's limit: not the model's failure
       return fail(Errc::unsupported, "{}", replied.error().message);
@@ -82,7 +82,8 @@ Result<EpisodeRecord> play_with(const Engine& engine, const Options& o, const To
     if (reply.finish == FinishReason::length)
       return fail(Errc::out_of_range, "an answer that reached the budget of {} tokens", kMaxAnswerTokens);
     return std::move(reply.text);
-  });
+  };
+  return play_episode(episode, reply_to, model->format());
 }
 
 // The same episodes for every run.

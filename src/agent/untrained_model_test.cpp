@@ -36,7 +36,7 @@ constexpr std::string_view kTools = R"JSON([
   {"name": "status", "parameters": {"type": "object", "properties": {}, "additionalProperties": false}}
 ])JSON";
 
-class UntrainedModel : public testing::Test {
+class UntrainedModel : public testing::TestWithParam<ChatFormat> {
  protected:
   void SetUp() override {
     const fs::path pebble = fs::path(QUERN_REPO) / "models" / "pebble";
@@ -46,7 +46,7 @@ class UntrainedModel : public testing::Test {
     ASSERT_TRUE(synthesise(synth, folder_.path() / "model"));
     for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"})
       fs::copy_file(pebble / name, folder_.path() / "model" / name);
-    auto loaded = Engine::load({.model = folder_.path() / "model"});
+    auto loaded = Engine::load({.model = folder_.path() / "model", .chat_format = GetParam()});
     ASSERT_TRUE(loaded) << loaded.error().message;
     engine_ = std::move(*loaded);
   }
@@ -91,9 +91,9 @@ class UntrainedModel : public testing::Test {
   std::unique_ptr<Engine> engine_;
 };
 
-TEST_F(UntrainedModel, MakesNothingButValidCallsWhereCallsAreRequired) {
+TEST_P(UntrainedModel, MakesNothingButValidCallsWhereCallsAreRequired) {
   const char* asked = std::getenv("QUERN_TEST_CALLS");
-  const int64_t wanted = asked ? std::atoll(asked) : 40;
+  const int64_t wanted = asked ? std::atoll(asked) : 20;
   int64_t calls = 0, cut = 0, tokens = 0, forced = 0;  // a call that its budget cut is none
   double prefill_s = 0, decode_s = 0, constrain_s = 0;
   std::map<std::string, int64_t> by_name;
@@ -108,7 +108,7 @@ TEST_F(UntrainedModel, MakesNothingButValidCallsWhereCallsAreRequired) {
     const auto reply = (*model)->reply(conversation, bounded ? 400 : 800, [](std::string_view) { return true; });
     ASSERT_TRUE(reply) << reply.error().message;
     SCOPED_TRACE("seed " + std::to_string(seed) + ": " + reply->text);
-    const AssistantTurn turn = parse_assistant(reply->text, ChatFormat::instruct, conversation.tools);
+    const AssistantTurn turn = parse_assistant(reply->text, GetParam(), conversation.tools);
     const bool complete = reply->finish == FinishReason::stop;
     ASSERT_TRUE(complete || reply->finish == FinishReason::length);
     if (complete) {
@@ -139,7 +139,7 @@ TEST_F(UntrainedModel, MakesNothingButValidCallsWhereCallsAreRequired) {
   EXPECT_GT(by_name.size(), 3u);
 }
 
-TEST_F(UntrainedModel, NeverWritesACallOfItsOwnWhereItMaySayAnything) {
+TEST_P(UntrainedModel, NeverWritesACallOfItsOwnWhereItMaySayAnything) {
   for (uint64_t seed = 0; seed < 3; ++seed) {
     Random random(seed);
     const Conversation conversation = ask(tools(random, true));
@@ -147,13 +147,13 @@ TEST_F(UntrainedModel, NeverWritesACallOfItsOwnWhereItMaySayAnything) {
     ASSERT_TRUE(model);
     const auto reply = (*model)->reply(conversation, 60, [](std::string_view) { return true; });
     ASSERT_TRUE(reply) << reply.error().message;
-    const AssistantTurn turn = parse_assistant(reply->text, ChatFormat::instruct, conversation.tools);
+    const AssistantTurn turn = parse_assistant(reply->text, GetParam(), conversation.tools);
     EXPECT_FALSE(turn.missing_opener);
     for (const ParsedCall& call : turn.calls) EXPECT_TRUE(!call.error || reply->finish == FinishReason::length) << reply->text;
   }
 }
 
-TEST_F(UntrainedModel, IsNotHeldToAToolWhoseSchemaCannotBeEnforced) {
+TEST_P(UntrainedModel, IsNotHeldToAToolWhoseSchemaCannotBeEnforced) {
   Conversation conversation = ask({Json::parse(R"({"type": "function", "function": {"name": "odd", "parameters": {
       "type": "object", "properties": {"a": {"$ref": "https://example.org/other"}}}}})",
                                                "tool")
@@ -168,6 +168,9 @@ TEST_F(UntrainedModel, IsNotHeldToAToolWhoseSchemaCannotBeEnforced) {
   ASSERT_TRUE(unconstrained);
   EXPECT_TRUE((*unconstrained)->reply(conversation, 5, [](std::string_view) { return true; }));
 }
+
+INSTANTIATE_TEST_SUITE_P(Formats, UntrainedModel, testing::Values(ChatFormat::instruct, ChatFormat::coder),
+                         [](const auto& format) { return std::string(chat_format_name(format.param)); });
 
 }  // namespace
 }  // namespace quern

@@ -94,7 +94,7 @@ void ToolScores::add(const ToolScores& other) {
   outcomes.insert(outcomes.end(), other.outcomes.begin(), other.outcomes.end());
 }
 
-Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFunction& reply) {
+Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFunction& reply, ChatFormat format) {
   Match match(episode);
   Conversation played;
   played.tools = episode.conversation.tools;
@@ -111,7 +111,7 @@ Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFuncti
         return std::move(match).finish(episode, "", std::move(played));
       }
       if (!text) return tl::unexpected(text.error());
-      const AssistantTurn turn = parse_assistant(*text, ChatFormat::instruct, played.tools);
+      const AssistantTurn turn = parse_assistant(*text, format, played.tools);
       Message said{.role = Role::assistant};
       said.verbatim = *text;
       played.messages.push_back(std::move(said));

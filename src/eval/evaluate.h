@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "eval/episodes.h"
+#include "text/chat_template.h"
 
 namespace quern {
 
@@ -44,7 +45,8 @@ struct EpisodeRecord {
 
 // Plays one episode: gives the user's turns in order, executes what the model calls, ends at its answer to the last user turn, after
 // twice the expert's calls, or where the model's context or budget does (its function's out_of_range: a failure of the episode, not of
-// the evaluation). Other errors are the model function's own.
-Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFunction& reply);
+// the evaluation). Other errors are the model function's own. `format`: what the replies are written in.
+Result<EpisodeRecord> play_episode(const ToolEpisode& episode, const ReplyFunction& reply,
+                                   ChatFormat format = ChatFormat::instruct);
 
 }  // namespace quern

@@ -30,6 +30,15 @@ struct PreTokenizer::Splitter::Scratch {
     pcre2_match_context_free(context);
     pcre2_match_data_free(match);
   }
+  // Matching begins on the machine's stack. Mapping one of its own costs more than splitting a short text, and only pieces of many
+  // thousand characters need it.
+  bool grow() {
+    if (stack) return false;
+    stack = pcre2_jit_stack_create(size_t{32} << 10, size_t{64} << 20, nullptr);
+    if (!stack) throw SystemError("out of memory: pre-tokenizer");
+    pcre2_jit_stack_assign(context, nullptr, stack);
+    return true;
+  }
 };
 
 Result<PreTokenizer> PreTokenizer::make(std::string_view regex) {
@@ -48,9 +57,7 @@ Result<PreTokenizer> PreTokenizer::make(std::string_view regex) {
 PreTokenizer::Splitter::Splitter(const PreTokenizer& pre) : pre_(pre), scratch_(new Scratch) {
   scratch_->match = pcre2_match_data_create_from_pattern(pre.code_->code, nullptr);
   scratch_->context = pcre2_match_context_create(nullptr);
-  scratch_->stack = pcre2_jit_stack_create(size_t{32} << 10, size_t{64} << 20, nullptr);
-  if (!scratch_->match || !scratch_->context || !scratch_->stack) throw SystemError("out of memory: pre-tokenizer");
-  pcre2_jit_stack_assign(scratch_->context, nullptr, scratch_->stack);
+  if (!scratch_->match || !scratch_->context) throw SystemError("out of memory: pre-tokenizer");
 }
 PreTokenizer::Splitter::~Splitter() = default;
 
@@ -61,6 +68,7 @@ void PreTokenizer::Splitter::split(std::string_view text, std::vector<size_t>& e
   for (size_t at = 0; at < text.size();) {
     const int matched =
         pcre2_match(pre_.code_->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, scratch_->match, scratch_->context);
+    if (matched == PCRE2_ERROR_JIT_STACKLIMIT && scratch_->grow()) continue;
     if (matched <= 0) {  // every character is in some alternative, so only a resource limit ends up here: the rest is one piece
       ends.push_back(text.size());
       return;
