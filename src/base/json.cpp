@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
@@ -317,6 +318,43 @@ size_t Json::size() const {
   return is_object() ? as_object().size() : 0;
 }
 
+namespace {
+
+// A number's value, exactly, however it is spelled: doubles would merge 2^53 and 2^53 + 1, or 0.1 and its neighbours.
+struct Decimal {
+  bool negative = false;
+  std::string digits;    // without zeros at either end; empty for zero
+  int64_t exponent = 0;  // of ten, times the digits read as an integer
+  friend bool operator==(const Decimal&, const Decimal&) = default;
+
+  static Decimal of(std::string_view text) {
+    Decimal d;
+    const size_t e = text.find_first_of("eE");
+    if (e != std::string_view::npos) {
+      std::string_view power = text.substr(e + 1);
+      if (power.starts_with('+')) power.remove_prefix(1);
+      if (std::from_chars(power.data(), power.data() + power.size(), d.exponent).ec != std::errc())
+        d.exponent = std::numeric_limits<int32_t>::max();  // beyond any double
+    }
+    bool fraction = false;
+    for (const char c : text.substr(0, e)) {
+      if (c == '-') d.negative = true;
+      if (c == '.') fraction = true;
+      if (c < '0' || c > '9') continue;
+      d.digits += c;
+      d.exponent -= fraction ? 1 : 0;
+    }
+    const size_t last = d.digits.find_last_not_of('0');
+    if (last == std::string::npos) return {};
+    d.exponent += static_cast<int64_t>(d.digits.size() - last - 1);
+    d.digits.resize(last + 1);
+    d.digits.erase(0, d.digits.find_first_not_of('0'));
+    return d;
+  }
+};
+
+}  // namespace
+
 bool operator==(const Json& a, const Json& b) {
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
@@ -324,12 +362,8 @@ bool operator==(const Json& a, const Json& b) {
       return true;
     case Json::Kind::boolean:
       return a.as_bool() == b.as_bool();
-    case Json::Kind::number: {
-      if (a.number_text() == b.number_text()) return true;
-      const auto x = a.to_int64(), y = b.to_int64();  // exact where both are integers: doubles would merge 2^53 and 2^53 + 1
-      if (x && y) return *x == *y;
-      return a.as_double() == b.as_double();
-    }
+    case Json::Kind::number:
+      return a.number_text() == b.number_text() || Decimal::of(a.number_text()) == Decimal::of(b.number_text());
     case Json::Kind::string:
       return a.as_string() == b.as_string();
     case Json::Kind::array:

@@ -116,7 +116,14 @@ TEST(Json, ComparesByValueWhateverTheSpellingOrOrder) {
   EXPECT_TRUE(equal("1", "1.0"));
   EXPECT_TRUE(equal("[1e2]", "[100]"));
   EXPECT_TRUE(equal(R"({"a":1,"b":2})", R"({"b":2,"a":1})"));
+  EXPECT_TRUE(equal("-0", "0.0e5"));
+  EXPECT_TRUE(equal("-120e-1", "-12"));
+  EXPECT_TRUE(equal("0.00120", "12E-4"));
   EXPECT_FALSE(equal("9007199254740992", "9007199254740993"));
+  EXPECT_FALSE(equal("100000000000000000000", "100000000000000000001"));
+  EXPECT_FALSE(equal("0.1", "0.1000000000000000055"));
+  EXPECT_FALSE(equal("1", "-1"));
+  EXPECT_FALSE(equal("10", "1"));
   EXPECT_FALSE(equal("[1,2]", "[2,1]"));
   EXPECT_FALSE(equal("1", "\"1\""));
   EXPECT_FALSE(equal("1", "true"));
