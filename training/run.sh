@@ -1,5 +1,5 @@
 #!/bin/sh
-# Trains, exports and verifies pebble on one GPU:
+# Trains, exports and verifies pebble on all GPUs of the machine:
 #     training/run.sh OUT TOKENIZER 'GENERATE COMMAND with {seed} and {out}' [options of train.py]
 # The step count decides how long it takes; --deadline-s is the net below it. With QUERN=path/to/quern the model is evaluated as well, on
 # episodes from the training's words and on held-out ones (minutes on a few cores).
@@ -10,7 +10,7 @@ export PYTHONUNBUFFERED=1
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 start=$(date +%s)
-python3 "$here/train.py" --steps 4000 --deadline-s 470 --data "$scratch" --generate "$generate" --out "$out" \
+torchrun --nproc-per-node "$(nvidia-smi -L | wc -l)" "$here/train.py" --steps 4000 --deadline-s 470 --data "$scratch" --generate "$generate" --out "$out" \
     --tokenizer "$tokenizer" "$@"
 echo "trained and exported after $(($(date +%s) - start)) s"
 python3 "$here/verify.py" "$out" --transformers

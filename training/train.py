@@ -1,4 +1,4 @@
-"""Trains pebble on one GPU, several (or, for tests, a CPU) and exports a checkpoint folder.
+"""Trains pebble on one GPU or several (or, for tests, on a CPU) and exports a checkpoint folder.
 
     python3 train.py --steps 4000 --out OUT --data SCRATCH --generate 'COMMAND {seed} {out}'
     torchrun --nproc-per-node 2 train.py ...       a process per GPU, each with windows of its own; gradients are averaged
