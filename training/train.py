@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     add("--generate", default="", help="shell command writing one file, with {seed} and {out} in it")
     add("--generators", type=int, default=14, help="processes that run it, for each GPU")
     add("--config", default=os.path.join(HERE, "pebble.json"))
+    add("--init", default="", help="folder to go on from, as exported; absent: from nothing")
     add("--tokenizer", default="")
     add("--chat-template", default=CHAT_TEMPLATE)
     add("--batch-windows", type=int, default=12, help="of each GPU")
@@ -219,8 +220,10 @@ def main() -> None:
     seed = (args.seed * team.size + team.rank) * 1_000_000
     generators = Generators(args.generate, data, args.generators, seed) if args.generate else None
     try:
-        model = Pebble(load_config(args.config), dtype=torch.bfloat16 if device.type == "cuda" else torch.float32)
-        model.initialise(args.seed)
+        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        model = load_folder(args.init, dtype) if args.init else Pebble(load_config(args.config), dtype=dtype)
+        if not args.init:
+            model.initialise(args.seed)
         model.mtp_reaches_trunk = args.mtp_joint
         model.to(device)
         total, in_mtp = (sum(p.numel() for p in module.parameters()) for module in (model, model.mtp))

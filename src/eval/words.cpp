@@ -1,5 +1,6 @@
 #include "eval/words.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 
@@ -10,6 +11,10 @@ namespace quern {
 bool held_out(std::string_view word) {
   std::string lower(word);
   for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  // Endings that every folder has: a model must know them, not guess them.
+  constexpr std::array<std::string_view, 16> kKnown = {"txt", "pdf",  "jpg", "png", "md",  "csv",  "doc", "docx",
+                                                       "xls", "xlsx", "zip", "mp3", "mp4", "html", "log", "json"};
+  if (std::find(kKnown.begin(), kKnown.end(), lower) != kKnown.end()) return false;
   constexpr uint64_t kSalt = 115;  // chosen so that every pool has enough words on both sides
   return Random::mix(fnv1a_64(lower) + kSalt) % 5 == 3;
 }
