@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <regex>
+#include <algorithm>
 
 #include "eval/survival_chart.h"
 
@@ -137,27 +137,31 @@ TEST(Survival, JsonHasOneShareForEachN) {
   EXPECT_EQ(survival_json(curve).dump(), R"({"exact": [1, 1, 0.5], "well_formed": [1, 0.5, 0.5], "complete": 0.5})");
 }
 
-// Every element is closed where XML wants it, and nothing stands bare in text or attributes.
-void expect_well_formed(const std::string& xml) {
-  static const std::regex tag(R"re(<(/?)([a-z]+)((?: [a-zA-Z0-9-]+="[^"<]*")*)(/?)>)re"), bare("&(?!(amp|lt|gt|quot);)");
+// Every element is closed where XML wants it, and nothing stands bare in text or attributes. A "<" in an attribute would be found as a tag
+// within a tag.
+void expect_well_formed(std::string_view xml) {
   std::vector<std::string> open;
-  std::string rest;
-  auto from = xml.cbegin();
-  for (std::sregex_iterator i(xml.begin(), xml.end(), tag), end; i != end; ++i) {
-    rest += std::string(from, (*i)[0].first);
-    from = (*i)[0].second;
-    if ((*i)[1].length() > 0) {
+  for (size_t at = xml.find('<'), end = 0; at != std::string_view::npos; at = xml.find('<', end)) {
+    EXPECT_EQ(xml.substr(end, at - end).find('>'), std::string_view::npos);
+    const size_t close = xml.find('>', at);
+    ASSERT_NE(close, std::string_view::npos);
+    std::string_view tag = xml.substr(at + 1, close - at - 1);
+    end = close + 1;
+    ASSERT_EQ(tag.find('<'), std::string_view::npos) << tag;
+    EXPECT_EQ(std::count(tag.begin(), tag.end(), '"') % 2, 0) << tag;
+    if (tag.starts_with('/')) {
       ASSERT_FALSE(open.empty());
-      EXPECT_EQ(open.back(), (*i)[2]);
+      EXPECT_EQ(open.back(), tag.substr(1));
       open.pop_back();
-    } else if ((*i)[4].length() == 0) {
-      open.push_back((*i)[2]);
+    } else if (!tag.ends_with('/')) {
+      open.emplace_back(tag.substr(0, tag.find(' ')));
     }
   }
-  rest += std::string(from, xml.cend());
   EXPECT_TRUE(open.empty());
-  EXPECT_EQ(rest.find_first_of("<>"), std::string::npos) << rest;
-  EXPECT_FALSE(std::regex_search(xml, bare));
+  for (size_t at = xml.find('&'); at != std::string_view::npos; at = xml.find('&', at + 1)) {
+    const auto is = [&](std::string_view entity) { return xml.substr(at, entity.size()) == entity; };
+    EXPECT_TRUE(is("&amp;") || is("&lt;") || is("&gt;") || is("&quot;")) << xml.substr(at, 20);
+  }
 }
 
 TEST(SurvivalChart, IsXmlWithALinePairForEachCurve) {
