@@ -1,8 +1,8 @@
 """Training windows from files that generators write while training runs.
 
 A file is a whole number of windows, raw little-endian u16, no header: the low 14 bits are the token id, bit 14 is set on the
-first token of a conversation, bit 15 on training targets (assistant text). Files are read once, in the order of their names, and deleted: no window is seen twice
-unless the generators fall behind, which is counted and said.
+first token of a conversation, bit 15 on training targets (assistant text). Files are read once, in the order of their names, and
+deleted: no window is seen twice unless the generators fall behind, which is counted and said.
 """
 import glob
 import os
@@ -16,6 +16,8 @@ from typing import Iterator, List, Optional
 import numpy as np
 import torch
 from torch import Tensor
+
+from model import ID
 
 
 class Generators:
@@ -102,8 +104,8 @@ class Windows:
                 os.remove(path)
                 if data.size % self.window:
                     raise ValueError(f"{path}: {data.size} tokens, not a whole number of windows of {self.window}")
-                if data.size and int((data & 0x3FFF).max()) >= self.vocab_size:
-                    raise ValueError(f"{path}: token {(data & 0x3FFF).max()}, vocabulary {self.vocab_size}")
+                if data.size and int((data & ID).max()) >= self.vocab_size:
+                    raise ValueError(f"{path}: token {(data & ID).max()}, vocabulary {self.vocab_size}")
                 rest = np.concatenate([rest, data.reshape(-1, self.window)])
                 while len(rest) >= self.batch:
                     batch = torch.from_numpy(rest[:self.batch].astype(np.int64))

@@ -10,8 +10,8 @@ export PYTHONUNBUFFERED=1
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 start=$(date +%s)
-torchrun --nproc-per-node "$(nvidia-smi -L | wc -l)" "$here/train.py" --steps 4000 --deadline-s 470 --data "$scratch" --generate "$generate" --out "$out" \
-    --tokenizer "$tokenizer" "$@"
+torchrun --nproc-per-node "$(nvidia-smi -L | wc -l)" "$here/train.py" --steps 4000 --deadline-s 470 --data "$scratch" \
+    --generate "$generate" --out "$out" --tokenizer "$tokenizer" "$@"
 echo "trained and exported after $(($(date +%s) - start)) s"
 python3 "$here/verify.py" "$out" --transformers
 ls -l "$out"

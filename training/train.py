@@ -4,7 +4,8 @@
     torchrun --nproc-per-node 2 train.py ...       a process per GPU, each with windows of its own; gradients are averaged
 
 The schedule counts steps: a short warm-up, a constant rate, a linear decay over the second half. Only if the steps turn out not to
-fit before --deadline-s is it shortened, so that the decay still ends at zero. SIGTERM ends training at the next line of its log and exports.
+fit before --deadline-s is it shortened, so that the decay still ends at zero. SIGTERM ends training at the next line of
+its log and exports.
 """
 import argparse
 import os
@@ -29,7 +30,7 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--steps", type=int, required=True)
     add("--out", required=True, help="folder to export to")
-    add("--data", required=True, help="folder whose subfolder 0 (1, 2, ... for further GPUs) gets *.bin files, each deleted once read")
+    add("--data", required=True, help="folder with *.bin files in subfolder 0 (1, 2, ... for more GPUs), each deleted once read")
     add("--generate", default="", help="shell command writing one file, with {seed} and {out} in it")
     add("--generators", type=int, default=14, help="processes that run it, for each GPU")
     add("--config", default=os.path.join(HERE, "pebble.json"))

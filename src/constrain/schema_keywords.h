@@ -73,6 +73,10 @@ class KeywordReader {
   void read_dependencies(bool positive);
   void dependent_names(std::string_view keyword, const std::string& name, const Json& names, bool positive);
   void dependent_schema(const std::string& name, SchemaLit lit, bool positive);
+  // minX and maxX: how many members there are; `in_any` and `in_only` are objects() and only_objects(), or the same of arrays.
+  template <class Set>
+  void read_counts(std::string_view least, std::string_view most, ValueSet (KeywordReader::*in_any)(Set),
+                   ValueSet (KeywordReader::*in_only)(Set), bool positive);
   void read_items(bool positive);
   void read_contains(bool positive);
   void read_logic(bool positive);

@@ -6,6 +6,18 @@
 
 namespace quern {
 
+template <class Set>
+void KeywordReader::read_counts(std::string_view least, std::string_view most, ValueSet (KeywordReader::*in_any)(Set),
+                                ValueSet (KeywordReader::*in_only)(Set), bool positive) {
+  if (const auto min = count(least)) {
+    if (positive)
+      add((this->*in_any)({.min = *min}), true);
+    else if (*min > 0)
+      add((this->*in_only)({.max = *min - 1}), false);
+  }
+  if (const auto max = count(most)) add(positive ? (this->*in_any)({.max = *max}) : (this->*in_only)({.min = *max + 1}), positive);
+}
+
 void KeywordReader::read_properties(bool positive) {
   PropertyRule rule;
   ExprId mentioned = Exprs::kNothing;
@@ -77,13 +89,7 @@ void KeywordReader::read_property_counts(bool positive) {
     all.required.erase(std::unique(all.required.begin(), all.required.end()), all.required.end());
     if (positive) add(objects(std::move(all)), true);
   }
-  if (const auto min = count("minProperties")) {
-    if (positive)
-      add(objects({.min = *min}), true);
-    else if (*min > 0)
-      add(only_objects({.max = *min - 1}), false);
-  }
-  if (const auto max = count("maxProperties")) add(positive ? objects({.max = *max}) : only_objects({.min = *max + 1}), positive);
+  read_counts("minProperties", "maxProperties", &KeywordReader::objects, &KeywordReader::only_objects, positive);
   if (const Json* names = find("propertyNames"); names && draft() > Draft::draft4) {
     const SchemaLit lit = sub("propertyNames", *names);
     if (positive)
@@ -169,13 +175,7 @@ void KeywordReader::read_items(bool positive) {
     else if (rule.rest != 0)
       add(only_arrays({.contains = {{.lit = -rule.rest, .from = static_cast<int64_t>(n), .min = 1}}}), false);
   }
-  if (const auto min = count("minItems")) {
-    if (positive)
-      add(arrays({.min = *min}), true);
-    else if (*min > 0)
-      add(only_arrays({.max = *min - 1}), false);
-  }
-  if (const auto max = count("maxItems")) add(positive ? arrays({.max = *max}) : only_arrays({.min = *max + 1}), positive);
+  read_counts("minItems", "maxItems", &KeywordReader::arrays, &KeywordReader::only_arrays, positive);
   if (const Json* unique = find("uniqueItems")) {
     if (!unique->is_bool())
       invalid("uniqueItems", "true or false");

@@ -6,6 +6,7 @@
 #include "constrain/free_text.h"
 #include "constrain/interner.h"
 #include "constrain/xml_arguments.h"
+#include "text/conversation.h"
 
 namespace quern {
 namespace {
@@ -165,8 +166,7 @@ class Turn : public TurnMachine {
   static constexpr size_t kMaxBytes = 512u << 20;
 
   Result<void> add_tool(const Json& tool) {
-    const Json* function = tool.find("function");
-    const Json& described = function ? *function : tool;
+    const Json& described = tool_function(tool);
     const Json* name = described.find("name");
     if (!name || !name->is_string() || name->as_string().empty() || find_invalid_utf8(name->as_string()) != std::string_view::npos)
       return fail(Errc::invalid_argument, "tools[{}]: expected a name", tools_.size());

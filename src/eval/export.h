@@ -23,7 +23,8 @@ struct ExportRequest {
 Result<void> export_jsonl(const ExportRequest& request, const std::filesystem::path& out);
 
 // Windows of `window` token ids, little-endian u16, no header: whole episodes one after the other, the rest filled with <|endoftext|>.
-// Bit 15 marks what a model is to learn: what the assistant says, with its end of turn; bit 14 the first token of an episode. `request.episodes` counts windows here.
+// Bit 15 marks what a model is to learn: what the assistant says, with its end of turn; bit 14 the first token of an
+// episode. `request.episodes` counts windows here.
 // Errors: a vocabulary beyond 14 bits or without the family's special tokens.
 Result<void> export_windows(const ExportRequest& request, const Tokenizer& tokenizer, int64_t window,
                             const std::filesystem::path& out);

@@ -172,11 +172,7 @@ class Decoding {
 
   Result<void> run() {
     for (;;) {
-      if (request_.constraint) {
-        const auto start = Clock::now();
-        obey(*request_.constraint);
-        out_.constrain_s += seconds_since(start);
-      }
+      if (request_.constraint) timed([&] { obey(*request_.constraint); });
       if (over_) break;
       if (all_given()) {
         end(FinishReason::length);
@@ -199,6 +195,17 @@ class Decoding {
   }
 
  private:
+  // What `work` gives; its time is the constraint's.
+  template <class Work>
+  std::invoke_result_t<Work> timed(const Work& work) {
+    struct Timer {
+      double& sum;
+      Clock::time_point start = Clock::now();
+      ~Timer() { sum += seconds_since(start); }
+    } const timer{out_.constrain_s};
+    return work();
+  }
+
   bool all_given() const { return static_cast<int64_t>(out_.tokens.size()) >= request_.max_tokens; }
   bool is_end(int32_t id) const {
     const auto& ids = engine_.impl().end_ids;
@@ -234,15 +241,6 @@ class Decoding {
     std::string rest = stops_.push(decoder_ ? decoder_->finish() : std::string());
     if (!stops_.stopped()) rest += stops_.finish();
     if (!rest.empty()) emit(out_.tokens.empty() ? -1 : out_.tokens.back(), rest);
-  }
-
-  // What `work` gives; its time is the constraint's.
-  template <class Work>
-  auto timed(const Work& work) {
-    const auto start = Clock::now();
-    auto result = work();
-    out_.constrain_s += seconds_since(start);
-    return result;
   }
 
   // What the constraint says before the model does: text that has to come, and whether that was all.

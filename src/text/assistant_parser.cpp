@@ -2,18 +2,13 @@
 
 #include <algorithm>
 
+#include "text/trim.h"
 #include "text/xml_calls.h"
 
 namespace quern {
 namespace {
 
 constexpr std::string_view kOpen = "<tool_call>", kClose = "</tool_call>", kThinkEnd = "</think>";
-
-std::string_view trim(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
 
 // The length of the first complete JSON object in text, which starts with '{': braces counted outside strings. npos: it never closes.
 size_t object_length(std::string_view text) {
@@ -93,15 +88,6 @@ bool looks_like_call(std::string_view line, const std::vector<Json>& tools) {
 }
 
 }  // namespace
-
-const Json* find_tool(const std::vector<Json>& tools, std::string_view name) {
-  for (const Json& tool : tools) {
-    const Json* function = tool.find("function");
-    const Json* found = (function ? *function : tool).find("name");
-    if (found && found->is_string() && found->as_string() == name) return &tool;
-  }
-  return nullptr;
-}
 
 AssistantTurn parse_assistant(std::string_view text, ChatFormat format, const std::vector<Json>& tools) {
   AssistantTurn turn;
@@ -223,8 +209,7 @@ Result<void> check_value(const Json& schema, const Json& value, const std::strin
 }  // namespace
 
 Result<void> check_arguments(const Json& tool, const Json& arguments) {
-  const Json* function = tool.find("function");
-  const Json* parameters = (function ? *function : tool).find("parameters");
+  const Json* parameters = tool_function(tool).find("parameters");
   if (!arguments.is_object()) return fail(Errc::mismatch, "arguments: expected an object, found {}", arguments.kind_name());
   return parameters ? check_value(*parameters, arguments, "arguments") : Result<void>{};
 }

@@ -30,9 +30,6 @@ struct AssistantTurn {
 // Calls inside reasoning are not calls; outside the thinking format, </think> behind the first <tool_call> ends no reasoning. The first complete JSON value counts; what follows it up to the closing tag is ignored.
 AssistantTurn parse_assistant(std::string_view text, ChatFormat format, const std::vector<Json>& tools);
 
-// The tool object called `name` in `tools`, or nullptr.
-const Json* find_tool(const std::vector<Json>& tools, std::string_view name);
-
 // A shallow, exact check of arguments against a tool's parameters schema, enough to tell a model what is wrong: type, properties,
 // required, enum, items, additionalProperties, minimum/maximum, nested objects. Other keywords are not looked at.
 Result<void> check_arguments(const Json& tool, const Json& arguments);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/random.h"
+#include "text/trim.h"
 #include "text/xml_calls.h"
 
 namespace quern {
@@ -72,12 +73,6 @@ std::string_view strip_newlines(std::string_view text, bool left, bool right) {
   return text;
 }
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpaces = " \t\r\n";
-  text.remove_prefix(std::min(text.find_first_not_of(kSpaces), text.size()));
-  return text.substr(0, text.find_last_not_of(kSpaces) + 1);
-}
-
 void write_calls(Writer& out, const std::vector<ToolCall>& calls, bool after_content) {
   for (size_t i = 0; i < calls.size(); ++i) {
     if (i > 0 || after_content) out.markup("\n");
@@ -87,26 +82,6 @@ void write_calls(Writer& out, const std::vector<ToolCall>& calls, bool after_con
     out.text(calls[i].arguments.is_string() ? calls[i].arguments.as_string() : calls[i].arguments.dump());
     out.markup("}\n</tool_call>");
   }
-}
-
-void write_coder_assistant(Writer& out, const Message& m) {
-  out.markup("<|im_start|>assistant\n");
-  if (m.verbatim) {
-    out.generated(*m.verbatim);
-    return out.markup("<|im_end|>\n");
-  }
-  if (m.tool_calls.empty()) {
-    out.text(m.content);
-  } else if (const std::string_view content = trimmed(m.content); !content.empty()) {
-    out.text(content);
-    out.markup("\n\n");
-  }
-  for (size_t i = 0; i < m.tool_calls.size(); ++i) {
-    out.markup(i > 0 ? "\n<tool_call>\n" : "<tool_call>\n");
-    out.text(xml_call(m.tool_calls[i]));
-    out.markup("\n</tool_call>");
-  }
-  out.markup("<|im_end|>\n");
 }
 
 // Index of the last user message that is a question, not a wrapped tool result; the last message when there is none.
@@ -120,10 +95,25 @@ size_t last_query(const std::vector<Message>& messages) {
   return messages.empty() ? 0 : messages.size() - 1;
 }
 
-void write_assistant(Writer& out, const Message& m) {
+void write_coder_turn(Writer& out, const Message& m) {
+  if (m.tool_calls.empty()) return out.text(m.content);
+  if (const std::string_view content = trim(m.content); !content.empty()) {
+    out.text(content);
+    out.markup("\n\n");
+  }
+  for (size_t i = 0; i < m.tool_calls.size(); ++i) {
+    out.markup(i > 0 ? "\n<tool_call>\n" : "<tool_call>\n");
+    out.text(xml_call(m.tool_calls[i]));
+    out.markup("\n</tool_call>");
+  }
+}
+
+void write_assistant(Writer& out, const Message& m, ChatFormat format) {
   out.markup("<|im_start|>assistant\n");
   if (m.verbatim) {
     out.generated(*m.verbatim);
+  } else if (format == ChatFormat::coder) {
+    write_coder_turn(out, m);
   } else {
     out.text(m.content);
     write_calls(out, m.tool_calls, !m.content.empty());
@@ -228,10 +218,8 @@ Result<Prompt> render(const Conversation& c, ChatFormat format) {
     } else if (m.role == Role::assistant) {
       if (format == ChatFormat::thinking)
         write_thinking_assistant(out, m, i > query, i + 1 == c.messages.size());
-      else if (format == ChatFormat::coder)
-        write_coder_assistant(out, m);
       else
-        write_assistant(out, m);
+        write_assistant(out, m, format);
     } else if (m.role == Role::tool) {
       if (i == 0 || !is_tool(i - 1)) out.markup("<|im_start|>user");
       out.markup("\n<tool_response>\n");

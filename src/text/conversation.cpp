@@ -50,6 +50,19 @@ Result<Message> parse_message(const Json& json) {
 
 }  // namespace
 
+const Json& tool_function(const Json& tool) {
+  const Json* function = tool.find("function");
+  return function ? *function : tool;
+}
+
+const Json* find_tool(const std::vector<Json>& tools, std::string_view name) {
+  for (const Json& tool : tools) {
+    const Json* found = tool_function(tool).find("name");
+    if (found && found->is_string() && found->as_string() == name) return &tool;
+  }
+  return nullptr;
+}
+
 std::string_view role_name(Role role) {
   constexpr std::string_view names[] = {"system", "user", "assistant", "tool"};
   return names[static_cast<size_t>(role)];

@@ -19,6 +19,11 @@ struct ToolCall {
   Json arguments;  // an object; or a string, which is rendered verbatim (a client may replay what a model wrote)
 };
 
+// What a tool object says of its function: its "function" member, or itself where a client left that shell out.
+const Json& tool_function(const Json& tool);
+// The tool object called `name` in `tools`, or nullptr.
+const Json* find_tool(const std::vector<Json>& tools, std::string_view name);
+
 struct Message {
   Role role = Role::user;
   std::string content;

@@ -1,22 +1,14 @@
 #include "text/xml_calls.h"
 
 #include <algorithm>
-#include <array>
 
-#include "text/assistant_parser.h"
+#include "text/trim.h"
 
 namespace quern {
 namespace {
 
 constexpr std::string_view kFunction = "<function=", kFunctionEnd = "</function>",
-                           kParameter = "<parameter=", kParameterEnd = "</parameter>", kSpaces = " \t\r\n";
-
-std::string_view skip_spaces(std::string_view text) { return text.substr(std::min(text.find_first_not_of(kSpaces), text.size())); }
-
-std::string_view trim(std::string_view text) {
-  text = skip_spaces(text);
-  return text.substr(0, text.find_last_not_of(kSpaces) + 1);  // npos + 1 is 0
-}
+                           kParameter = "<parameter=", kParameterEnd = "</parameter>", kClose = "</tool_call>";
 
 std::string raw(const Json& value) { return value.is_string() ? value.as_string() : value.dump(); }
 
@@ -37,16 +29,14 @@ std::string described(const Json& object) {
 
 std::string parameter(std::string_view name, const Json& schema) {
   std::string text = "\n<parameter>" + element("name", name);
-  if (schema.is_object()) {
-    if (const Json* type = schema.find("type")) text += element("type", raw(*type));
-    text += described(schema) + other_members(schema, {"name", "type", "description"});
-  }
-  return text + "\n</parameter>";
+  if (const Json* type = schema.find("type")) text += element("type", raw(*type));
+  return text + described(schema) + other_members(schema, {"name", "type", "description"}) + "\n</parameter>";
 }
 
-const Json& function_of(const Json& tool) {
-  const Json* function = tool.is_object() ? tool.find("function") : nullptr;
-  return function ? *function : tool;
+const Json* properties_of(const Json& function) {
+  const Json* parameters = function.find("parameters");
+  const Json* properties = parameters ? parameters->find("properties") : nullptr;
+  return properties && properties->is_object() ? properties : nullptr;
 }
 
 // ---- reading ---------------------------------------------------------------------------------------------------------------------
@@ -59,7 +49,7 @@ struct Value {
 
 bool tag_follows(std::string_view text) {
   text = skip_spaces(text);
-  return text.empty() || text.starts_with(kParameter) || text.starts_with(kFunctionEnd) || text.starts_with("</tool_call>");
+  return text.empty() || text.starts_with(kParameter) || text.starts_with(kFunctionEnd) || text.starts_with(kClose);
 }
 
 Value read_value(std::string_view text) {
@@ -71,9 +61,25 @@ Value read_value(std::string_view text) {
   };
   for (size_t at = text.find(kParameterEnd); at != std::string_view::npos; at = text.find(kParameterEnd, at + 1))
     if (tag_follows(text.substr(at + kParameterEnd.size()))) return value(at, at + kParameterEnd.size());
-  for (size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1))
+  for (size_t at = text.find('\n'); at != std::string_view::npos;) {
     if (at + 1 < text.size() && tag_follows(text.substr(at + 1))) return value(at, at + 1);
+    at = text.find('\n',
+                   text.find_first_not_of(kTextSpaces, at));  // what does not follow this white space follows none of its lines
+  }
   return value(text.size(), text.size());
+}
+
+// Calls on_parameter(name, text) for each parameter that text begins with, and returns the rest. A <parameter= without its '>' is rest.
+template <class F>
+std::string_view read_parameters(std::string_view text, const F& on_parameter) {
+  for (text = skip_spaces(text); text.starts_with(kParameter); text = skip_spaces(text)) {
+    const size_t named = text.find('>');
+    if (named == std::string_view::npos) break;
+    const Value value = read_value(text.substr(named + 1));
+    on_parameter(text.substr(kParameter.size(), named - kParameter.size()), value.text);
+    text = value.rest;
+  }
+  return text;
 }
 
 // The kinds of values a schema admits, as far as `type`, `enum`, `const` and alternatives tell; everything where they do not.
@@ -109,7 +115,7 @@ Kinds admitted(const Json& schema, int depth = 0) {
 }
 
 bool admits_type(const Json* schema, const Json& value) {
-  const Json* type = schema && schema->is_object() ? schema->find("type") : nullptr;
+  const Json* type = schema ? schema->find("type") : nullptr;
   if (!type) return true;
   const auto same = [&](const Json& name) {
     return name.is_string() && (name.as_string() == value.kind_name() || (name.as_string() == "integer" && value.is_number()));
@@ -128,17 +134,14 @@ Json typed(std::string_view text, const Json* schema) {
 }  // namespace
 
 std::string xml_tool(const Json& tool) {
-  const Json& function = function_of(tool);
+  const Json& function = tool_function(tool);
   std::string text = "<function>";
   if (!function.is_object()) return text + "\n</function>";
   if (const Json* name = function.find("name")) text += element("name", raw(*name));
   text += described(function) + "\n<parameters>";
-  if (const Json* parameters = function.find("parameters")) {
-    const Json* properties = parameters->is_object() ? parameters->find("properties") : nullptr;
-    if (properties && properties->is_object())
-      for (const auto& [name, schema] : properties->as_object()) text += parameter(name, schema);
-    text += other_members(*parameters, {"type", "properties"});
-  }
+  if (const Json* properties = properties_of(function))
+    for (const auto& [name, schema] : properties->as_object()) text += parameter(name, schema);
+  if (const Json* parameters = function.find("parameters")) text += other_members(*parameters, {"type", "properties"});
   return text + "\n</parameters>" + other_members(function, {"type", "name", "description", "parameters"}) + "\n</function>";
 }
 
@@ -158,17 +161,10 @@ std::string xml_call(const ToolCall& call) {
 }
 
 size_t xml_call_end(std::string_view text) {
-  const std::string_view all = text;
-  constexpr std::string_view kClose = "</tool_call>";
-  text = text.substr(std::min(text.find(kFunction), text.size()));
-  text = text.substr(std::min(text.find('>'), text.size()));
-  if (!text.empty()) text.remove_prefix(1);
-  for (text = skip_spaces(text); text.starts_with(kParameter); text = skip_spaces(text)) {
-    const size_t named = text.find('>');
-    if (named == std::string_view::npos) break;
-    text = read_value(text.substr(named + 1)).rest;
-  }
-  return text.empty() ? all.find(kClose) : all.find(kClose, static_cast<size_t>(text.data() - all.data()));
+  const size_t opened = text.find('>', std::min(text.find(kFunction), text.size()));
+  if (opened == std::string_view::npos) return text.find(kClose);
+  const std::string_view rest = read_parameters(text.substr(opened + 1), [](std::string_view, std::string_view) {});
+  return rest.empty() ? text.find(kClose) : text.find(kClose, text.size() - rest.size());
 }
 
 Result<ToolCall> parse_xml_call(std::string_view inside, const std::vector<Json>& tools) {
@@ -180,16 +176,11 @@ Result<ToolCall> parse_xml_call(std::string_view inside, const std::vector<Json>
   const size_t opened = text.find('>');
   if (opened == std::string_view::npos) return fail(Errc::malformed, "<function={} is not closed", call.name);
   const Json* tool = find_tool(tools, call.name);
-  const Json* parameters = tool ? function_of(*tool).find("parameters") : nullptr;
-  const Json* properties = parameters && parameters->is_object() ? parameters->find("properties") : nullptr;
-  for (text = skip_spaces(text.substr(opened + 1)); text.starts_with(kParameter); text = skip_spaces(text)) {
-    const size_t named = text.find('>');
-    if (named == std::string_view::npos) return fail(Errc::malformed, "{}: a <parameter= is not closed", call.name);
-    const std::string key(text.substr(kParameter.size(), named - kParameter.size()));
-    const Value value = read_value(text.substr(named + 1));
-    call.arguments[key] = typed(value.text, properties && properties->is_object() ? properties->find(key) : nullptr);
-    text = value.rest;
-  }
+  const Json* properties = tool ? properties_of(tool_function(*tool)) : nullptr;
+  text = read_parameters(text.substr(opened + 1), [&](std::string_view name, std::string_view value) {
+    call.arguments[name] = typed(value, properties ? properties->find(name) : nullptr);
+  });
+  if (text.starts_with(kParameter)) return fail(Errc::malformed, "{}: a <parameter= is not closed", call.name);
   if (!text.empty() && !text.starts_with(kFunctionEnd))
     return fail(Errc::malformed, "{}: expected <parameter= or </function>, found \"{}\"", call.name, text.substr(0, 40));
   return call;
