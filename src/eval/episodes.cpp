@@ -68,7 +68,7 @@ ToolEpisode make_episode(Suite suite, Split split, int64_t length, uint64_t seed
     case Suite::mixed:
       break;
   }
-  if (random.chance(0.2)) return make_episode(Suite::chain, split, random.between(8, 31), random.next());
+  if (random.chance(0.25)) return make_episode(Suite::chain, split, random.between(8, 31), random.next());
   return draw(random, {{file_families(), 0.27},
                        {file_loop_families(), 0.24},
                        {single_call_families(), 0.19},

@@ -11,10 +11,10 @@ Scene::Scene(Random& random, Split split, std::vector<Json> tools, std::unique_p
 void Scene::user(std::string text) { conversation_.messages.push_back({.role = Role::user, .content = std::move(text)}); }
 
 std::string Scene::call(std::string_view tool, Json arguments) { return call(ToolCall{std::string(tool), std::move(arguments)}); }
-std::string Scene::call(const ToolCall& one) { return parallel({one}).front(); }
+std::string Scene::call(const ToolCall& one, std::string said) { return parallel({one}, std::move(said)).front(); }
 
-std::vector<std::string> Scene::parallel(const std::vector<ToolCall>& calls) {
-  Message turn{.role = Role::assistant};
+std::vector<std::string> Scene::parallel(const std::vector<ToolCall>& calls, std::string said) {
+  Message turn{.role = Role::assistant, .content = std::move(said)};
   turn.tool_calls = calls;
   conversation_.messages.push_back(std::move(turn));
   std::vector<std::string> results;
@@ -149,7 +149,7 @@ void play(Scene& scene, const std::vector<SceneStep>& steps) {
   std::vector<std::string> requests;
   for (const SceneStep& step : steps) requests.push_back(step.request);
   scene.user(script(scene.words, requests));
-  for (const SceneStep& step : steps) scene.call(step.call);
+  for (const SceneStep& step : steps) scene.call(step.call, steps.size() > 1 ? step.request + "." : "");
   if (steps.size() == 1) {
     scene.say(steps[0].report);
   } else if (steps.size() <= 4) {

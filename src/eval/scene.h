@@ -30,8 +30,8 @@ class Scene {
   void system(std::string text) { system_ = std::move(text); }
   void user(std::string text);
   std::string call(std::string_view tool, Json arguments);  // one turn, one call
-  std::string call(const ToolCall& one);
-  std::vector<std::string> parallel(const std::vector<ToolCall>& calls);  // one turn, several
+  std::string call(const ToolCall& one, std::string said = {});  // said: what comes before the call in the same turn
+  std::vector<std::string> parallel(const std::vector<ToolCall>& calls, std::string said = {});  // one turn, several
   void say(std::string text, std::vector<std::string> facts = {});        // facts: parts of the text that an answer must have
   const World& world() const { return *world_; }
 
@@ -61,7 +61,8 @@ Json arguments(std::initializer_list<std::pair<std::string_view, Json>> members)
 std::string spoken(Words& words, std::string request);
 // Several steps as one request: "First …, then …", numbered, as bullets, or one sentence after the other.
 std::string script(Words& words, const std::vector<std::string>& requests);
-// Asks for the steps, makes their calls, and says that they are done.
+// Asks for the steps, makes their calls, and says that they are done. Of several, each is said before it is done: the user sees how far
+// things are, and a small model that has just written the step chooses its tool by that and not by a place far back in the list.
 void play(Scene& scene, const std::vector<SceneStep>& steps);
 
 }  // namespace quern

@@ -572,7 +572,7 @@ ToolEpisode decline(Random& random, Split split, int64_t) {
 
 ToolEpisode script_of_steps(Random& random, Split split, int64_t calls) {
   Words setup(random, split);
-  const int64_t n = calls > 0 ? calls : setup.chance(0.7) ? setup.between(2, 5) : setup.between(4, 25);
+  const int64_t n = calls > 0 ? calls : setup.chance(0.5) ? setup.between(2, 6) : setup.between(6, 25);
   ServiceScene scene = any_service(random, split, std::max<int64_t>(4, n / 3));
   RecordWorld plan = scene.service();
   std::vector<SceneStep> steps;
@@ -594,7 +594,7 @@ constexpr std::array<Family, 12> kServices = {{
     {"service_corrected", 2, corrected},
     {"service_ask_back", 1, ask_back},
     {"service_decline", 1, decline},
-    {"service_script", 4, script_of_steps},
+    {"service_script", 8, script_of_steps},
 }};
 
 }  // namespace
