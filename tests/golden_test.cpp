@@ -178,6 +178,22 @@ TEST_P(Threads, NorDoesAnyCutOfThePrompt) {
   }
 }
 
+// The same model from an official block-FP8 folder and with fused expert tensors.
+TEST(Containers, BlockFp8DecodesToTheReferenceLogits) {
+  const Vectors expected("tiny-fp8");
+  for (const Isa isa : {Isa::scalar, best_isa()}) {
+    Machine machine("tiny-fp8", isa, 2);
+    EXPECT_LE(furthest(all_logits(machine, expected.ids("input_ids")), expected.floats("logits")), 1e-3f) << isa_name(isa);
+  }
+}
+
+TEST(Containers, FusedExpertsAreTheSameModelBitForBit) {
+  const std::vector<int32_t> ids = Vectors("tiny").ids("input_ids");
+  Machine fused("tiny-fused", best_isa(), 2), separate("tiny", best_isa(), 2);
+  const std::vector<float> want = all_logits(separate, ids);
+  EXPECT_EQ(std::memcmp(all_logits(fused, ids).data(), want.data(), want.size() * sizeof(float)), 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Fixtures, Threads, ::testing::Values("tiny", "tiny-grouped", "tiny-yarn"), [](const auto& test) {
   std::string name = test.param;
   std::replace(name.begin(), name.end(), '-', '_');

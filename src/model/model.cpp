@@ -4,21 +4,19 @@
 
 #include <fmt/ranges.h>
 
-#include <cmath>
+#include <algorithm>
 #include <functional>
-#include <unordered_set>
 
+#include "base/file.h"
 #include "base/random.h"
+#include "model/tensor_source.h"
 
 namespace quern {
 namespace {
 
-// How a stored vector becomes the f32 vector the arithmetic uses.
-enum class VectorForm { as_stored, zero_centred, exponential };  // w;  1 + w (stored zero-centred);  exp(w)
-
 struct TensorVisitor {
   std::function<void(const std::string& name, std::vector<int64_t> shape, Weight&)> matrix;
-  std::function<void(const std::string& name, std::vector<int64_t> shape, VectorForm, Vector&)> vector;
+  std::function<void(const std::string& name, std::vector<int64_t> shape, VectorRole, Vector&)> vector;
 };
 
 void visit_expert(const TensorVisitor& visit, const std::string& prefix, int64_t hidden, int64_t width, Expert& expert) {
@@ -43,8 +41,8 @@ void visit_attention(const TensorVisitor& visit, const std::string& prefix, cons
   visit.matrix(prefix + "k_proj.weight", {c.num_key_value_heads * c.head_dim, c.hidden_size}, a.k_proj);
   visit.matrix(prefix + "v_proj.weight", {c.num_key_value_heads * c.head_dim, c.hidden_size}, a.v_proj);
   visit.matrix(prefix + "o_proj.weight", {c.hidden_size, c.num_attention_heads * c.head_dim}, a.o_proj);
-  visit.vector(prefix + "q_norm.weight", {c.head_dim}, VectorForm::zero_centred, a.q_norm);
-  visit.vector(prefix + "k_norm.weight", {c.head_dim}, VectorForm::zero_centred, a.k_norm);
+  visit.vector(prefix + "q_norm.weight", {c.head_dim}, VectorRole::gain, a.q_norm);
+  visit.vector(prefix + "k_norm.weight", {c.head_dim}, VectorRole::gain, a.k_norm);
 }
 
 void visit_delta(const TensorVisitor& visit, const std::string& prefix, const ModelConfig& c, GatedDeltaNet& d) {
@@ -58,16 +56,16 @@ void visit_delta(const TensorVisitor& visit, const std::string& prefix, const Mo
     visit.matrix(prefix + "in_proj_b.weight", {heads, c.hidden_size}, d.in_proj_b);
     visit.matrix(prefix + "in_proj_a.weight", {heads, c.hidden_size}, d.in_proj_a);
   }
-  visit.vector(prefix + "conv1d.weight", {c.conv_channels(), 1, c.linear_conv_kernel_dim}, VectorForm::as_stored, d.conv1d);
-  visit.vector(prefix + "A_log", {heads}, VectorForm::exponential, d.A);
-  visit.vector(prefix + "dt_bias", {heads}, VectorForm::as_stored, d.dt_bias);
-  visit.vector(prefix + "norm.weight", {c.linear_value_head_dim}, VectorForm::as_stored, d.norm);
+  visit.vector(prefix + "conv1d.weight", {c.conv_channels(), 1, c.linear_conv_kernel_dim}, VectorRole::plain, d.conv1d);
+  visit.vector(prefix + "A_log", {heads}, VectorRole::decay, d.A);
+  visit.vector(prefix + "dt_bias", {heads}, VectorRole::plain, d.dt_bias);
+  visit.vector(prefix + "norm.weight", {c.linear_value_head_dim}, VectorRole::plain, d.norm);
   visit.matrix(prefix + "out_proj.weight", {c.hidden_size, c.linear_value_dim()}, d.out_proj);
 }
 
 void visit_layer(const TensorVisitor& visit, const std::string& prefix, const ModelConfig& c, Layer& layer) {
-  visit.vector(prefix + "input_layernorm.weight", {c.hidden_size}, VectorForm::zero_centred, layer.input_norm);
-  visit.vector(prefix + "post_attention_layernorm.weight", {c.hidden_size}, VectorForm::zero_centred, layer.post_attention_norm);
+  visit.vector(prefix + "input_layernorm.weight", {c.hidden_size}, VectorRole::gain, layer.input_norm);
+  visit.vector(prefix + "post_attention_layernorm.weight", {c.hidden_size}, VectorRole::gain, layer.post_attention_norm);
   if (layer.kind == LayerKind::full_attention)
     visit_attention(visit, prefix + "self_attn.", c, layer.attention);
   else
@@ -77,9 +75,9 @@ void visit_layer(const TensorVisitor& visit, const std::string& prefix, const Mo
 
 void visit_mtp(const TensorVisitor& visit, const ModelConfig& c, Mtp& mtp) {
   visit.matrix("mtp.fc.weight", {c.hidden_size, 2 * c.hidden_size}, mtp.fc);
-  visit.vector("mtp.pre_fc_norm_embedding.weight", {c.hidden_size}, VectorForm::zero_centred, mtp.embedding_norm);
-  visit.vector("mtp.pre_fc_norm_hidden.weight", {c.hidden_size}, VectorForm::zero_centred, mtp.hidden_norm);
-  visit.vector("mtp.norm.weight", {c.hidden_size}, VectorForm::zero_centred, mtp.norm);
+  visit.vector("mtp.pre_fc_norm_embedding.weight", {c.hidden_size}, VectorRole::gain, mtp.embedding_norm);
+  visit.vector("mtp.pre_fc_norm_hidden.weight", {c.hidden_size}, VectorRole::gain, mtp.hidden_norm);
+  visit.vector("mtp.norm.weight", {c.hidden_size}, VectorRole::gain, mtp.norm);
   mtp.layer.kind = LayerKind::full_attention;
   mtp.layer.mlp.kind = c.num_experts > 0 ? MlpKind::sparse : MlpKind::dense;
   visit_layer(visit, "mtp.layers.0.", c, mtp.layer);
@@ -95,7 +93,7 @@ void visit_model(const TensorVisitor& visit, Model& m) {
     m.layers[i].mlp.kind = c.mlps[i];
     visit_layer(visit, fmt::format("{}layers.{}.", c.tensor_prefix, i), c, m.layers[i]);
   }
-  visit.vector(c.tensor_prefix + "norm.weight", {c.hidden_size}, VectorForm::zero_centred, m.final_norm);
+  visit.vector(c.tensor_prefix + "norm.weight", {c.hidden_size}, VectorRole::gain, m.final_norm);
   if (c.tie_word_embeddings)
     m.lm_head = m.embed_tokens;
   else
@@ -103,64 +101,40 @@ void visit_model(const TensorVisitor& visit, Model& m) {
   if (m.mtp) visit_mtp(visit, c, *m.mtp);
 }
 
-std::optional<DType> weight_dtype(std::string_view stored) {
-  if (stored == "BF16") return DType::bf16;
-  if (stored == "F16") return DType::f16;
-  if (stored == "F32") return DType::f32;
-  return {};
-}
-
 // Binds tensors by name and keeps three lists of what is wrong, so that a broken checkpoint is described once, not tensor by tensor.
 class Binder {
  public:
-  explicit Binder(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
+  explicit Binder(TensorSource& source) : source_(source) {}
 
   TensorVisitor visitor() {
-    return {.matrix =
-                [this](const std::string& name, std::vector<int64_t> shape, Weight& weight) {
-                  if (const StoredTensor* t = take(name, shape))
-                    weight = {*weight_dtype(t->dtype), shape[0], shape[1], t->bytes.data()};
-                },
-            .vector =
-                [this](const std::string& name, std::vector<int64_t> shape, VectorForm form, Vector& vector) {
-                  if (const StoredTensor* t = take(name, shape)) vector = convert(*t, form);
-                }};
+    return {.matrix = [this](const std::string& name, const std::vector<int64_t>& shape,
+                             Weight& weight) { keep(source_.matrix(name, shape[0], shape[1]), weight); },
+            .vector = [this](const std::string& name, const std::vector<int64_t>& shape, VectorRole role,
+                             Vector& vector) { keep(source_.vector(name, shape, role), vector); }};
   }
 
-  Result<void> verdict(bool ignore_mtp) {
-    for (const StoredTensor* tensor : checkpoint_.tensors()) {
-      if (taken_.contains(tensor->name) || (ignore_mtp && tensor->name.starts_with("mtp."))) continue;
-      if (tensor->name.find("visual.") != std::string::npos) continue;  // the vision half of a wrapper is not run
-      unexpected_.push_back(tensor->name.substr(0, 200));
+  Result<void> verdict(const std::filesystem::path& where, bool ignore_mtp) {
+    std::vector<std::string> unexpected;
+    for (const std::string& name : source_.unused()) {
+      if (ignore_mtp && name.starts_with("mtp.")) continue;
+      if (name.find("visual.") != std::string::npos) continue;  // the vision half of a wrapper is not run
+      unexpected.push_back(name.substr(0, 200));
     }
-    if (missing_.empty() && unexpected_.empty() && wrong_.empty()) return {};
+    if (missing_.empty() && unexpected.empty() && wrong_.empty()) return {};
     std::vector<std::string> parts;
     describe(parts, "missing", missing_);
-    describe(parts, "unexpected", unexpected_);
+    describe(parts, "unexpected", unexpected);
     describe(parts, "wrong", wrong_);
-    return fail(Errc::mismatch, "{}: {}", checkpoint_.folder().string(), fmt::join(parts, "; "));
+    return fail(Errc::mismatch, "{}: {}", where.string(), fmt::join(parts, "; "));
   }
 
  private:
-  const StoredTensor* take(const std::string& name, const std::vector<int64_t>& shape) {
-    const StoredTensor* tensor = checkpoint_.find(name);
-    if (!tensor) return missing_.push_back(name), nullptr;
-    taken_.insert(tensor->name);
-    if (tensor->shape != shape)
-      return wrong_.push_back(fmt::format("{} shape {}, expected {}", name, shape_text(tensor->shape), shape_text(shape))), nullptr;
-    if (!weight_dtype(tensor->dtype))
-      return wrong_.push_back(fmt::format("{} dtype {}, expected BF16, F16 or F32", name, tensor->dtype)), nullptr;
-    return tensor;
-  }
-  static Vector convert(const StoredTensor& tensor, VectorForm form) {
-    const DType dtype = *weight_dtype(tensor.dtype);
-    Vector vector(tensor.bytes.size() / dtype_size(dtype));
-    to_f32(dtype, tensor.bytes.data(), vector.data(), static_cast<int64_t>(vector.size()));
-    for (float& w : vector) {
-      if (form == VectorForm::zero_centred) w += 1.0f;
-      if (form == VectorForm::exponential) w = std::exp(w);
-    }
-    return vector;
+  template <class T>
+  void keep(Result<T> found, T& place) {
+    if (found)
+      place = std::move(*found);
+    else
+      (found.error().code == Errc::not_found ? missing_ : wrong_).push_back(std::move(found.error().message));
   }
   static void describe(std::vector<std::string>& parts, std::string_view what, const std::vector<std::string>& names) {
     constexpr size_t kShown = 4;
@@ -171,10 +145,29 @@ class Binder {
                                 names.size() > kShown ? ", …" : ""));
   }
 
-  const Checkpoint& checkpoint_;
-  std::unordered_set<std::string_view> taken_;
-  std::vector<std::string> missing_, unexpected_, wrong_;
+  TensorSource& source_;
+  std::vector<std::string> missing_, wrong_;
 };
+
+// A config may name more layers than there are tensors for: refuse before making room for billions of expert views.
+Result<void> check_size(const Model& model, const std::filesystem::path& where) {
+  int64_t matrices = 0;  // at least those that are there: a stack has as many as it has bytes, at most
+  for (const StoredTensor* tensor : model.checkpoint.tensors())
+    matrices += tensor->shape.size() < 3 ? 1 : std::min(tensor->shape[0], static_cast<int64_t>(tensor->bytes.size()));
+  const auto layers = static_cast<int64_t>(model.config.layers.size());
+  if (layers * std::max<int64_t>(1, model.config.num_experts) <= matrices * 4 + 4096) return {};
+  return fail(Errc::mismatch, "{}: config.json describes {} layers of {} experts, but the checkpoint has {} tensors",
+              where.string(), layers, model.config.num_experts, model.checkpoint.tensors().size());
+}
+
+// config.json's quant_method names what only other engines read.
+Result<void> check_quant_method(const Json& config, std::string_view where) {
+  const Json* quantization = config.find("quantization_config");
+  const Json* method = quantization ? quantization->find("quant_method") : nullptr;
+  if (!method || !method->is_string() || method->as_string() == "fp8") return {};
+  return fail(Errc::unsupported, "{}: quant_method \"{}\"; quern reads fp8, MLX's quantization and GGUF", where,
+              method->as_string().substr(0, 40));
+}
 
 uint64_t fingerprint(const Checkpoint& checkpoint) {
   uint64_t hash = 0;
@@ -193,18 +186,24 @@ uint64_t fingerprint(const Checkpoint& checkpoint) {
 
 Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& folder) {
   auto model = std::make_shared<Model>();
-  QUERN_ASSIGN(model->config, ModelConfig::load(folder / "config.json"));
+  const std::string config_path = (folder / "config.json").string();
+  QUERN_ASSIGN(const std::string config_text, read_file(config_path, size_t{16} << 20));
+  QUERN_ASSIGN(const Json config, Json::parse(config_text, config_path));
+  QUERN_ASSIGN(model->config, ModelConfig::from_json(config, config_path));
   QUERN_ASSIGN(model->checkpoint, Checkpoint::open(folder));
-  // A config may name more layers than there are tensors for: refuse before making room for billions of expert views.
-  const auto layers = static_cast<int64_t>(model->config.layers.size());
-  if (layers * std::max<int64_t>(1, model->config.num_experts) >
-      static_cast<int64_t>(model->checkpoint.tensors().size()) * 4 + 4096)
-    return fail(Errc::mismatch, "{}: config.json describes {} layers of {} experts, but the checkpoint has {} tensors",
-                folder.string(), layers, model->config.num_experts, model->checkpoint.tensors().size());
+  QUERN_TRY(check_size(*model, folder));
   if (model->checkpoint.find("mtp.fc.weight")) model->mtp = std::make_unique<Mtp>();  // the tensors decide, not the config
-  Binder binder(model->checkpoint);
+  std::unique_ptr<TensorSource> source;
+  if (has_mlx_layout(model->checkpoint)) {
+    QUERN_ASSIGN(MlxQuantization quantization, MlxQuantization::from_config(config, config_path));
+    source = mlx_source(model->checkpoint, std::move(quantization));
+  } else {
+    QUERN_TRY(check_quant_method(config, config_path));
+    source = published_source(model->checkpoint);
+  }
+  Binder binder(*source);
   visit_model(binder.visitor(), *model);
-  QUERN_TRY(binder.verdict(/*ignore_mtp=*/!model->mtp));
+  QUERN_TRY(binder.verdict(folder, /*ignore_mtp=*/!model->mtp));
   model->fingerprint = quern::fingerprint(model->checkpoint);
   return std::shared_ptr<const Model>(std::move(model));
 }
@@ -216,7 +215,7 @@ std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config, bool wit
   std::vector<ExpectedTensor> list;
   const TensorVisitor collect{
       .matrix = [&](const std::string& name, std::vector<int64_t> shape, Weight&) { list.push_back({name, std::move(shape)}); },
-      .vector = [&](const std::string& name, std::vector<int64_t> shape, VectorForm,
+      .vector = [&](const std::string& name, std::vector<int64_t> shape, VectorRole,
                     Vector&) { list.push_back({name, std::move(shape)}); }};
   visit_model(collect, model);
   return list;

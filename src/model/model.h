@@ -9,10 +9,11 @@
 
 #include "formats/checkpoint.h"
 #include "formats/config_json.h"
-#include "tensor/tensor.h"
+#include "quant/quant_matrix.h"
 
 namespace quern {
 
+using Weight = QuantMatrix;
 using Vector = std::vector<float>;
 
 // SwiGLU: down(silu(gate x) * up x).

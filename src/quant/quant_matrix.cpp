@@ -105,6 +105,21 @@ QuantRow QuantMatrix::row(int64_t r) const {
   return row;
 }
 
+QuantMatrix QuantMatrix::row_range(int64_t first, int64_t count) const {
+  const int64_t shared = quant_format_info(format_).scale_rows;
+  QUERN_CHECK(0 <= first && 0 <= count && count <= rows_ - first && first % shared == 0, first, count, rows_, shared);
+  const auto part = [](std::span<const std::byte> bytes, int64_t begin, int64_t size) {
+    return bytes.empty() ? bytes : bytes.subspan(static_cast<size_t>(begin), static_cast<size_t>(size));
+  };
+  const int64_t scale_row = layout_.scale_cols * scale_type_bytes(parts_.scale_type), from = first / shared * scale_row,
+                scale_bytes = (count + shared - 1) / shared * scale_row;
+  return *make(format_, count, cols_,
+               {.codes = part(parts_.codes, first * layout_.row_bytes, count * layout_.row_bytes),
+                .scales = part(parts_.scales, from, scale_bytes),
+                .biases = part(parts_.biases, from, scale_bytes),
+                .scale_type = parts_.scale_type});
+}
+
 void QuantMatrix::decode_row(int64_t r, float* out) const { ops_of(format_).decode(row(r), cols_, out); }
 
 void QuantMatrix::magnitude_row(int64_t r, float* out) const { ops_of(format_).magnitude(row(r), cols_, out); }

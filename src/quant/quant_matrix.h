@@ -30,6 +30,7 @@ class QuantMatrix {
     std::span<const std::byte> biases = {};  // MLX affine
     ScaleType scale_type = ScaleType::none;  // none: the format's own
   };
+  QuantMatrix() = default;  // no matrix
   // Errors: those of quant_layout, and mismatch (a part has not the bytes that the shape takes; the message names the part).
   static Result<QuantMatrix> make(QuantFormat format, int64_t rows, int64_t cols, const Parts& parts);
 
@@ -37,7 +38,11 @@ class QuantMatrix {
   int64_t rows() const { return rows_; }
   int64_t cols() const { return cols_; }
   const QuantLayout& layout() const { return layout_; }
+  size_t bytes() const { return parts_.codes.size() + parts_.scales.size() + parts_.biases.size(); }
+  explicit operator bool() const { return parts_.codes.data() != nullptr; }
   QuantRow row(int64_t r) const;
+  // Rows [first, first + count), first a multiple of the rows that share a scale (1 but for FP8).
+  QuantMatrix row_range(int64_t first, int64_t count) const;
 
   // out [cols]. Bit for bit what the format's own implementation computes in f32.
   void decode_row(int64_t r, float* out) const;
@@ -48,7 +53,6 @@ class QuantMatrix {
   void magnitude_row(int64_t r, float* out) const;
 
  private:
-  QuantMatrix() = default;
   QuantFormat format_ = QuantFormat::f32;
   int64_t rows_ = 0, cols_ = 0;
   QuantLayout layout_;
