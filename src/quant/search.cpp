@@ -32,7 +32,7 @@ void ScaleWalk::walk_affine(float highest, std::span<const float> x, std::span<c
   const IntegerLevels levels{0, highest};
   v_.resize(x.size());
   for (size_t i = 0; i < x.size(); ++i) v_[i] = narrowed((static_cast<double>(x[i]) - origin) / range);
-  collect(levels, v_, highest - std::min(1.0f, highest / 4), highest + std::max(0.75f, highest / 16));
+  collect(levels, v_, highest - std::min(1.0f, highest / 4), highest + std::clamp(highest / 16, 0.75f, 1.5f));
 
   Sums sums{.nonpositive_offset = nonpositive_offset};
   for (size_t i = 0; i < x.size(); ++i) {

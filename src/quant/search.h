@@ -120,12 +120,15 @@ void ScaleWalk::collect(const Levels& levels, std::span<const float> v, float fr
 template <class Levels>
 void ScaleWalk::walk_scale(const Levels& levels, std::span<const float> x, std::span<const float> w, float anchor, float sign,
                            Scale& best) {
+  const int last = levels.size() - 1;
   const float edge = std::abs(sign < 0 ? levels.first() : levels.last());
-  const float from = std::min(edge * 0.75f, edge - 1), to = edge + std::max(1.0f, edge / 8);
+  const float outermost = sign < 0 ? levels.value(1) - levels.first() : levels.last() - levels.value(last - 1);  // distance
+  // Wider gains nothing: with 8 levels the best t is spread over a quarter of the range, with 255 it is a step or two from the edge.
+  const float from = std::max({edge * 0.75f, edge - 4 * outermost, 0.5f}), to = edge + std::clamp(edge / 8, 1.0f, 2 * outermost);
   const double unit = static_cast<double>(sign) / static_cast<double>(anchor);
   v_.resize(x.size());
   for (size_t i = 0; i < x.size(); ++i) v_[i] = narrowed(static_cast<double>(x[i]) * unit);
-  collect(levels, v_, std::max(from, 0.5f), to);
+  collect(levels, v_, from, to);
 
   double xc = 0, cc = 0, xx = 0;
   for (size_t i = 0; i < x.size(); ++i) {
