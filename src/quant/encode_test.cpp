@@ -1,6 +1,6 @@
 // Encoding: MLX's bytes without a search, errors with one, round trips, importance, and what is refused.
 #include <algorithm>
-#include <chrono>
+#include <bit>
 #include <limits>
 
 #include "quant/quant_test.h"
@@ -116,7 +116,7 @@ TEST(QuantEncode, ErrorsStayWithinHalfAStep) {
 // shall notice.
 TEST(QuantEncode, NormalWeightsHaveTheErrorsThatTheyHad) {
   const std::map<std::string_view, double> measured = {{"fp8", 0.02625},
-                                                       {"q8_0", 0.00465},
+                                                       {"q8_0", 0.0047},
                                                        {"q4_0", 0.0808},
                                                        {"q4_1", 0.0686},
                                                        {"q5_0", 0.0400},
@@ -148,18 +148,23 @@ TEST(QuantEncode, NormalWeightsHaveTheErrorsThatTheyHad) {
   }
 }
 
-// What a format can hold comes back. Formats with one stored scale a group find it again; a super-block's integer scales may have a
-// common factor, or none at the limit that d is guessed from, so there most blocks come back and the others with a small error.
+// What a format can hold comes back, where a group has one stored scale. With an offset beside it, or integer scales under a common one,
+// the same values have several spellings that are rounded differently when stored: there a second encoding moves weights by a small part of
+// what the first one did.
 TEST(QuantEncode, WhatWasDecodedEncodesToItself) {
   Random random(29);
   const std::vector<float> weights = normal_weights(random, 4 * 2048);
   for (const QuantFormatInfo& info : quant_formats()) {
-    const std::vector<float> once = round_trip(info.format, 4, 2048, weights), twice = round_trip(info.format, 4, 2048, once);
-    if (info.block_elements == 256) {
-      const double moved = std::sqrt(squared_error(once, twice) / squared_error(once, weights));
-      EXPECT_LT(moved, 0.2) << info.name;
+    const bool several = info.block_elements == 256 || info.has_biases || info.name == "q4_1" || info.name == "q5_1";
+    EncodeOptions options;
+    if (info.format == QuantFormat::fp8_e4m3) options = {.search = ScaleSearch::none, .scale_type = ScaleType::bf16};
+    if (info.has_biases) options.scale_type = ScaleType::f32;  // bf16 biases of codes up to 255 are half a code coarse
+    const std::vector<float> once = round_trip(info.format, 4, 2048, weights, options),
+                             twice = round_trip(info.format, 4, 2048, once, options);
+    if (several) {
+      EXPECT_LT(squared_error(once, twice), 0.04 * squared_error(once, weights)) << info.name;
     } else {
-      EXPECT_TRUE(same_bits(once, twice)) << info.name;
+      EXPECT_EQ(once, twice) << info.name;
     }
   }
 }
@@ -173,8 +178,9 @@ TEST(QuantEncode, ImportanceMovesTheErrorToWhereItCostsLeast) {
     if (info.block_elements == 1) continue;
     const double without = squared_error(round_trip(info.format, 8, 512, weights), weights, importance);
     const double with = squared_error(round_trip(info.format, 8, 512, weights, {.importance = importance}), weights, importance);
-    // FP8 has one scale for 16384 weights: no choice is much better than another.
-    EXPECT_LT(with, without * (info.format == QuantFormat::fp8_e4m3 ? 1.0001 : 0.98)) << info.name;
+    // Codes that are floats of eight bits have the same relative error with every scale: there is little to gain.
+    const bool floats = info.format == QuantFormat::fp8_e4m3 || info.format == QuantFormat::mlx_mxfp8;
+    EXPECT_LT(with, without * (floats ? 1.0001 : 0.98)) << info.name;
   }
 }
 
@@ -252,25 +258,6 @@ TEST(QuantEncode, WhatCannotBeEncodedIsRefusedWithItsPlace) {
     weights[260] = bad;
     EXPECT_NE(message({}).find("q4_k: the weight in row 1, column 4 is "), std::string::npos);
     EXPECT_TRUE(encode(QuantFormat::bf16, 2, 256, weights).has_value());
-  }
-}
-
-TEST(QuantEncode, Measure) {
-  Random random(1);
-  constexpr int64_t kRows = 128, kCols = 1024;
-  const std::vector<float> weights = normal_weights(random, kRows * kCols);
-  double power = 0;
-  for (float w : weights) power += static_cast<double>(w) * static_cast<double>(w);
-  for (const QuantFormatInfo& info : quant_formats()) {
-    double e[2], t[2];
-    for (int s = 0; s < 2; ++s) {
-      const auto begin = std::chrono::steady_clock::now();
-      const auto out = round_trip(info.format, kRows, kCols, weights, {.search = s ? ScaleSearch::full : ScaleSearch::none});
-      t[s] = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / (kRows * kCols) * 1e9;
-      e[s] = std::sqrt(squared_error(out, weights) / power);
-    }
-    printf("%-18s none %.5f full %.5f ratio of squares %.4f   ns/weight %.1f %.1f\n", std::string(info.name).c_str(), e[0], e[1],
-           e[1] * e[1] / (e[0] * e[0]), t[0], t[1]);
   }
 }
 
