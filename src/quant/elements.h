@@ -1,5 +1,5 @@
 // The small float types inside MX, NVFP4 and FP8 formats (spec "Quantisation formats", section 1).
-//   E2M1  s|ee|m: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and negatives (-0 included).
+//   E2M1  s|ee|m: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and negatives (-0 included, which no encoder writes).
 //   E8M0  2^(byte - 127), 255 is NaN.
 //   E4M3  s|eeee|mmm, bias 7, largest 448, 0x7F and 0xFF are NaN, no infinities ("fn").
 #pragma once
@@ -15,19 +15,12 @@ namespace quern::quant {
 
 inline constexpr float kE2m1[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
 
-// Where a value lies exactly between two codes: MLX takes the even one, ggml the smaller.
-enum class Ties { even, to_zero };
-
-// The nearest code; saturates at 6. Zero keeps its sign under Ties::even only, NaN gives 0.
-inline uint8_t f32_to_e2m1(float value, Ties ties) {
-  const float magnitude = std::abs(value);
-  const bool up = ties == Ties::even;  // the ties whose upper neighbour is even: 0.75, 1.75, 3.5
+// The nearest code, of two equally near the smaller magnitude, as ggml and MLX have it; saturates at 6. Zero has no sign, NaN gives 0.
+inline uint8_t f32_to_e2m1(float value) {
   uint8_t code = 0;
-  code = static_cast<uint8_t>(code + (magnitude > 0.25f) + (up ? magnitude >= 0.75f : magnitude > 0.75f) + (magnitude > 1.25f));
-  code = static_cast<uint8_t>(code + (up ? magnitude >= 1.75f : magnitude > 1.75f) + (magnitude > 2.5f));
-  code = static_cast<uint8_t>(code + (up ? magnitude >= 3.5f : magnitude > 3.5f) + (magnitude > 5.0f));
-  const bool negative = std::signbit(value) && (code > 0 || (up && magnitude == magnitude));
-  return static_cast<uint8_t>(code | (negative ? 8 : 0));
+  for (const float middle : {0.25f, 0.75f, 1.25f, 1.75f, 2.5f, 3.5f, 5.0f})
+    code = static_cast<uint8_t>(code + (std::abs(value) > middle));
+  return static_cast<uint8_t>(code > 0 && value < 0 ? code | 8 : code);
 }
 
 inline float e8m0_to_f32(uint8_t bits) {

@@ -39,19 +39,18 @@ TEST(E4m3, RoundsToTheNearestTiesToEvenAndSaturates) {
   EXPECT_EQ(f32_to_e4m3(1e-30f), 0);
 }
 
-TEST(E2m1, RoundsToTheNearestWithEitherRuleForTies) {
+TEST(E2m1, RoundsToTheNearestAndTiesToTheSmallerMagnitude) {
   for (unsigned code = 0; code < 7; ++code) {
     const float middle = (kE2m1[code] + kE2m1[code + 1]) / 2;
-    EXPECT_EQ(f32_to_e2m1(kE2m1[code], Ties::even), code);
-    EXPECT_EQ(f32_to_e2m1(middle, Ties::even), code % 2 == 0 ? code : code + 1);
-    EXPECT_EQ(f32_to_e2m1(middle, Ties::to_zero), code);
-    EXPECT_EQ(f32_to_e2m1(std::nextafter(middle, 9.0f), Ties::to_zero), code + 1);
-    EXPECT_EQ(f32_to_e2m1(std::nextafter(middle, 0.0f), Ties::even), code);
+    EXPECT_EQ(f32_to_e2m1(kE2m1[code]), code);
+    EXPECT_EQ(f32_to_e2m1(middle), code);
+    EXPECT_EQ(f32_to_e2m1(-middle), code == 0 ? 0 : code | 8);
+    EXPECT_EQ(f32_to_e2m1(std::nextafter(middle, 9.0f)), code + 1);
+    EXPECT_EQ(f32_to_e2m1(-std::nextafter(middle, 9.0f)), (code + 1) | 8);
   }
-  EXPECT_EQ(f32_to_e2m1(-7, Ties::even), 15);
-  EXPECT_EQ(f32_to_e2m1(-0.1f, Ties::even), 8);
-  EXPECT_EQ(f32_to_e2m1(-0.1f, Ties::to_zero), 0);
-  EXPECT_EQ(f32_to_e2m1(std::numeric_limits<float>::quiet_NaN(), Ties::even), 0);
+  EXPECT_EQ(f32_to_e2m1(-7), 15);
+  EXPECT_EQ(f32_to_e2m1(-0.1f), 0);
+  EXPECT_EQ(f32_to_e2m1(std::numeric_limits<float>::quiet_NaN()), 0);
 }
 
 TEST(E8m0, IsAPowerOfTwoDownToASubnormal) {

@@ -1,10 +1,13 @@
 #include "quant/format.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <limits>
 #include <set>
 #include <string>
+
+#include "base/file.h"
 
 namespace quern {
 namespace {
@@ -52,6 +55,19 @@ TEST(QuantFormat, WhatIsUnknownIsRefusedByName) {
   EXPECT_EQ(mlx_affine_format(4, 16).error().code, Errc::unsupported);
   EXPECT_EQ(mlx_affine_format(-4, -64).error().code, Errc::unsupported);
   EXPECT_EQ(mlx_affine_format(int64_t{1} << 60, int64_t{1} << 60).error().code, Errc::unsupported);
+}
+
+TEST(QuantFormat, TheDocumentationHasEveryFormatsRow) {
+  const std::string page = read_file(std::string(QUERN_REPO) + "/docs/quantised-formats.md").value();
+  for (const QuantFormatInfo& info : quant_formats()) {
+    std::string bits = fmt::format("{:.4f}", info.bits_per_weight());
+    bits.erase(bits.find_last_not_of('0') + 1);
+    if (bits.back() == '.') bits.pop_back();
+    const std::string type = info.ggml_type < 0 ? "–" : std::to_string(info.ggml_type);
+    const std::string row =
+        fmt::format("| `{}` | {} | {} | {} | {} |", info.name, info.block_elements, info.block_bytes, bits, type);
+    EXPECT_NE(page.find(row), std::string::npos) << row;
+  }
 }
 
 TEST(QuantLayout, SizesOfPublishedShapes) {

@@ -10,13 +10,15 @@
 namespace quern::quant {
 namespace {
 
-float round_e2m1(float v) { return kE2m1[f32_to_e2m1(v, Ties::even)]; }
+float round_e2m1(float v) { return kE2m1[f32_to_e2m1(v)]; }
 float round_e4m3(float v) { return e4m3_to_f32(f32_to_e4m3(v)); }
 
-// MLX's E8M0 scale: log2(largest / top) to the nearest integer, so that the largest may be clipped by up to 2^0.5.
+// MLX's E8M0 scale: log2(largest / top) to the nearest integer, so that the largest may be clipped by up to 2^0.5. MLX computes both steps
+// in the model's type, which is bf16: 2^-6.504 counts as 2^-6.5 and rounds to 2^-6. A group of zeros gets the scale 1.
 int mlx_exponent(float largest, float top) {
-  if (!(largest > 0)) return -127;
-  return static_cast<int>(std::clamp(std::round(std::log2(largest / top)), -127.0f, 127.0f));
+  const auto as_bf16 = [](float value) { return bf16_to_f32(f32_to_bf16(value)); };
+  if (!(largest > 0)) return 0;
+  return static_cast<int>(round_within(as_bf16(std::log2(as_bf16(largest / top))), -127, 127));
 }
 
 template <int64_t group>
@@ -30,7 +32,7 @@ void unpack_e2m1(const QuantRow& row, int64_t block, float* codes) {
 
 template <int64_t group>
 void pack_e2m1(const float* x, float scale, const MutableRow& row, int64_t block) {
-  const auto code = [&](int64_t i) { return scale > 0 ? f32_to_e2m1(x[i] / scale, Ties::even) : f32_to_e2m1(0, Ties::even); };
+  const auto code = [&](int64_t i) { return scale > 0 ? f32_to_e2m1(x[i] / scale) : uint8_t{0}; };
   std::byte* at = row.codes + block * group / 2;
   for (int64_t k = 0; k < group / 2; ++k) store_u8(at + k, code(2 * k) | code(2 * k + 1) << 4);
 }

@@ -21,20 +21,18 @@ struct Mxfp4 {
     for (int i = 0; i < kElements; ++i) out.codes[i] = kE2m1[codes[i]] + 0.0f;  // ggml has one zero: code 8 is +0
   }
 
-  static uint8_t code(float value) { return f32_to_e2m1(value, Ties::to_zero); }
-
   static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
     std::byte* at = row.codes + block * kBytes;
     // The reference: floor(log2(largest)) - 2, so that the largest falls into 4..8, and 6 upwards is clipped.
     const float largest = std::abs(largest_magnitude({x, kElements}));
     int exponent = largest > 0 ? std::ilogb(largest) - 2 : -127;
     if (search == ScaleSearch::full && largest > 0)
-      exponent =
-          best_exponent({x, kElements}, importance, exponent - 1, exponent + 2, exponent, [](float v) { return kE2m1[code(v)]; });
+      exponent = best_exponent({x, kElements}, importance, exponent - 1, exponent + 2, exponent,
+                               [](float v) { return kE2m1[f32_to_e2m1(v)]; });
     exponent = std::clamp(exponent, -127, 127);
     store_u8(at, static_cast<unsigned>(exponent + 127));
     uint8_t codes[kElements];
-    for (int i = 0; i < kElements; ++i) codes[i] = code(std::ldexp(x[i], -exponent));
+    for (int i = 0; i < kElements; ++i) codes[i] = f32_to_e2m1(std::ldexp(x[i], -exponent));
     store_nibbles(at + 1, codes);
   }
 };

@@ -11,10 +11,13 @@ struct Sums {
   // The least-squares line x = scale * code + offset, its error, and whether there is one with scale > 0.
   bool solve(ScaleWalk::Affine& out) const {
     const double determinant = w * cc - c * c;
-    if (!(determinant > 1e-12 * w * cc)) return false;
-    double scale = (w * xc - x * c) / determinant, offset = (x - scale * c) / w;
-    double error = xx - scale * xc - offset * x;
-    if (nonpositive_offset && offset > 0) {
+    double scale = 0, offset = 0, error = 0;
+    const bool line = determinant > 1e-12 * w * cc;  // otherwise all codes are the same, and any line through one point is as good
+    if (line) {
+      scale = (w * xc - x * c) / determinant, offset = (x - scale * c) / w;
+      error = xx - scale * xc - offset * x;
+    }
+    if (nonpositive_offset && (!line || offset > 0) && cc > 0) {
       offset = 0, scale = xc / cc;
       error = xx - scale * xc;
     }
@@ -32,7 +35,7 @@ void ScaleWalk::walk_affine(float highest, std::span<const float> x, std::span<c
   const IntegerLevels levels{0, highest};
   v_.resize(x.size());
   for (size_t i = 0; i < x.size(); ++i) v_[i] = narrowed((static_cast<double>(x[i]) - origin) / range);
-  collect(levels, v_, highest - std::min(1.0f, highest / 4), highest + std::max(0.75f, highest / 16));
+  collect(levels, v_, highest - std::min(2.0f, highest / 4), highest + std::clamp(highest / 16, 0.75f, 1.5f));
 
   Sums sums{.nonpositive_offset = nonpositive_offset};
   for (size_t i = 0; i < x.size(); ++i) {

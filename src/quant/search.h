@@ -3,7 +3,7 @@
 // For a given scale each code is the nearest one. As the inverse scale t grows, a code moves to its neighbour only where x_e * t passes the
 // middle between the two: a short sorted list of events. Between two events the codes are fixed, and the best scale for them (and offset)
 // is a least-squares solution of a few sums that an event changes in one element. So one walk over the events visits every assignment of
-// codes that nearest rounding can give in a range of t, at the cost of a sort, and finds the best scale there is, not the best of a grid.
+// codes that nearest rounding can give in a range of t, at the cost of a sort, and finds the best scale in it, not the best of a grid.
 //
 // The range is that of the reference encoders' candidates and more: from mapping the largest |x| onto somewhat less than the outermost level
 // to clipping it. With importance, a large x that matters little may be clipped much further: the walk is repeated with the x that
@@ -120,12 +120,15 @@ void ScaleWalk::collect(const Levels& levels, std::span<const float> v, float fr
 template <class Levels>
 void ScaleWalk::walk_scale(const Levels& levels, std::span<const float> x, std::span<const float> w, float anchor, float sign,
                            Scale& best) {
+  const int last = levels.size() - 1;
   const float edge = std::abs(sign < 0 ? levels.first() : levels.last());
-  const float from = std::min(edge * 0.75f, edge - 1), to = edge + std::max(1.0f, edge / 8);
+  const float outermost = sign < 0 ? levels.value(1) - levels.first() : levels.last() - levels.value(last - 1);  // distance
+  // Fractions of the range, but at most eight levels of it: with 255 the whole quarter gains 3 % of the error for three times the time.
+  const float from = std::max({edge * 0.75f, edge - 8 * outermost, 0.5f}), to = edge + std::clamp(edge / 8, 1.0f, 2 * outermost);
   const double unit = static_cast<double>(sign) / static_cast<double>(anchor);
   v_.resize(x.size());
   for (size_t i = 0; i < x.size(); ++i) v_[i] = narrowed(static_cast<double>(x[i]) * unit);
-  collect(levels, v_, std::max(from, 0.5f), to);
+  collect(levels, v_, from, to);
 
   double xc = 0, cc = 0, xx = 0;
   for (size_t i = 0; i < x.size(); ++i) {

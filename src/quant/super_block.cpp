@@ -4,6 +4,7 @@ namespace quern::quant {
 namespace {
 
 constexpr int kTurns = 4;
+constexpr int kFirstGuesses = 4;  // d so that the largest scale becomes the limit, or up to three less: the others may fall better
 
 Group group_at(const GroupLimits& limits, const float* x, const float* w, int g) {
   const auto size = static_cast<size_t>(limits.group);
@@ -46,6 +47,13 @@ struct ScaledTry {
     for (int g = 0; g < kSuperBlock / limits.group; ++g)
       assign_codes(levels, group_at(limits, x, w, g).x, d * static_cast<float>(block.scales[static_cast<size_t>(g)]), 0,
                    block.codes.data() + g * limits.group);
+  }
+  double error(const SuperBlock& block) const {
+    double total = 0;
+    for (int g = 0; g < kSuperBlock / limits.group; ++g)
+      total += group_error(levels, group_at(limits, x, w, g),
+                           f16_to_f32(block.d) * static_cast<float>(block.scales[static_cast<size_t>(g)]));
+    return total;
   }
   // The d that is best for these integer scales and codes.
   double refit(const SuperBlock& block) const {
@@ -96,6 +104,15 @@ struct MinsTry {
                    -(dmin * static_cast<float>(block.mins[at])), block.codes.data() + g * limits.group);
     }
   }
+  double error(const SuperBlock& block) const {
+    double total = 0;
+    for (int g = 0; g < kSuperBlock / limits.group; ++g) {
+      const auto at = static_cast<size_t>(g);
+      total += group_error(levels, group_at(limits, x, w, g), f16_to_f32(block.d) * static_cast<float>(block.scales[at]),
+                           -(f16_to_f32(block.dmin) * static_cast<float>(block.mins[at])));
+    }
+    return total;
+  }
   // The d and dmin that are best for these integers: least squares of x = d * (scale * code) + dmin * (-min).
   bool refit(SuperBlock& block) const {
     double aa = 0, ab = 0, bb = 0, ax = 0, bx = 0;
@@ -130,8 +147,14 @@ SuperBlock encode_scaled(const Levels& levels, const GroupLimits& limits, const 
   }
   const ScaledTry<Levels> attempt{levels, limits, x, w, wanted};
   SuperBlock best;
-  best.d = f16_scale(largest / limits.scale_lo);
-  double least = attempt.choose(best, full ? 1 : 0);
+  double least = 0;
+  for (int guess = 0; guess < (full ? kFirstGuesses : 1); ++guess) {
+    SuperBlock next;
+    next.d = f16_scale(largest / (limits.scale_lo + guess));
+    const double error = attempt.choose(next, 0);
+    if (guess == 0 || error < least) best = next, least = error;
+  }
+  if (full) least = attempt.choose(best, 1);
   attempt.codes(best);
   for (int turn = 0; full && turn < kTurns && least > 0; ++turn) {
     SuperBlock next = best;
@@ -141,6 +164,10 @@ SuperBlock encode_scaled(const Levels& levels, const GroupLimits& limits, const 
     if (!(error < least)) break;
     attempt.codes(next);
     best = next, least = error;
+  }
+  if (full) {
+    const SuperBlock reference = encode_scaled(levels, limits, x, w, ScaleSearch::none);
+    if (attempt.error(reference) < least) return reference;
   }
   return best;
 }
@@ -169,8 +196,15 @@ SuperBlock encode_with_mins(const IntegerLevels& levels, const GroupLimits& limi
   }
   const MinsTry attempt{levels, limits, x, w, scales, mins};
   SuperBlock best;
-  best.d = f16_scale(largest_scale / limits.scale_hi), best.dmin = f16_scale(largest_min / limits.scale_hi);
-  double least = attempt.choose(best, full ? 1 : 0);
+  double least = 0;
+  for (int guess = 0; guess < (full ? kFirstGuesses * kFirstGuesses : 1); ++guess) {
+    SuperBlock next;
+    next.d = f16_scale(largest_scale / (limits.scale_hi - guess % kFirstGuesses));
+    next.dmin = f16_scale(largest_min / (limits.scale_hi - guess / kFirstGuesses));
+    const double error = attempt.choose(next, 0);
+    if (guess == 0 || error < least) best = next, least = error;
+  }
+  if (full) least = attempt.choose(best, 1);
   attempt.codes(best);
   for (int turn = 0; full && turn < kTurns && least > 0; ++turn) {
     SuperBlock next = best;
@@ -179,6 +213,10 @@ SuperBlock encode_with_mins(const IntegerLevels& levels, const GroupLimits& limi
     if (!(error < least)) break;
     attempt.codes(next);
     best = next, least = error;
+  }
+  if (full) {
+    const SuperBlock reference = encode_with_mins(levels, limits, x, w, ScaleSearch::none);
+    if (attempt.error(reference) < least) return reference;
   }
   return best;
 }
