@@ -1,116 +1,28 @@
-// Binding a checkpoint's tensors to the model. One walk over the layers names every tensor; what it does with a name is the visitor's
-// business: collecting the list (expected_tensors) or binding views and noting what is wrong (load).
+// Binding a checkpoint's tensors to the model, and the list of them.
 #include "model/model.h"
 
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "base/file.h"
 #include "base/random.h"
 #include "model/tensor_source.h"
+#include "model/tensor_walk.h"
 
 namespace quern {
 namespace {
-
-struct TensorVisitor {
-  std::function<void(const std::string& name, std::vector<int64_t> shape, Weight&)> matrix;
-  std::function<void(const std::string& name, std::vector<int64_t> shape, VectorRole, Vector&)> vector;
-};
-
-void visit_expert(const TensorVisitor& visit, const std::string& prefix, int64_t hidden, int64_t width, Expert& expert) {
-  visit.matrix(prefix + "gate_proj.weight", {width, hidden}, expert.gate_proj);
-  visit.matrix(prefix + "up_proj.weight", {width, hidden}, expert.up_proj);
-  visit.matrix(prefix + "down_proj.weight", {hidden, width}, expert.down_proj);
-}
-
-void visit_mlp(const TensorVisitor& visit, const std::string& prefix, const ModelConfig& c, Mlp& mlp) {
-  if (mlp.kind == MlpKind::dense) return visit_expert(visit, prefix, c.hidden_size, c.intermediate_size, mlp.dense);
-  visit.matrix(prefix + "gate.weight", {c.num_experts, c.hidden_size}, mlp.router);
-  mlp.experts.resize(static_cast<size_t>(c.num_experts));
-  for (int64_t e = 0; e < c.num_experts; ++e)
-    visit_expert(visit, fmt::format("{}experts.{}.", prefix, e), c.hidden_size, c.moe_intermediate_size,
-                 mlp.experts[static_cast<size_t>(e)]);
-  visit_expert(visit, prefix + "shared_expert.", c.hidden_size, c.shared_expert_intermediate_size, mlp.shared_expert);
-  visit.matrix(prefix + "shared_expert_gate.weight", {1, c.hidden_size}, mlp.shared_expert_gate);
-}
-
-void visit_attention(const TensorVisitor& visit, const std::string& prefix, const ModelConfig& c, FullAttention& a) {
-  visit.matrix(prefix + "q_proj.weight", {c.num_attention_heads * 2 * c.head_dim, c.hidden_size}, a.q_proj);
-  visit.matrix(prefix + "k_proj.weight", {c.num_key_value_heads * c.head_dim, c.hidden_size}, a.k_proj);
-  visit.matrix(prefix + "v_proj.weight", {c.num_key_value_heads * c.head_dim, c.hidden_size}, a.v_proj);
-  visit.matrix(prefix + "o_proj.weight", {c.hidden_size, c.num_attention_heads * c.head_dim}, a.o_proj);
-  visit.vector(prefix + "q_norm.weight", {c.head_dim}, VectorRole::gain, a.q_norm);
-  visit.vector(prefix + "k_norm.weight", {c.head_dim}, VectorRole::gain, a.k_norm);
-}
-
-void visit_delta(const TensorVisitor& visit, const std::string& prefix, const ModelConfig& c, GatedDeltaNet& d) {
-  const int64_t heads = c.linear_num_value_heads;
-  if (c.delta_projections == DeltaProjections::interleaved) {
-    visit.matrix(prefix + "in_proj_qkvz.weight", {c.conv_channels() + c.linear_value_dim(), c.hidden_size}, d.in_proj_qkvz);
-    visit.matrix(prefix + "in_proj_ba.weight", {2 * heads, c.hidden_size}, d.in_proj_ba);
-  } else {
-    visit.matrix(prefix + "in_proj_qkv.weight", {c.conv_channels(), c.hidden_size}, d.in_proj_qkv);
-    visit.matrix(prefix + "in_proj_z.weight", {c.linear_value_dim(), c.hidden_size}, d.in_proj_z);
-    visit.matrix(prefix + "in_proj_b.weight", {heads, c.hidden_size}, d.in_proj_b);
-    visit.matrix(prefix + "in_proj_a.weight", {heads, c.hidden_size}, d.in_proj_a);
-  }
-  visit.vector(prefix + "conv1d.weight", {c.conv_channels(), 1, c.linear_conv_kernel_dim}, VectorRole::plain, d.conv1d);
-  visit.vector(prefix + "A_log", {heads}, VectorRole::decay, d.A);
-  visit.vector(prefix + "dt_bias", {heads}, VectorRole::plain, d.dt_bias);
-  visit.vector(prefix + "norm.weight", {c.linear_value_head_dim}, VectorRole::plain, d.norm);
-  visit.matrix(prefix + "out_proj.weight", {c.hidden_size, c.linear_value_dim()}, d.out_proj);
-}
-
-void visit_layer(const TensorVisitor& visit, const std::string& prefix, const ModelConfig& c, Layer& layer) {
-  visit.vector(prefix + "input_layernorm.weight", {c.hidden_size}, VectorRole::gain, layer.input_norm);
-  visit.vector(prefix + "post_attention_layernorm.weight", {c.hidden_size}, VectorRole::gain, layer.post_attention_norm);
-  if (layer.kind == LayerKind::full_attention)
-    visit_attention(visit, prefix + "self_attn.", c, layer.attention);
-  else
-    visit_delta(visit, prefix + "linear_attn.", c, layer.delta);
-  visit_mlp(visit, prefix + "mlp.", c, layer.mlp);
-}
-
-void visit_mtp(const TensorVisitor& visit, const ModelConfig& c, Mtp& mtp) {
-  visit.matrix("mtp.fc.weight", {c.hidden_size, 2 * c.hidden_size}, mtp.fc);
-  visit.vector("mtp.pre_fc_norm_embedding.weight", {c.hidden_size}, VectorRole::gain, mtp.embedding_norm);
-  visit.vector("mtp.pre_fc_norm_hidden.weight", {c.hidden_size}, VectorRole::gain, mtp.hidden_norm);
-  visit.vector("mtp.norm.weight", {c.hidden_size}, VectorRole::gain, mtp.norm);
-  mtp.layer.kind = LayerKind::full_attention;
-  mtp.layer.mlp.kind = c.num_experts > 0 ? MlpKind::sparse : MlpKind::dense;
-  visit_layer(visit, "mtp.layers.0.", c, mtp.layer);
-}
-
-// The whole model, in the order of the forward pass.
-void visit_model(const TensorVisitor& visit, Model& m) {
-  const ModelConfig& c = m.config;
-  visit.matrix(c.tensor_prefix + "embed_tokens.weight", {c.vocab_size, c.hidden_size}, m.embed_tokens);
-  m.layers.resize(c.layers.size());
-  for (size_t i = 0; i < m.layers.size(); ++i) {
-    m.layers[i].kind = c.layers[i];
-    m.layers[i].mlp.kind = c.mlps[i];
-    visit_layer(visit, fmt::format("{}layers.{}.", c.tensor_prefix, i), c, m.layers[i]);
-  }
-  visit.vector(c.tensor_prefix + "norm.weight", {c.hidden_size}, VectorRole::gain, m.final_norm);
-  if (c.tie_word_embeddings)
-    m.lm_head = m.embed_tokens;
-  else
-    visit.matrix("lm_head.weight", {c.vocab_size, c.hidden_size}, m.lm_head);
-  if (m.mtp) visit_mtp(visit, c, *m.mtp);
-}
 
 // Binds tensors by name and keeps three lists of what is wrong, so that a broken checkpoint is described once, not tensor by tensor.
 class Binder {
  public:
   explicit Binder(TensorSource& source) : source_(source) {}
 
-  TensorVisitor visitor() {
-    return {.matrix = [this](const std::string& name, const std::vector<int64_t>& shape,
-                             Weight& weight) { keep(source_.matrix(name, shape[0], shape[1]), weight); },
-            .vector = [this](const std::string& name, const std::vector<int64_t>& shape, VectorRole role,
-                             Vector& vector) { keep(source_.vector(name, shape, role), vector); }};
+  void matrix(const std::string& name, const std::vector<int64_t>& shape, Weight& weight) {
+    keep(source_.matrix(name, shape[0], shape[1]), weight);
+  }
+  void vector(const std::string& name, const std::vector<int64_t>& shape, VectorRole role, Vector& vector) {
+    keep(source_.vector(name, shape, role), vector);
   }
 
   Result<void> verdict(const std::filesystem::path& where, bool ignore_mtp) {
@@ -202,7 +114,9 @@ Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& fo
     source = published_source(model->checkpoint);
   }
   Binder binder(*source);
-  visit_model(binder.visitor(), *model);
+  shape_model(*model);
+  visit_model(binder, *model);
+  if (model->config.tie_word_embeddings) model->lm_head = model->embed_tokens;
   QUERN_TRY(binder.verdict(folder, /*ignore_mtp=*/!model->mtp));
   model->fingerprint = quern::fingerprint(model->checkpoint);
   return std::shared_ptr<const Model>(std::move(model));
@@ -212,13 +126,16 @@ std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config, bool wit
   Model model;
   model.config = config;
   if (with_mtp) model.mtp = std::make_unique<Mtp>();
-  std::vector<ExpectedTensor> list;
-  const TensorVisitor collect{
-      .matrix = [&](const std::string& name, std::vector<int64_t> shape, Weight&) { list.push_back({name, std::move(shape)}); },
-      .vector = [&](const std::string& name, std::vector<int64_t> shape, VectorRole,
-                    Vector&) { list.push_back({name, std::move(shape)}); }};
+  shape_model(model);
+  struct {
+    std::vector<ExpectedTensor> list;
+    void matrix(const std::string& name, std::vector<int64_t> shape, Weight&) { list.push_back({name, std::move(shape)}); }
+    void vector(const std::string& name, std::vector<int64_t> shape, VectorRole, Vector&) {
+      list.push_back({name, std::move(shape)});
+    }
+  } collect;
   visit_model(collect, model);
-  return list;
+  return std::move(collect.list);
 }
 
 }  // namespace quern
