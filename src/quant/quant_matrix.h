@@ -39,7 +39,7 @@ class QuantMatrix {
   const QuantLayout& layout() const { return layout_; }
   QuantRow row(int64_t r) const;
 
-  // out [cols]. Bit for bit what the format's own implementation computes in f32.
+  // out [cols]. Bit for bit what the format's own implementation computes in f32; MLX affine: without MLX's roundings to bf16.
   void decode_row(int64_t r, float* out) const;
   // Sum over k of row[k] * x[k] for token `token` of x, whose cols must be this matrix's. Blocks are added from left to right in f32:
   // the error is at most (cols + 4) * 2^-24 * sum of magnitude * |x|.
