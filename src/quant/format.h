@@ -15,44 +15,25 @@
 namespace quern {
 
 enum class QuantFormat : uint8_t {
-  f32,
-  f16,
-  bf16,      // one weight a block
-  fp8_e4m3,  // official FP8 checkpoints: a scale for 128 x 128 weights
-  q8_0,
-  q4_0,
-  q4_1,
-  q5_0,
-  q5_1,
-  iq4_nl,
-  mxfp4,  // ggml, blocks of 32
-  q2_k,
-  q3_k,
-  q4_k,
-  q5_k,
-  q6_k,
-  iq4_xs,  // ggml, super-blocks of 256
-  mlx_mxfp4,
-  mlx_mxfp8,
-  mlx_nvfp4,  // MLX, groups of 32, 32, 16
-  mlx_affine_2_g32,
-  mlx_affine_2_g64,
-  mlx_affine_2_g128,
-  mlx_affine_3_g32,
-  mlx_affine_3_g64,
-  mlx_affine_3_g128,
-  mlx_affine_4_g32,
-  mlx_affine_4_g64,
-  mlx_affine_4_g128,
-  mlx_affine_5_g32,
-  mlx_affine_5_g64,
-  mlx_affine_5_g128,
-  mlx_affine_6_g32,
-  mlx_affine_6_g64,
-  mlx_affine_6_g128,
-  mlx_affine_8_g32,
-  mlx_affine_8_g64,
-  mlx_affine_8_g128,
+  // clang-format off
+  // One weight a block.
+  f32, f16, bf16,
+  // Official FP8 checkpoints: a scale for 128 x 128 weights.
+  fp8_e4m3,
+  // ggml, blocks of 32.
+  q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl, mxfp4,
+  // ggml, super-blocks of 256.
+  q2_k, q3_k, q4_k, q5_k, q6_k, iq4_xs,
+  // MLX, groups of 32, 32 and 16.
+  mlx_mxfp4, mlx_mxfp8, mlx_nvfp4,
+  // MLX's affine mode: bits, group.
+  mlx_affine_2_g32, mlx_affine_2_g64, mlx_affine_2_g128,
+  mlx_affine_3_g32, mlx_affine_3_g64, mlx_affine_3_g128,
+  mlx_affine_4_g32, mlx_affine_4_g64, mlx_affine_4_g128,
+  mlx_affine_5_g32, mlx_affine_5_g64, mlx_affine_5_g128,
+  mlx_affine_6_g32, mlx_affine_6_g64, mlx_affine_6_g128,
+  mlx_affine_8_g32, mlx_affine_8_g64, mlx_affine_8_g128,
+  // clang-format on
 };
 
 // How a scale (or bias) in a tensor of its own is stored.

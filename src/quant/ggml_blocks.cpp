@@ -24,7 +24,7 @@ struct Q8_0 {
     for (int i = 0; i < kElements; ++i) out.codes[i] = static_cast<int8_t>(load_u8(at + 2 + i));
   }
   static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
-    // -128 is left out: kernels may then negate codes in eight bits. The last level serves as anchor, so that d is positive.
+    // -128 is left out: kernels may then negate codes in eight bits. The levels being symmetric, d may as well be positive.
     constexpr IntegerLevels kLevels{-127, 127};
     std::byte* at = row.codes + block * kBytes;
     uint16_t d = choose_f16_scale(kLevels, {{x, kElements}, {importance, kElements}}, search);

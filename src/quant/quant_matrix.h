@@ -44,7 +44,7 @@ class QuantMatrix {
   // Rows [first, first + count), first a multiple of the rows that share a scale (1 but for FP8).
   QuantMatrix row_range(int64_t first, int64_t count) const;
 
-  // out [cols]. Bit for bit what the format's own implementation computes in f32.
+  // out [cols]. Bit for bit what the format's own implementation computes in f32; MLX affine: without MLX's roundings to bf16.
   void decode_row(int64_t r, float* out) const;
   // Sum over k of row[k] * x[k] for token `token` of x, whose cols must be this matrix's. Blocks are added from left to right in f32:
   // the error is at most (cols + 4) * 2^-24 * sum of magnitude * |x|.
