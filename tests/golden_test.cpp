@@ -23,8 +23,11 @@ void PrintTo(const Golden& golden, std::ostream* out) { *out << golden.name; }
 
 class Vectors {
  public:
+  // What lies beside a fixture's model; or that file, relative to tests/data.
   explicit Vectors(const std::string& fixture)
-      : file_(SafetensorsFile::open(std::string(QUERN_REPO) + "/tests/data/" + fixture + "/expected.safetensors").value()) {}
+      : file_(SafetensorsFile::open(std::string(QUERN_REPO) + "/tests/data/" + fixture +
+                                    (fixture.ends_with(".safetensors") ? "" : "/expected.safetensors"))
+                  .value()) {}
   bool has(std::string_view name) const { return find(name) != nullptr; }
   std::vector<float> floats(std::string_view name) const { return values<float>(name); }
   std::vector<int32_t> ids(std::string_view name) const {
@@ -183,6 +186,15 @@ TEST(Containers, BlockFp8DecodesToTheReferenceLogits) {
   const Vectors expected("tiny-fp8");
   for (const Isa isa : {Isa::scalar, best_isa()}) {
     Machine machine("tiny-fp8", isa, 2);
+    EXPECT_LE(furthest(all_logits(machine, expected.ids("input_ids")), expected.floats("logits")), 1e-3f) << isa_name(isa);
+  }
+}
+
+// A file by llama.cpp's family of tools; the logits are of the decoded weights, by an independent implementation in float64.
+TEST(Containers, AGgufFileDecodesToTheReferenceLogits) {
+  const Vectors expected("gguf/mini-Q4_K_M.expected.safetensors");
+  for (const Isa isa : {Isa::scalar, best_isa()}) {
+    Machine machine("gguf/mini-Q4_K_M.gguf", isa, 2);
     EXPECT_LE(furthest(all_logits(machine, expected.ids("input_ids")), expected.floats("logits")), 1e-3f) << isa_name(isa);
   }
 }

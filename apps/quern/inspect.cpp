@@ -124,7 +124,7 @@ void add_inspect_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("inspect", "Show what a checkpoint holds and what running it takes");
   command->footer("Example:\n  quern inspect DIR --json");
-  command->add_option("M,--model,-m", o->model, "Model folder; absent: the embedded model");
+  command->add_option("M,--model,-m", o->model, "Model folder or .gguf file; absent: the embedded model");
   command->add_option("--context", o->context, "Plan the memory for this many tokens; absent: what the model was made for")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command->add_flag("--json", o->json, "One JSON document");

@@ -13,6 +13,8 @@ class MlxSource : public TensorSource {
   MlxSource(const Checkpoint& checkpoint, MlxQuantization quantization)
       : TensorSource(checkpoint), quantization_(std::move(quantization)) {}
 
+  bool has(const std::string& name) const override { return checkpoint_.find(name) != nullptr; }
+
   Result<QuantMatrix> matrix(const std::string& name, int64_t rows, int64_t cols) override {
     const StoredName stored = mlx_name(name);
     const std::string module = stored.name.substr(0, stored.name.size() - std::string_view(".weight").size());

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "formats/gguf_config.h"
 #include "model/tensor_source.h"
 #include "model/tensor_walk.h"
 
@@ -68,8 +69,8 @@ Result<void> check_size(const Model& model, const std::filesystem::path& where) 
     matrices += tensor->shape.size() < 3 ? 1 : std::min(tensor->shape[0], static_cast<int64_t>(tensor->bytes.size()));
   const auto layers = static_cast<int64_t>(model.config.layers.size());
   if (layers * std::max<int64_t>(1, model.config.num_experts) <= matrices * 4 + 4096) return {};
-  return fail(Errc::mismatch, "{}: config.json describes {} layers of {} experts, but the checkpoint has {} tensors",
-              where.string(), layers, model.config.num_experts, model.checkpoint.tensors().size());
+  return fail(Errc::mismatch, "{}: the config describes {} layers of {} experts, but the checkpoint has {} tensors", where.string(),
+              layers, model.config.num_experts, model.checkpoint.tensors().size());
 }
 
 // config.json's quant_method names what only other engines read.
@@ -94,30 +95,49 @@ uint64_t fingerprint(const Checkpoint& checkpoint) {
   return hash;
 }
 
+// config.json and the source of a folder's tensors.
+Result<void> open_folder(Model& model) {
+  const std::string where = (model.checkpoint.path() / "config.json").string();
+  QUERN_ASSIGN(const std::string text, read_file(where, size_t{16} << 20));
+  QUERN_ASSIGN(const Json config, Json::parse(text, where));
+  QUERN_ASSIGN(model.config, ModelConfig::from_json(config, where));
+  if (has_mlx_layout(model.checkpoint)) {
+    QUERN_ASSIGN(MlxQuantization quantization, MlxQuantization::from_config(config, where));
+    model.source = mlx_source(model.checkpoint, std::move(quantization));
+    return {};
+  }
+  QUERN_TRY(check_quant_method(config, where));
+  model.source = published_source(model.checkpoint);
+  return {};
+}
+
+Result<void> open_gguf(Model& model) {
+  std::vector<StoredTensor> tensors;
+  for (const StoredTensor* tensor : model.checkpoint.tensors()) tensors.push_back(*tensor);
+  QUERN_ASSIGN(model.config, gguf_model_config(*model.checkpoint.gguf(), tensors));
+  model.config.delta_projections = gguf_delta_projections(model.checkpoint);
+  model.source = gguf_source(model.checkpoint, model.config);
+  return {};
+}
+
 }  // namespace
 
-Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& folder) {
+Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& path) {
   auto model = std::make_shared<Model>();
-  const std::string config_path = (folder / "config.json").string();
-  QUERN_ASSIGN(const std::string config_text, read_file(config_path, size_t{16} << 20));
-  QUERN_ASSIGN(const Json config, Json::parse(config_text, config_path));
-  QUERN_ASSIGN(model->config, ModelConfig::from_json(config, config_path));
-  QUERN_ASSIGN(model->checkpoint, Checkpoint::open(folder));
-  QUERN_TRY(check_size(*model, folder));
-  if (model->checkpoint.find("mtp.fc.weight")) model->mtp = std::make_unique<Mtp>();  // the tensors decide, not the config
-  std::unique_ptr<TensorSource> source;
-  if (has_mlx_layout(model->checkpoint)) {
-    QUERN_ASSIGN(MlxQuantization quantization, MlxQuantization::from_config(config, config_path));
-    source = mlx_source(model->checkpoint, std::move(quantization));
-  } else {
-    QUERN_TRY(check_quant_method(config, config_path));
-    source = published_source(model->checkpoint);
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored) && !std::filesystem::exists(path / "config.json", ignored)) {
+    QUERN_ASSIGN(const auto gguf, gguf_of_model(path));
+    if (!gguf) return fail(Errc::not_found, "{}: no config.json and no .gguf", path.string());
   }
-  Binder binder(*source);
+  QUERN_ASSIGN(model->checkpoint, Checkpoint::open(path));
+  QUERN_TRY(model->checkpoint.gguf() ? open_gguf(*model) : open_folder(*model));
+  QUERN_TRY(check_size(*model, path));
+  if (model->source->has("mtp.fc.weight")) model->mtp = std::make_unique<Mtp>();  // the tensors decide, not the config
   shape_model(*model);
+  Binder binder(*model->source);
   visit_model(binder, *model);
   if (model->config.tie_word_embeddings) model->lm_head = model->embed_tokens;
-  QUERN_TRY(binder.verdict(folder, /*ignore_mtp=*/!model->mtp));
+  QUERN_TRY(binder.verdict(path, /*ignore_mtp=*/!model->mtp));
   model->fingerprint = quern::fingerprint(model->checkpoint);
   return std::shared_ptr<const Model>(std::move(model));
 }

@@ -13,6 +13,8 @@ class PublishedSource : public TensorSource {
  public:
   using TensorSource::TensorSource;
 
+  bool has(const std::string& name) const override { return checkpoint_.find(name) != nullptr; }
+
   Result<QuantMatrix> matrix(const std::string& name, int64_t rows, int64_t cols) override {
     const StoredTensor* tensor = take(name);
     if (!tensor) return fused_expert(name, rows, cols);

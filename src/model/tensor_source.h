@@ -27,6 +27,8 @@ class TensorSource {
   virtual Result<QuantMatrix> matrix(const std::string& name, int64_t rows, int64_t cols) = 0;
   virtual Result<std::vector<float>> vector(const std::string& name, const std::vector<int64_t>& shape, VectorRole role) = 0;
 
+  // Whether there is a tensor of that name (plain, not one of a stack).
+  virtual bool has(const std::string& name) const = 0;
   // Tensors that nobody asked for.
   std::vector<std::string> unused() const;
 
@@ -42,6 +44,11 @@ class TensorSource {
 std::unique_ptr<TensorSource> published_source(const Checkpoint& checkpoint);
 // MLX folders: experts stacked, norms effective, any module in a quantisation of its own.
 std::unique_ptr<TensorSource> mlx_source(const Checkpoint& checkpoint, MlxQuantization quantization);
+
+// GGUF files of arch qwen3next; `config` is theirs.
+std::unique_ptr<TensorSource> gguf_source(const Checkpoint& checkpoint, const ModelConfig& config);
+// Which of GGUF's two layouts the DeltaNet projections have.
+DeltaProjections gguf_delta_projections(const Checkpoint& checkpoint);
 
 // Whether a folder has MLX's layout: its convolutions are [channels, kernel, 1], its experts stacked under "switch_mlp".
 bool has_mlx_layout(const Checkpoint& checkpoint);
