@@ -30,13 +30,13 @@ void linear_bf16(benchmark::State& state) {
   const int64_t tokens = state.range(1);
   const std::vector<float> x = random_floats(tokens * kColumns);
   const std::vector<uint16_t> weight(static_cast<size_t>(kRows * kColumns), 0x3F80);
+  const QuantMatrix matrix =
+      QuantMatrix::make(QuantFormat::bf16, kRows, kColumns, {.codes = std::as_bytes(std::span(weight))}).value();
   std::vector<float> out(static_cast<size_t>(tokens * kRows));
   const LinearArgs args{.x = x.data(),
                         .tokens = tokens,
-                        .k = kColumns,
                         .x_stride = kColumns,
-                        .weight = reinterpret_cast<const std::byte*>(weight.data()),
-                        .dtype = DType::bf16,
+                        .weight = &matrix,
                         .out = out.data(),
                         .out_stride = kRows};
   for (auto _ : state) {

@@ -113,6 +113,10 @@ class Plumbing(Test):
         self.ok("synth", "tiny", self.path("model"))
         document = json.loads(self.ok("inspect", self.path("model"), "--json"))
         self.assertEqual(document["model_type"], "qwen3_next")
+        self.assertEqual(document["memory_plan"]["context"], document["context"])
+        self.assertEqual(list(document["parts"]["experts"]["formats"]), ["bf16"])
+        plan = json.loads(self.ok("inspect", self.path("model"), "--context", "1000", "--json"))["memory_plan"]
+        self.assertEqual(plan["kv_bytes"], 1000 * document["kv_bytes_per_position"])
 
     def test_bench(self):
         document = json.loads(self.ok("bench", "--model", TINY, "-p", "8", "-n", "2", "-r", "1", "--json"))

@@ -23,8 +23,11 @@ void PrintTo(const Golden& golden, std::ostream* out) { *out << golden.name; }
 
 class Vectors {
  public:
+  // What lies beside a fixture's model; or that file, relative to tests/data.
   explicit Vectors(const std::string& fixture)
-      : file_(SafetensorsFile::open(std::string(QUERN_REPO) + "/tests/data/" + fixture + "/expected.safetensors").value()) {}
+      : file_(SafetensorsFile::open(std::string(QUERN_REPO) + "/tests/data/" + fixture +
+                                    (fixture.ends_with(".safetensors") ? "" : "/expected.safetensors"))
+                  .value()) {}
   bool has(std::string_view name) const { return find(name) != nullptr; }
   std::vector<float> floats(std::string_view name) const { return values<float>(name); }
   std::vector<int32_t> ids(std::string_view name) const {
@@ -176,6 +179,31 @@ TEST_P(Threads, NorDoesAnyCutOfThePrompt) {
     Machine cut(GetParam(), best_isa(), 2, false, chunk);
     EXPECT_EQ(std::memcmp(all_logits(cut, ids).data(), want.data(), want.size() * sizeof(float)), 0) << "chunk " << chunk;
   }
+}
+
+// The same model from an official block-FP8 folder and with fused expert tensors.
+TEST(Containers, BlockFp8DecodesToTheReferenceLogits) {
+  const Vectors expected("tiny-fp8");
+  for (const Isa isa : {Isa::scalar, best_isa()}) {
+    Machine machine("tiny-fp8", isa, 2);
+    EXPECT_LE(furthest(all_logits(machine, expected.ids("input_ids")), expected.floats("logits")), 1e-3f) << isa_name(isa);
+  }
+}
+
+// A file by llama.cpp's family of tools; the logits are of the decoded weights, by an independent implementation in float64.
+TEST(Containers, AGgufFileDecodesToTheReferenceLogits) {
+  const Vectors expected("gguf/mini-Q4_K_M.expected.safetensors");
+  for (const Isa isa : {Isa::scalar, best_isa()}) {
+    Machine machine("gguf/mini-Q4_K_M.gguf", isa, 2);
+    EXPECT_LE(furthest(all_logits(machine, expected.ids("input_ids")), expected.floats("logits")), 1e-3f) << isa_name(isa);
+  }
+}
+
+TEST(Containers, FusedExpertsAreTheSameModelBitForBit) {
+  const std::vector<int32_t> ids = Vectors("tiny").ids("input_ids");
+  Machine fused("tiny-fused", best_isa(), 2), separate("tiny", best_isa(), 2);
+  const std::vector<float> want = all_logits(separate, ids);
+  EXPECT_EQ(std::memcmp(all_logits(fused, ids).data(), want.data(), want.size() * sizeof(float)), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Threads, ::testing::Values("tiny", "tiny-grouped", "tiny-yarn"), [](const auto& test) {

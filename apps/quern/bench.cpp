@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "command.h"
+#include "model/model_facts.h"
 #include "runtime/engine_impl.h"
 #include "runtime/sampler.h"
 
@@ -55,26 +56,6 @@ double read_bandwidth(ThreadPool& pool) {
   return best;
 }
 
-// Bytes of weights that one decoded token reads.
-double bytes_per_token(const Model& m) {
-  const auto expert = [](const Expert& e) {
-    return static_cast<double>(e.gate_proj.bytes() + e.up_proj.bytes() + e.down_proj.bytes());
-  };
-  double bytes = static_cast<double>(m.lm_head.bytes());
-  for (const Layer& l : m.layers) {
-    const FullAttention& a = l.attention;
-    const GatedDeltaNet& d = l.delta;
-    for (const Weight* w : {&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj, &d.in_proj_qkvz, &d.in_proj_ba, &d.in_proj_qkv,
-                            &d.in_proj_z, &d.in_proj_b, &d.in_proj_a, &d.out_proj, &l.mlp.router, &l.mlp.shared_expert_gate})
-      if (*w) bytes += static_cast<double>(w->bytes());
-    if (l.mlp.kind == MlpKind::dense)
-      bytes += expert(l.mlp.dense);
-    else
-      bytes += expert(l.mlp.shared_expert) + static_cast<double>(m.config.num_experts_per_tok) * expert(l.mlp.experts.front());
-  }
-  return bytes;
-}
-
 Result<int> bench(const Options& o) {
   QUERN_ASSIGN(const EngineOptions engine_options, o.common.engine());
   QUERN_ASSIGN(const auto engine, Engine::load(engine_options));
@@ -105,7 +86,8 @@ Result<int> bench(const Options& o) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);  // before the bandwidth is measured, whose memory is not the model's
   const double bandwidth = read_bandwidth(*impl.pool);
-  const double per_token = bytes_per_token(*impl.model), decode_tps = median(decode), share = decode_tps * per_token / bandwidth;
+  const double per_token = static_cast<double>(model_facts(*impl.model).bytes_per_token), decode_tps = median(decode),
+               share = decode_tps * per_token / bandwidth;
   Json out = Json::object();
   out["prefill_tps"] = median(prefill);
   out["decode_tps"] = decode_tps;

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "text/model_text.h"
+
 namespace quern {
 namespace {
 
@@ -19,7 +21,7 @@ constexpr std::string_view kEmbeddedModel = "pebble";
 
 void CommonOptions::add_to(CLI::App& app, const std::string& default_kv) {
   kv = default_kv;
-  app.add_option("--model,-m", model, "Model folder; absent: the embedded model, pebble")->group("Model");
+  app.add_option("--model,-m", model, "Model folder or .gguf file; absent: the embedded model, pebble")->group("Model");
   app.add_option("-t,--threads", threads, "Threads; absent: the cores this process may use")
       ->check(CLI::Range(1, 1024))
       ->group("Model");
@@ -72,6 +74,12 @@ Result<std::filesystem::path> find_model(const std::string& named) {
       return folder;
   return fail(Errc::not_found, "the embedded model {} is in neither {} nor {} (QUERN_MODELS names another place)", kEmbeddedModel,
               QUERN_INSTALLED_MODELS, QUERN_SOURCE_MODELS);
+}
+
+Result<Tokenizer> find_tokenizer(const std::string& named, const std::string& model) {
+  if (!named.empty()) return load_tokenizer(named);
+  QUERN_ASSIGN(const auto path, find_model(model));
+  return load_tokenizer(path);
 }
 
 Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where) {

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "runtime/engine.h"
+#include "text/tokenizer.h"
 
 namespace quern {
 
@@ -32,8 +33,10 @@ struct CommonOptions {
   Result<EngineOptions> engine() const;
 };
 
-// The folder of --model, or of the embedded model when none was named.
+// The folder or file of --model, or the embedded model's folder when none was named.
 Result<std::filesystem::path> find_model(const std::string& named);
+// The tokenizer of --tokenizer (a file, a folder, a GGUF file), or the model's.
+Result<Tokenizer> find_tokenizer(const std::string& named, const std::string& model);
 
 // Every add_*_command declares its flags and help on `app` and leaves what to do in `body` when it is chosen.
 void add_generate_command(CLI::App& app, Body& body);

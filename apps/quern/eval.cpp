@@ -33,12 +33,7 @@ Result<int> export_episodes(const Options& o) {
     QUERN_TRY(export_jsonl(request, o.export_to));
     return kSuccess;
   }
-  std::filesystem::path tokenizer_file = o.tokenizer;
-  if (o.tokenizer.empty()) {
-    QUERN_ASSIGN(const auto folder, find_model(o.common.model));
-    tokenizer_file = folder / "tokenizer.json";
-  }
-  QUERN_ASSIGN(const Tokenizer tokenizer, Tokenizer::load(tokenizer_file));
+  QUERN_ASSIGN(const Tokenizer tokenizer, find_tokenizer(o.tokenizer, o.common.model));
   QUERN_TRY(export_windows(request, tokenizer, o.window, o.export_to));
   return kSuccess;
 }
@@ -191,7 +186,7 @@ Result<int> eval_tools(const Options& o) {
   if (!o.export_to.empty()) return export_episodes(o);
   QUERN_ASSIGN(const EngineOptions engine_options, o.common.engine());
   QUERN_ASSIGN(const auto engine, Engine::load(engine_options));
-  if (!engine->tokenizer()) return fail(Errc::not_found, "{} has no tokenizer.json", engine_options.model.string());
+  if (!engine->tokenizer()) return fail(Errc::not_found, "{} has no tokenizer", engine_options.model.string());
   std::optional<AtomicFile> chart;  // a place that cannot be written to is found out before the work
   if (!o.svg.empty()) {
     QUERN_ASSIGN(chart, AtomicFile::create(o.svg));

@@ -96,7 +96,7 @@ Result<int> generate(const Options& o) {
   std::optional<Matcher> constraint;
   if (machine) {
     if (!engine->tokenizer())
-      return fail(Errc::not_found, "{}: no tokenizer.json: there is no text to constrain", engine_options.model.string());
+      return fail(Errc::not_found, "{}: no tokenizer: there is no text to constrain", engine_options.model.string());
     constraint.emplace(std::move(machine), engine->vocabulary());
     request.constraint = &*constraint;
   }

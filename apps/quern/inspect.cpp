@@ -1,11 +1,11 @@
 // quern inspect: what a checkpoint holds, and what running it will take.
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "base/json.h"
 #include "command.h"
-#include "model/model.h"
-#include "model/sequence_state.h"
+#include "model/model_facts.h"
 #include "text/chat_template.h"
 
 namespace quern {
@@ -13,61 +13,9 @@ namespace {
 
 struct Options {
   std::string model;
+  std::optional<int64_t> context;
   bool json = false;
 };
-
-struct Tally {
-  int64_t tensors = 0, parameters = 0;
-  size_t bytes = 0;
-};
-
-// The part of the model a tensor belongs to, for people: "experts", "attention", …
-std::string_view part_of(std::string_view name) {
-  const auto contains = [&](std::string_view part) { return name.find(part) != std::string_view::npos; };
-  if (name.starts_with("mtp.")) return "mtp";
-  if (contains(".experts.")) return "experts";
-  if (contains(".shared_expert")) return "shared expert";
-  if (contains(".mlp.gate.")) return "router";
-  if (contains(".mlp.")) return "dense mlp";
-  if (contains(".linear_attn.")) return "delta net";
-  if (contains(".self_attn.")) return "attention";
-  if (contains("embed_tokens")) return "embeddings";
-  if (contains("lm_head")) return "lm_head";
-  return "norms";
-}
-
-struct Report {
-  std::map<std::string, Tally, std::less<>> parts, dtypes;
-  Tally total;
-  int64_t active = 0;          // parameters that one token reads
-  size_t bytes_per_token = 0;  // of weights, one decoded token
-  size_t kv_bytes = 0;         // per token, bf16
-  size_t state_bytes = 0;      // of a sequence, whatever its length
-};
-
-Report examine(const Model& model) {
-  const ModelConfig& c = model.config;
-  Report r;
-  const double routed = c.num_experts > 0 ? static_cast<double>(c.num_experts_per_tok) / static_cast<double>(c.num_experts) : 0;
-  double active = 0, read = 0;
-  for (const StoredTensor* t : model.checkpoint.tensors()) {
-    int64_t count = 1;
-    for (const int64_t extent : t->shape) count *= extent;
-    const std::string_view part = part_of(t->name);
-    for (Tally* tally : {&r.parts[std::string(part)], &r.dtypes[t->dtype], &r.total})
-      ++tally->tensors, tally->parameters += count, tally->bytes += t->bytes.size();
-    const double share = part == "experts" ? routed : part == "mtp" || (part == "embeddings" && !c.tie_word_embeddings) ? 0 : 1;
-    active += share * static_cast<double>(count);
-    read += share * static_cast<double>(t->bytes.size());
-  }
-  r.active = static_cast<int64_t>(active);
-  r.bytes_per_token = static_cast<size_t>(read);
-  const auto linear = static_cast<size_t>(std::count(c.layers.begin(), c.layers.end(), LayerKind::linear_attention));
-  r.kv_bytes = (c.layers.size() - linear) * 2 * static_cast<size_t>(c.num_key_value_heads * c.head_dim) * 2;
-  DeltaState state(c);
-  for (const DeltaState::Part& part : state.parts()) r.state_bytes += linear * part.values->size() * sizeof(float);
-  return r;
-}
 
 std::string size_text(size_t bytes) {
   constexpr std::string_view units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -77,19 +25,16 @@ std::string size_text(size_t bytes) {
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
 }
 
-Json as_json(const Model& m, const Report& r) {
+Json as_json(const TensorTally& tally) {
+  Json one = Json::object();
+  one["tensors"] = tally.tensors;
+  one["parameters"] = tally.parameters;
+  one["bytes"] = static_cast<uint64_t>(tally.bytes);
+  return one;
+}
+
+Json as_json(const Model& m, const ModelFacts& r, int64_t context) {
   const ModelConfig& c = m.config;
-  const auto tallies = [](const auto& map) {
-    Json out = Json::object();
-    for (const auto& [name, tally] : map) {
-      Json one = Json::object();
-      one["tensors"] = tally.tensors;
-      one["parameters"] = tally.parameters;
-      one["bytes"] = static_cast<uint64_t>(tally.bytes);
-      out[name] = std::move(one);
-    }
-    return out;
-  };
   Json kinds = Json::array();
   for (const LayerKind kind : c.layers) kinds.push_back(kind == LayerKind::full_attention ? "full_attention" : "linear_attention");
   Json out = Json::object();
@@ -104,17 +49,42 @@ Json as_json(const Model& m, const Report& r) {
   out["yarn_factor"] = c.yarn ? Json(c.yarn->factor) : Json();
   out["mtp"] = m.mtp != nullptr;
   out["parameters"] = r.total.parameters;
-  out["active_parameters"] = r.active;
+  out["active_parameters"] = r.active_parameters;
   out["bytes"] = static_cast<uint64_t>(r.total.bytes);
   out["bytes_per_token"] = static_cast<uint64_t>(r.bytes_per_token);
-  out["kv_bytes_per_position"] = static_cast<uint64_t>(r.kv_bytes);
+  out["kv_bytes_per_position"] = static_cast<uint64_t>(r.kv_bytes_per_position);
   out["state_bytes"] = static_cast<uint64_t>(r.state_bytes);
-  out["parts"] = tallies(r.parts);
-  out["dtypes"] = tallies(r.dtypes);
+  Json plan = Json::object();
+  plan["context"] = context;
+  plan["weights_bytes"] = static_cast<uint64_t>(r.total.bytes);
+  plan["kv_bytes"] = static_cast<uint64_t>(r.kv_bytes_per_position * static_cast<size_t>(context));
+  plan["state_bytes"] = static_cast<uint64_t>(r.state_bytes);
+  out["memory_plan"] = std::move(plan);
+  Json parts = Json::object(), formats = Json::object();
+  for (const auto& [name, tally] : r.parts) {
+    Json part = as_json(tally), own = Json::object();
+    for (const auto& [format, of_part] : r.part_formats.at(name)) own[format] = as_json(of_part);
+    part["formats"] = std::move(own);
+    parts[name] = std::move(part);
+  }
+  for (const auto& [name, tally] : r.formats) formats[name] = as_json(tally);
+  out["parts"] = std::move(parts);
+  out["formats"] = std::move(formats);
   return out;
 }
 
-std::string as_text(const Model& m, const Report& r, const std::filesystem::path& folder) {
+// "q4_k, q6_k (12 of 36)": the most frequent first, with counts where there are several.
+std::string formats_text(const std::map<std::string, TensorTally>& formats, int64_t tensors) {
+  std::vector<std::pair<std::string, int64_t>> sorted;
+  for (const auto& [name, tally] : formats) sorted.emplace_back(name, tally.tensors);
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::string text;
+  for (const auto& [name, count] : sorted)
+    text += (text.empty() ? "" : ", ") + name + (count < tensors ? fmt::format(" ({} of {})", count, tensors) : "");
+  return text;
+}
+
+std::string as_text(const Model& m, const ModelFacts& r, int64_t context, const std::filesystem::path& folder) {
   const ModelConfig& c = m.config;
   const auto full = std::count(c.layers.begin(), c.layers.end(), LayerKind::full_attention);
   std::string out =
@@ -125,25 +95,26 @@ std::string as_text(const Model& m, const Report& r, const std::filesystem::path
                        m.mtp ? "yes" : "no");
   out += fmt::format("context {} tokens{}\n\n", c.max_position_embeddings,
                      c.yarn ? fmt::format(" (YaRN, factor {})", c.yarn->factor) : "");
-  out += fmt::format("{:<16}{:>10}{:>16}{:>12}\n", "part", "tensors", "parameters", "size");
+  out += fmt::format("{:<16}{:>10}{:>16}{:>12}  {}\n", "part", "tensors", "parameters", "size", "formats");
   for (const auto& [name, t] : r.parts)
-    out += fmt::format("{:<16}{:>10}{:>16}{:>12}\n", name, t.tensors, t.parameters, size_text(t.bytes));
-  out +=
-      fmt::format("{:<16}{:>10}{:>16}{:>12}\n\nformats:", "total", r.total.tensors, r.total.parameters, size_text(r.total.bytes));
-  for (const auto& [name, t] : r.dtypes) out += fmt::format(" {} ({} tensors)", name, t.tensors);
-  out += fmt::format("\n\nmemory plan\n  weights, mapped              {}\n  read per decoded token       {} ({} parameters)\n",
-                     size_text(r.total.bytes), size_text(r.bytes_per_token), r.active);
-  out += fmt::format("  a sequence, whatever length  {}\n  kv cache, bf16, per token    {}; at the full context {}\n",
-                     size_text(r.state_bytes), size_text(r.kv_bytes),
-                     size_text(r.kv_bytes * static_cast<size_t>(c.max_position_embeddings)));
+    out += fmt::format("{:<16}{:>10}{:>16}{:>12}  {}\n", name, t.tensors, t.parameters, size_text(t.bytes),
+                       formats_text(r.part_formats.at(name), t.tensors));
+  out += fmt::format("{:<16}{:>10}{:>16}{:>12}  {:.2f} bits a parameter\n", "total", r.total.tensors, r.total.parameters,
+                     size_text(r.total.bytes), 8.0 * static_cast<double>(r.total.bytes) / static_cast<double>(r.total.parameters));
+  out += fmt::format("\nmemory plan\n  weights, mapped              {}\n  read per decoded token       {} ({} parameters)\n",
+                     size_text(r.total.bytes), size_text(r.bytes_per_token), r.active_parameters);
+  out += fmt::format("  a sequence, whatever length  {}\n  kv cache, bf16, per token    {}; at {} tokens {}\n",
+                     size_text(r.state_bytes), size_text(r.kv_bytes_per_position), context,
+                     size_text(r.kv_bytes_per_position * static_cast<size_t>(context)));
   return out;
 }
 
 Result<int> inspect(const Options& o) {
   QUERN_ASSIGN(const std::filesystem::path folder, find_model(o.model));
   QUERN_ASSIGN(const auto model, Model::load(folder));
-  const Report report = examine(*model);
-  QUERN_TRY(print_out(o.json ? as_json(*model, report).dump() + "\n" : as_text(*model, report, folder)));
+  const ModelFacts report = model_facts(*model);
+  const int64_t context = o.context.value_or(model->config.max_position_embeddings);
+  QUERN_TRY(print_out(o.json ? as_json(*model, report, context).dump() + "\n" : as_text(*model, report, context, folder)));
   return kSuccess;
 }
 
@@ -153,7 +124,9 @@ void add_inspect_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("inspect", "Show what a checkpoint holds and what running it takes");
   command->footer("Example:\n  quern inspect DIR --json");
-  command->add_option("M,--model,-m", o->model, "Model folder; absent: the embedded model");
+  command->add_option("M,--model,-m", o->model, "Model folder or .gguf file; absent: the embedded model");
+  command->add_option("--context", o->context, "Plan the memory for this many tokens; absent: what the model was made for")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command->add_flag("--json", o->json, "One JSON document");
   command->callback([o, &body] { body = [o] { return inspect(*o); }; });
 }

@@ -75,12 +75,7 @@ struct MaskTimes {
 
 // Walks the accepted instances token by token, as a model would write them, and times the mask before each token.
 Result<void> measure(const Options& o, std::unique_ptr<Machine> machine, const std::vector<Instance>& instances, MaskTimes& times) {
-  std::filesystem::path file = o.tokenizer;
-  if (o.tokenizer.empty()) {
-    QUERN_ASSIGN(const auto folder, find_model(o.model));
-    file = folder / "tokenizer.json";
-  }
-  QUERN_ASSIGN(const Tokenizer tokenizer, Tokenizer::load(file));
+  QUERN_ASSIGN(const Tokenizer tokenizer, find_tokenizer(o.tokenizer, o.model));
   const Vocabulary vocabulary(tokenizer, {tokenizer.find_added("<|im_end|>")});
   Matcher matcher(std::move(machine), vocabulary);
   const auto time_mask = [&]() -> Result<double> {

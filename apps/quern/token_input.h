@@ -25,7 +25,7 @@ struct TokenInput {
       return parse_ids(text, tokens_file);
     }
     if (tokens_option->count() > 0) return parse_ids(tokens, "--tokens");
-    if (!tokenizer) return fail(Errc::not_found, "{}: no tokenizer.json; --tokens needs none", model.string());
+    if (!tokenizer) return fail(Errc::not_found, "{}: no tokenizer; --tokens needs none", model.string());
     return tokenizer->encode(prompt, /*trusted=*/true);
   }
 };

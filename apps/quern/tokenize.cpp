@@ -14,12 +14,7 @@ struct Options {
 };
 
 Result<int> tokenize(const Options& o) {
-  std::filesystem::path path = o.tokenizer;
-  if (o.tokenizer.empty()) {
-    QUERN_ASSIGN(const std::filesystem::path folder, find_model(o.model));
-    path = folder / "tokenizer.json";
-  }
-  QUERN_ASSIGN(const Tokenizer tokenizer, Tokenizer::load(path));
+  QUERN_ASSIGN(const Tokenizer tokenizer, find_tokenizer(o.tokenizer, o.model));
   Json out = Json::object();
   std::string plain;
   if (o.decode_option->count() > 0) {

@@ -58,7 +58,7 @@ _quern() {
       logits) options+=" $input_options --out --hidden --mtp --chunk $model_options" ;;
       tokenize) options+=' --model -m --tokenizer --text --file --decode --json' ;;
       render) options+=' --template --json' ;;
-      inspect) options+=' --model -m --json' ;;
+      inspect) options+=' --model -m --context --json' ;;
       schema) options+=' --instances --formats --bench --model -m --tokenizer --json' ;;
       synth) options+=' --format --mtp' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;

@@ -9,7 +9,7 @@ constexpr size_t kMaxConstraintBytes = size_t{64} << 20;
 }  // namespace
 
 Result<std::unique_ptr<EngineModel>> EngineModel::create(const Engine& engine, EngineModelOptions options) {
-  if (!engine.tokenizer()) return fail(Errc::not_found, "the model has no tokenizer.json: it cannot read a task");
+  if (!engine.tokenizer()) return fail(Errc::not_found, "the model has no tokenizer: it cannot read a task");
   return std::unique_ptr<EngineModel>(new EngineModel(engine, std::move(options)));
 }
 

@@ -27,37 +27,64 @@ Result<std::map<std::string, std::vector<std::string>>> read_index(const std::fi
 
 }  // namespace
 
-Result<Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
+Result<std::optional<std::filesystem::path>> gguf_of_model(const std::filesystem::path& model) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(model, error)) {
+    if (!std::filesystem::exists(model, error)) return fail(Errc::not_found, "{}: no such file or folder", model.string());
+    return model;
+  }
+  if (std::filesystem::exists(model / "config.json", error)) return std::nullopt;
+  std::vector<std::filesystem::path> found;
+  for (std::filesystem::directory_iterator at(model, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    const bool later_part = name.find("-of-") != std::string::npos && name.find("-00001-of-") == std::string::npos;
+    if (name.ends_with(".gguf") && !later_part) found.push_back(at->path());
+  }
+  if (found.size() > 1) return fail(Errc::mismatch, "{}: {} models in GGUF; name one of the files", model.string(), found.size());
+  if (found.empty()) return std::nullopt;
+  return found.front();
+}
+
+Result<Checkpoint> Checkpoint::open(const std::filesystem::path& model) {
   Checkpoint checkpoint;
-  checkpoint.folder_ = folder;
-  std::error_code ignored;
-  const auto index = folder / "model.safetensors.index.json", single = folder / "model.safetensors";
-  if (std::filesystem::exists(index, ignored)) {
-    QUERN_ASSIGN(const auto files, read_index(index));
-    for (const auto& [name, wanted] : files) {
-      QUERN_ASSIGN(SafetensorsFile file, SafetensorsFile::open(folder / name));
-      std::unordered_map<std::string_view, const StoredTensor*> held;
-      for (const StoredTensor& tensor : file.tensors()) held[tensor.name] = &tensor;
-      std::vector<const StoredTensor*> found;
-      for (const std::string& tensor : wanted) {
-        const auto at = held.find(tensor);
-        if (at == held.end())
-          return fail(Errc::mismatch, "{}: the index places {} there, but the file has no such tensor", (folder / name).string(),
-                      tensor);
-        found.push_back(at->second);
-      }
-      checkpoint.files_.push_back(std::move(file));  // moving the file keeps its vector's elements where they are
-      checkpoint.tensors_.insert(checkpoint.tensors_.end(), found.begin(), found.end());
-    }
-  } else if (std::filesystem::exists(single, ignored)) {
-    QUERN_ASSIGN(SafetensorsFile file, SafetensorsFile::open(single));
-    checkpoint.files_.push_back(std::move(file));
-    for (const StoredTensor& tensor : checkpoint.files_.back().tensors()) checkpoint.tensors_.push_back(&tensor);
+  checkpoint.path_ = model;
+  QUERN_ASSIGN(const auto gguf, gguf_of_model(model));
+  if (gguf) {
+    QUERN_ASSIGN(checkpoint.gguf_, GgufFile::open(*gguf));
+    for (const StoredTensor& tensor : checkpoint.gguf_->tensors()) checkpoint.tensors_.push_back(&tensor);
   } else {
-    return fail(Errc::not_found, "{}: no model.safetensors and no model.safetensors.index.json", folder.string());
+    QUERN_TRY(checkpoint.open_safetensors());
   }
   for (const StoredTensor* tensor : checkpoint.tensors_) checkpoint.by_name_[tensor->name] = tensor;
   return checkpoint;
+}
+
+Result<void> Checkpoint::open_safetensors() {
+  std::error_code ignored;
+  const auto index = path_ / "model.safetensors.index.json", single = path_ / "model.safetensors";
+  if (std::filesystem::exists(index, ignored)) {
+    QUERN_ASSIGN(const auto files, read_index(index));
+    for (const auto& [name, wanted] : files) {
+      QUERN_ASSIGN(SafetensorsFile file, SafetensorsFile::open(path_ / name));
+      std::unordered_map<std::string_view, const StoredTensor*> held;
+      for (const StoredTensor& tensor : file.tensors()) held[tensor.name] = &tensor;
+      for (const std::string& tensor : wanted) {
+        const auto at = held.find(tensor);
+        if (at == held.end())
+          return fail(Errc::mismatch, "{}: the index places {} there, but the file has no such tensor", (path_ / name).string(),
+                      tensor);
+        tensors_.push_back(at->second);
+      }
+      files_.push_back(std::move(file));  // moving the file keeps its vector's elements where they are
+    }
+    return {};
+  }
+  if (!std::filesystem::exists(single, ignored))
+    return fail(Errc::not_found, "{}: no model.safetensors, no model.safetensors.index.json and no .gguf", path_.string());
+  QUERN_ASSIGN(SafetensorsFile file, SafetensorsFile::open(single));
+  files_.push_back(std::move(file));
+  for (const StoredTensor& tensor : files_.back().tensors()) tensors_.push_back(&tensor);
+  return {};
 }
 
 const StoredTensor* Checkpoint::find(std::string_view name) const {

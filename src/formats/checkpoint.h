@@ -1,29 +1,39 @@
-// Checkpoint: the tensors of a Hugging Face folder by name, from model.safetensors or from the shards that
-// model.safetensors.index.json names. Shards the index does not name are not opened (stale ones happen).
+// Checkpoint: the tensors of a model by name. A folder has them in model.safetensors or in the shards that model.safetensors.index.json
+// names (shards the index does not name are not opened: stale ones happen); a GGUF file, or the parts of a split one, has them and all else.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "formats/gguf.h"
 #include "formats/safetensors.h"
 
 namespace quern {
 
+// The GGUF file that a model's path means: itself, unless it is a folder; in a folder without config.json, the only model there, split or
+// not. Absent: the folder is for safetensors. Errors: not_found (nothing there), mismatch (a folder with several).
+Result<std::optional<std::filesystem::path>> gguf_of_model(const std::filesystem::path& model);
+
 class Checkpoint {
  public:
-  static Result<Checkpoint> open(const std::filesystem::path& folder);
+  static Result<Checkpoint> open(const std::filesystem::path& model);
 
   const StoredTensor* find(std::string_view name) const;
   const std::vector<const StoredTensor*>& tensors() const { return tensors_; }
-  const std::filesystem::path& folder() const { return folder_; }
+  const std::filesystem::path& path() const { return path_; }
+  const GgufMetadata* gguf() const { return gguf_ ? &gguf_->metadata() : nullptr; }  // nullptr: safetensors
   size_t total_bytes() const;
 
  private:
-  std::filesystem::path folder_;
+  Result<void> open_safetensors();
+
+  std::filesystem::path path_;
   std::vector<SafetensorsFile> files_;
+  std::optional<GgufFile> gguf_;
   std::vector<const StoredTensor*> tensors_;
   std::unordered_map<std::string_view, const StoredTensor*> by_name_;
 };

@@ -5,89 +5,10 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "formats/config_fields.h"
 
 namespace quern {
 namespace {
-
-constexpr int64_t kMaxDimension = int64_t{1} << 24;  // of any one size: products of three still fit in 64 bits with room
-constexpr int64_t kMaxLayers = 4096;
-constexpr int64_t kMaxContext = int64_t{1} << 40;
-
-// Reads fields of one object and remembers the first error, so that a list of fields reads as a list.
-class Fields {
- public:
-  Fields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {}
-
-  int64_t integer(std::string_view key, int64_t low, int64_t high, std::optional<int64_t> absent = {}) {
-    const Json* value = present(key);
-    if (!value) return absent ? *absent : missing(key);
-    const auto number = value->to_int64();
-    if (!number) return set(fail(Errc::malformed, "{}: {}: {}", where_, key, number.error().message)), low;
-    if (*number < low || *number > high)
-      return set(fail(Errc::out_of_range, "{}: {}: {} is outside {} to {}", where_, key, *number, low, high)), low;
-    return *number;
-  }
-  double real(std::string_view key, double low, double high, std::optional<double> absent = {}) {
-    const Json* value = present(key);
-    if (!value) return absent ? *absent : static_cast<double>(missing(key));
-    if (!value->is_number())
-      return set(fail(Errc::malformed, "{}: {}: expected a number, found {}", where_, key, value->kind_name())), low;
-    const double number = value->as_double();
-    if (!(number >= low && number <= high))
-      return set(fail(Errc::out_of_range, "{}: {}: {} is outside {} to {}", where_, key, value->number_text().substr(0, 40), low,
-                      high)),
-             low;
-    return number;
-  }
-  std::optional<double> optional_real(std::string_view key, double low, double high) {
-    if (!present(key)) return {};
-    return real(key, low, high);
-  }
-  bool boolean(std::string_view key, bool absent) {
-    const Json* value = present(key);
-    if (!value) return absent;
-    if (!value->is_bool())
-      return set(fail(Errc::malformed, "{}: {}: expected true or false, found {}", where_, key, value->kind_name())), absent;
-    return value->as_bool();
-  }
-  std::string text(std::string_view key, std::string absent) {
-    const Json* value = present(key);
-    if (!value) return absent;
-    if (!value->is_string())
-      return set(fail(Errc::malformed, "{}: {}: expected a string, found {}", where_, key, value->kind_name())), absent;
-    return value->as_string();
-  }
-  // A number, a list of numbers, or absent.
-  std::vector<int64_t> integers(std::string_view key, int64_t low, int64_t high, size_t most) {
-    const Json* value = present(key);
-    std::vector<int64_t> list;
-    if (!value) return list;
-    const Json::Array single{*value};
-    for (const Json& item : value->is_array() ? value->as_array() : single) {
-      const auto number = item.to_int64();
-      if (!number || *number < low || *number > high || list.size() == most)
-        return set(fail(Errc::malformed, "{}: {}: expected at most {} integers from {} to {}", where_, key, most, low, high)), list;
-      list.push_back(*number);
-    }
-    return list;
-  }
-  const Json* present(std::string_view key) const {
-    const Json* value = object_.find(key);
-    return value && !value->is_null() ? value : nullptr;
-  }
-  void set(tl::unexpected<Error> error) {
-    if (!error_) error_ = std::move(error).value();
-  }
-  const std::optional<Error>& error() const { return error_; }
-  const std::string& where() const { return where_; }
-
- private:
-  int64_t missing(std::string_view key) { return set(fail(Errc::malformed, "{}: {} is missing", where_, key)), 1; }
-
-  const Json& object_;
-  std::string where_;
-  std::optional<Error> error_;
-};
 
 struct Family {
   std::string_view model_type;
@@ -119,11 +40,12 @@ std::optional<Yarn> read_yarn(Fields& rope, int64_t max_position) {
     rope.set(fail(Errc::unsupported, "{}: rope_type {} (default and yarn are known)", rope.where(), type.substr(0, 40)));
     return {};
   }
-  Yarn yarn;
-  yarn.original_max_position = rope.real("original_max_position_embeddings", 1, 1e12, static_cast<double>(max_position));
-  yarn.factor = rope.real("factor", 1, 1e6, std::max(1.0, static_cast<double>(max_position) / yarn.original_max_position));
-  yarn.beta_fast = rope.real("beta_fast", 1e-3, 1e6, 32);
-  yarn.beta_slow = rope.real("beta_slow", 1e-3, 1e6, 1);
+  Yarn yarn = read_yarn_numbers(rope,
+                                {.original_max_position = "original_max_position_embeddings",
+                                 .factor = "factor",
+                                 .beta_fast = "beta_fast",
+                                 .beta_slow = "beta_slow"},
+                                max_position);
   yarn.truncate = rope.boolean("truncate", true);
   yarn.attention_factor = rope.optional_real("attention_factor", 1e-3, 1e3);
   yarn.mscale = rope.optional_real("mscale", 0, 1e3);
@@ -144,9 +66,6 @@ void read_rope(Fields& config, ModelConfig& m) {
                                                                : config.real("partial_rotary_factor", 1e-3, 1, 0.25);
   m.rope_theta = rope.present("rope_theta") ? rope.real("rope_theta", 1, 1e15) : config.real("rope_theta", 1, 1e15, 1e4);
   m.rotary_dim = static_cast<int64_t>(static_cast<double>(m.head_dim) * partial);
-  if (m.rotary_dim % 2 != 0 || m.rotary_dim < 2)
-    config.set(fail(Errc::unsupported, "{}: {} rotary dimensions (head_dim {} times {}): an even number is expected",
-                    config.where(), m.rotary_dim, m.head_dim, partial));
   m.yarn = read_yarn(rope, m.max_position_embeddings);
   if (rope.error()) config.set(tl::unexpected(*rope.error()));
 }
@@ -154,9 +73,7 @@ void read_rope(Fields& config, ModelConfig& m) {
 void read_layers(Fields& config, ModelConfig& m, const Family& family) {
   const int64_t count = config.integer("num_hidden_layers", 1, kMaxLayers);
   const int64_t interval = config.integer("full_attention_interval", 1, kMaxLayers, 4);
-  m.layers.resize(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i)
-    m.layers[static_cast<size_t>(i)] = (i + 1) % interval == 0 ? LayerKind::full_attention : LayerKind::linear_attention;
+  m.layers = layers_by_interval(count, interval);
   if (const Json* types = config.present("layer_types")) {
     if (!types->is_array() || types->size() != m.layers.size())
       return config.set(fail(Errc::malformed, "{}: layer_types: expected {} names", config.where(), count));
@@ -179,38 +96,14 @@ void read_layers(Fields& config, ModelConfig& m, const Family& family) {
   }
 }
 
-void read_attention(Fields& config, ModelConfig& m) {
-  m.num_attention_heads = config.integer("num_attention_heads", 1, 65536);
-  m.num_key_value_heads = config.integer("num_key_value_heads", 1, 65536, m.num_attention_heads);
-  m.head_dim = config.integer("head_dim", 1, 65536, 256);
-  if (m.num_attention_heads % m.num_key_value_heads != 0)
-    config.set(fail(Errc::mismatch, "{}: {} attention heads do not divide among {} key-value heads", config.where(),
-                    m.num_attention_heads, m.num_key_value_heads));
-  if (config.boolean("attention_bias", false)) config.set(fail(Errc::unsupported, "{}: attention_bias true", config.where()));
-  if (!config.boolean("attn_output_gate", true)) config.set(fail(Errc::unsupported, "{}: attn_output_gate false", config.where()));
-  m.linear_num_key_heads = config.integer("linear_num_key_heads", 1, 65536, 16);
-  m.linear_num_value_heads = config.integer("linear_num_value_heads", 1, 65536, 32);
-  m.linear_key_head_dim = config.integer("linear_key_head_dim", 1, 65536, 128);
-  m.linear_value_head_dim = config.integer("linear_value_head_dim", 1, 65536, 128);
-  m.linear_conv_kernel_dim = config.integer("linear_conv_kernel_dim", 2, 16, 4);
-  if (m.linear_num_value_heads % m.linear_num_key_heads != 0)
-    config.set(fail(Errc::mismatch, "{}: {} linear value heads do not divide among {} key heads", config.where(),
-                    m.linear_num_value_heads, m.linear_num_key_heads));
-}
-
-void read_mlp(Fields& config, ModelConfig& m) {
-  const bool any_sparse = std::find(m.mlps.begin(), m.mlps.end(), MlpKind::sparse) != m.mlps.end();
-  const bool any_dense = std::find(m.mlps.begin(), m.mlps.end(), MlpKind::dense) != m.mlps.end();
-  if (any_dense) m.intermediate_size = config.integer("intermediate_size", 1, kMaxDimension);
-  if (!any_sparse) return;
-  m.num_experts = config.integer("num_experts", 1, 65536);
-  m.num_experts_per_tok = config.integer("num_experts_per_tok", 1, m.num_experts);
-  m.moe_intermediate_size = config.integer("moe_intermediate_size", 1, kMaxDimension);
-  m.shared_expert_intermediate_size = config.integer("shared_expert_intermediate_size", 1, kMaxDimension);
-  m.norm_topk_prob = config.boolean("norm_topk_prob", true);
-}
-
 }  // namespace
+
+double Yarn::attention_scale() const {
+  const auto scaled = [&](double m) { return factor <= 1 ? 1.0 : 0.1 * m * std::log(factor) + 1.0; };
+  if (attention_factor) return *attention_factor;
+  if (mscale && mscale_all_dim && *mscale != 0 && *mscale_all_dim != 0) return scaled(*mscale) / scaled(*mscale_all_dim);
+  return scaled(1.0);
+}
 
 Result<ModelConfig> ModelConfig::from_json(const Json& root, std::string_view where) {
   if (!root.is_object()) return fail(Errc::malformed, "{}: expected an object, found {}", where, root.kind_name());
@@ -224,17 +117,18 @@ Result<ModelConfig> ModelConfig::from_json(const Json& root, std::string_view wh
   m.tensor_prefix = family->model_type != "qwen3_next" && !wrapped ? "model." : std::string(family->tensor_prefix);
   m.delta_projections = family->delta_projections;
 
-  m.vocab_size = config.integer("vocab_size", 1, kMaxDimension);
-  m.hidden_size = config.integer("hidden_size", 1, kMaxDimension);
+  for (const ConfigSize& size : model_sizes()) read_size(config, size, ConfigSource::json, m);
   m.rms_norm_eps = config.real("rms_norm_eps", 0, 1, 1e-6);
   m.tie_word_embeddings = config.boolean("tie_word_embeddings", false);
-  m.max_position_embeddings = config.integer("max_position_embeddings", 1, kMaxContext, 32768);
   if (const std::string act = config.text("hidden_act", "silu"); act != "silu")
     config.set(fail(Errc::unsupported, "{}: hidden_act {}", where, act.substr(0, 40)));
   read_layers(config, m, *family);
-  read_attention(config, m);
+  if (config.boolean("attention_bias", false)) config.set(fail(Errc::unsupported, "{}: attention_bias true", where));
+  if (!config.boolean("attn_output_gate", true)) config.set(fail(Errc::unsupported, "{}: attn_output_gate false", where));
   read_rope(config, m);
-  read_mlp(config, m);
+  read_mlp_sizes(config, ConfigSource::json, m);
+  m.norm_topk_prob = config.boolean("norm_topk_prob", true);
+  check_sizes(config, m);
   m.num_mtp_layers = config.integer("num_nextn_predict_layers", 0, 64, config.integer("mtp_num_hidden_layers", 0, 64, 0));
   m.eos_token_ids = config.integers("eos_token_id", 0, kMaxDimension, 64);
   if (config.error()) return tl::unexpected(*config.error());

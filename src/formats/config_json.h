@@ -25,6 +25,9 @@ struct Yarn {
   double beta_fast = 32, beta_slow = 1;
   bool truncate = true;
   std::optional<double> attention_factor, mscale, mscale_all_dim;
+
+  // What queries and keys are multiplied by, each: attention_factor if it is given, otherwise by mscale or 0.1 ln(factor) + 1.
+  double attention_scale() const;
 };
 
 struct ModelConfig {

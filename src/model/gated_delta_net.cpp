@@ -30,7 +30,7 @@ void gated_delta_net(Ops& ops, const ModelConfig& c, const GatedDeltaNet& d, int
   const Tensor out = w.storage.delta_out.tensor(tokens, c.linear_value_dim());
 
   if (c.delta_projections == DeltaProjections::interleaved) {
-    const Tensor qkvz = w.storage.qkvz.tensor(tokens, d.in_proj_qkvz.rows), ba = w.storage.ba.tensor(tokens, d.in_proj_ba.rows);
+    const Tensor qkvz = w.storage.qkvz.tensor(tokens, d.in_proj_qkvz.rows()), ba = w.storage.ba.tensor(tokens, d.in_proj_ba.rows());
     ops.linear(w.normed, d.in_proj_qkvz, qkvz);
     ops.linear(w.normed, d.in_proj_ba, ba);
     ops.split_projections(qkvz, ba, c, conv_in, z, b, a);

@@ -9,10 +9,12 @@
 
 #include "formats/checkpoint.h"
 #include "formats/config_json.h"
-#include "tensor/tensor.h"
+#include "model/tensor_source.h"
+#include "quant/quant_matrix.h"
 
 namespace quern {
 
+using Weight = QuantMatrix;
 using Vector = std::vector<float>;
 
 // SwiGLU: down(silu(gate x) * up x).
@@ -72,10 +74,12 @@ struct Model {
   std::unique_ptr<Mtp> mtp;  // nullptr when the checkpoint has none
   uint64_t fingerprint = 0;  // of names, shapes and sampled bytes: a saved state belongs to one model
 
-  Checkpoint checkpoint;  // keeps the mappings alive
+  Checkpoint checkpoint;                 // keeps the mappings alive
+  std::unique_ptr<TensorSource> source;  // keeps what is no view of them alive
 
-  // Errors: what config.json, the files or their tensors get wrong; missing, unexpected and mis-shaped tensors together in one line.
-  static Result<std::shared_ptr<const Model>> load(const std::filesystem::path& folder);
+  // A folder (published or MLX) or a GGUF file. Errors: what config, files or tensors get wrong; missing, unexpected and mis-shaped tensors
+  // together in one line.
+  static Result<std::shared_ptr<const Model>> load(const std::filesystem::path& path);
 };
 
 // Tensors a checkpoint of this config holds: name, shape, and whether it may be absent. The one list that loading, `synth` and tests share.

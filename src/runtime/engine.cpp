@@ -8,6 +8,7 @@
 #include "runtime/engine_impl.h"
 #include "runtime/forced_text.h"
 #include "runtime/sampler.h"
+#include "text/model_text.h"
 
 namespace quern {
 namespace {
@@ -18,21 +19,8 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 // Ends of a turn besides what the configs list: the family's tokens that no answer contains.
 constexpr std::string_view kEndTokens[] = {"<|im_end|>", "<|endoftext|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"};
 
-// The chat template's text, from chat_template.jinja or tokenizer_config.json; empty when there is none.
-Result<std::string> read_chat_template(const std::filesystem::path& folder) {
-  std::error_code ignored;
-  if (std::filesystem::exists(folder / "chat_template.jinja", ignored)) return read_file(folder / "chat_template.jinja", 1 << 20);
-  const auto path = folder / "tokenizer_config.json";
-  if (!std::filesystem::exists(path, ignored)) return std::string();
-  QUERN_ASSIGN(const std::string text, read_file(path, 64 << 20));
-  QUERN_ASSIGN(const Json config, Json::parse(text, path.string()));
-  const Json* chat = config.find("chat_template");
-  return chat && chat->is_string() ? chat->as_string() : std::string();
-}
-
-Result<ChatFormat> choose_chat_format(const EngineOptions& options) {
+Result<ChatFormat> choose_chat_format(const EngineOptions& options, const std::string& text) {
   if (options.chat_format) return *options.chat_format;
-  QUERN_ASSIGN(const std::string text, read_chat_template(options.model));
   if (text.empty()) return ChatFormat::instruct;
   auto choice = recognise_template(text);
   if (!choice) return with_context(choice.error(), options.model.string());
@@ -75,11 +63,11 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   QUERN_TRY(apply_overrides(options, config));
   const_cast<ModelConfig&>(model->config) = config;  // still private to this function: nobody else has seen the model yet
   impl->model = std::move(model);
-  QUERN_ASSIGN(impl->generation, GenerationConfig::load(options.model / "generation_config.json"));
-  std::error_code ignored;
-  if (std::filesystem::exists(options.model / "tokenizer.json", ignored)) {
-    QUERN_ASSIGN(impl->tokenizer, Tokenizer::load(options.model / "tokenizer.json"));
-    QUERN_ASSIGN(impl->chat_format, choose_chat_format(options));
+  QUERN_ASSIGN(ModelText words, load_model_text(options.model));
+  impl->generation = std::move(words.generation);
+  impl->tokenizer = std::move(words.tokenizer);
+  if (impl->tokenizer) {
+    QUERN_ASSIGN(impl->chat_format, choose_chat_format(options, words.chat_template));
   }
   const int64_t vocab = impl->model->config.vocab_size;
   impl->drawable = impl->tokenizer ? std::min<int64_t>(vocab, impl->tokenizer->vocab_size()) : vocab;
@@ -320,7 +308,7 @@ Result<Generation> Session::generate(const GenerateRequest& request) { return im
 Result<Generation> Session::Impl::generate(const GenerateRequest& request) {
   if (request.prompt.empty()) return fail(Errc::invalid_argument, "the prompt is empty");
   if (request.constraint && !engine.tokenizer)
-    return fail(Errc::not_found, "{}: no tokenizer.json: there is no text to constrain", engine.options.model.string());
+    return fail(Errc::not_found, "{}: no tokenizer: there is no text to constrain", engine.options.model.string());
   if (request.constraint && request.ignore_eos)
     return fail(Errc::invalid_argument, "a constrained text ends where it is complete: end-of-turn tokens cannot be ignored");
   Generation out;

@@ -1,5 +1,5 @@
 // Tensor: a two-dimensional f32 view, [rows, cols] with a row stride, over memory that someone else owns. Activations are these;
-// Weight is its counterpart for what checkpoints store.
+// QuantMatrix (quant/) is the counterpart for what checkpoints store.
 #pragma once
 
 #include <cstddef>
@@ -25,16 +25,6 @@ struct Tensor {
     QUERN_CHECK(0 <= begin && begin <= end && end <= cols, begin, end, cols);
     return {data + begin, rows, end - begin, stride};
   }
-};
-
-// A matrix as the checkpoint stores it: [rows, cols] row-major, rows = outputs. The bytes live in a mapped file and have no alignment.
-struct Weight {
-  DType dtype = DType::f32;
-  int64_t rows = 0, cols = 0;
-  const std::byte* data = nullptr;
-
-  size_t bytes() const { return static_cast<size_t>(rows) * static_cast<size_t>(cols) * dtype_size(dtype); }
-  explicit operator bool() const { return data != nullptr; }
 };
 
 // Owns floats for tensors, 64-byte aligned, zeroed. Grows only: made large enough once, it is not allocated again.

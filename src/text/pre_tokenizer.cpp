@@ -14,6 +14,11 @@ constexpr std::string_view kQwen2 =
 constexpr std::string_view kQwen35 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+struct Named {
+  std::string_view name, regex;
+};
+constexpr Named kPatterns[] = {{"qwen2", kQwen2}, {"qwen35", kQwen35}};
+
 }  // namespace
 
 struct PreTokenizer::Code {
@@ -41,8 +46,20 @@ struct PreTokenizer::Splitter::Scratch {
   }
 };
 
+std::string_view PreTokenizer::regex_of(std::string_view name) {
+  for (const Named& pattern : kPatterns)
+    if (pattern.name == name) return pattern.regex;
+  return {};
+}
+
+std::string_view PreTokenizer::name_of(std::string_view regex) {
+  for (const Named& pattern : kPatterns)
+    if (pattern.regex == regex) return pattern.name;
+  return {};
+}
+
 Result<PreTokenizer> PreTokenizer::make(std::string_view regex) {
-  if (regex != kQwen2 && regex != kQwen35)
+  if (name_of(regex).empty())
     return fail(Errc::unsupported, "pre-tokenizer {} is not one of the Qwen family's", regex.substr(0, 120));
   int error = 0;
   PCRE2_SIZE offset = 0;

@@ -14,6 +14,9 @@ class PreTokenizer {
  public:
   // unsupported for an expression that is not one of the family's.
   static Result<PreTokenizer> make(std::string_view regex);
+  // The family's expressions by the names that GGUF has for them ("qwen2", "qwen35"); empty for others, in both directions.
+  static std::string_view regex_of(std::string_view name);
+  static std::string_view name_of(std::string_view regex);
 
   // Calls `piece` with every part of text, in order, nothing left out. Text is valid UTF-8. Scratch lives in the splitter.
   class Splitter {

@@ -99,74 +99,38 @@ struct Tokenizer::Impl {
 
 namespace {
 
-// Reads one tokenizer.json into an Impl, a part after the other.
-class Loader {
+// Makes an Impl of parts, one after the other, each checked against those before it.
+class Builder {
  public:
-  Loader(const Json& root, std::string_view where) : root_(root), where_(where) {}
+  Builder(const TokenizerParts& parts, std::string_view where) : parts_(parts), where_(where) {}
 
-  Result<void> load(Tokenizer::Impl& t);
+  Result<void> build(Tokenizer::Impl& t) {
+    t.nfc = parts_.nfc;
+    if (parts_.pattern.empty()) return bad(Errc::unsupported, "no pre-tokenizer of the Qwen family");
+    auto pre_tokenizer = PreTokenizer::make(parts_.pattern);
+    if (!pre_tokenizer) return with_context(pre_tokenizer.error(), where_);
+    t.pre_tokenizer = std::move(*pre_tokenizer);
+    QUERN_TRY(vocabulary(t));
+    QUERN_TRY(merges(t));
+    return added_tokens(t);
+  }
 
  private:
   template <class... Args>
   tl::unexpected<Error> bad(Errc code, fmt::format_string<Args...> format, Args&&... args) const {
     return fail(code, "{}: {}", where_, fmt::format(format, std::forward<Args>(args)...));
   }
-  static std::string type_of(const Json* json) {
-    const Json* type = json ? json->find("type") : nullptr;
-    return type && type->is_string() ? type->as_string().substr(0, 60) : "(none)";
-  }
-  Result<void> normalizer(const Json* json, Tokenizer::Impl& t) const;
-  Result<void> pre_tokenizer(const Json* json, Tokenizer::Impl& t) const;
-  Result<void> vocabulary(const Json& model, Tokenizer::Impl& t);
-  Result<void> merges(const Json& model, Tokenizer::Impl& t) const;
+  Result<void> vocabulary(Tokenizer::Impl& t);
+  Result<void> merges(Tokenizer::Impl& t) const;
   Result<void> added_tokens(Tokenizer::Impl& t) const;
   Result<void> place(Tokenizer::Impl& t, int64_t id, std::string bytes) const;
 
-  const Json& root_;
+  const TokenizerParts& parts_;
   std::string_view where_;
   std::unordered_map<std::string_view, int32_t> ids_;  // printable form -> id
 };
 
-Result<void> Loader::load(Tokenizer::Impl& t) {
-  const Json* model = root_.find("model");
-  if (!model || !model->is_object()) return bad(Errc::malformed, "no model object");
-  if (type_of(model) != "BPE") return bad(Errc::unsupported, "model type {} (BPE is known)", type_of(model));
-  QUERN_TRY(normalizer(root_.find("normalizer"), t));
-  QUERN_TRY(pre_tokenizer(root_.find("pre_tokenizer"), t));
-  if (!t.pre_tokenizer) return bad(Errc::unsupported, "no pre-tokenizer of the Qwen family");
-  QUERN_TRY(vocabulary(*model, t));
-  QUERN_TRY(merges(*model, t));
-  return added_tokens(t);
-}
-
-Result<void> Loader::normalizer(const Json* json, Tokenizer::Impl& t) const {
-  if (!json || json->is_null()) return {};
-  if (type_of(json) == "NFC") return t.nfc = true, Result<void>{};
-  if (const Json* list = json->find("normalizers"); type_of(json) == "Sequence" && list && list->is_array()) {
-    for (const Json& one : list->as_array()) QUERN_TRY(normalizer(&one, t));
-    return {};
-  }
-  return bad(Errc::unsupported, "normalizer {} (NFC is known)", type_of(json));
-}
-
-Result<void> Loader::pre_tokenizer(const Json* json, Tokenizer::Impl& t) const {
-  const std::string type = type_of(json);
-  if (const Json* list = json ? json->find("pretokenizers") : nullptr; type == "Sequence" && list && list->is_array()) {
-    for (const Json& one : list->as_array()) QUERN_TRY(pre_tokenizer(&one, t));
-    return {};
-  }
-  if (type == "ByteLevel") return {};  // the byte alphabet: Bpe works on bytes directly
-  if (type != "Split") return bad(Errc::unsupported, "pre-tokenizer {} (Split and ByteLevel are known)", type);
-  const Json* pattern = json->find("pattern");
-  const Json* regex = pattern ? pattern->find("Regex") : nullptr;
-  if (!regex || !regex->is_string()) return bad(Errc::malformed, "pre-tokenizer Split without a Regex");
-  auto made = PreTokenizer::make(regex->as_string());
-  if (!made) return with_context(made.error(), where_);
-  t.pre_tokenizer = std::move(*made);
-  return {};
-}
-
-Result<void> Loader::place(Tokenizer::Impl& t, int64_t id, std::string bytes) const {
+Result<void> Builder::place(Tokenizer::Impl& t, int64_t id, std::string bytes) const {
   if (id < 0 || id >= kMaxId) return bad(Errc::out_of_range, "token id {} is outside 0 to {}", id, kMaxId - 1);
   if (const auto size = static_cast<size_t>(id) + 1; t.bytes.size() < size)
     t.bytes.resize(size), t.special.resize(size), t.added.resize(size);
@@ -174,45 +138,32 @@ Result<void> Loader::place(Tokenizer::Impl& t, int64_t id, std::string bytes) co
   return {};
 }
 
-Result<void> Loader::vocabulary(const Json& model, Tokenizer::Impl& t) {
-  const Json* vocab = model.find("vocab");
-  if (!vocab || !vocab->is_object()) return bad(Errc::malformed, "model.vocab: expected an object");
+Result<void> Builder::vocabulary(Tokenizer::Impl& t) {
   const ByteDecoder decoder;
   std::vector<bool> used;
-  for (const auto& [printable, value] : vocab->as_object()) {
-    const auto id = value.to_int64();
-    if (!id) return bad(Errc::malformed, "model.vocab: {}", id.error().message);
+  ids_.reserve(parts_.vocabulary.size());
+  for (const auto& [printable, id] : parts_.vocabulary) {
     auto bytes = decoder.decode(printable);
-    if (!bytes) return bad(Errc::malformed, "model.vocab: token {} is not in the byte alphabet", *id);
-    QUERN_TRY(place(t, *id, std::move(*bytes)));
+    if (!bytes) return bad(Errc::malformed, "{}: token {} is not in the byte alphabet", parts_.vocabulary_field, id);
+    QUERN_TRY(place(t, id, std::move(*bytes)));
     used.resize(t.bytes.size());
-    if (used[static_cast<size_t>(*id)]) return bad(Errc::malformed, "model.vocab: id {} is given twice", *id);
-    used[static_cast<size_t>(*id)] = true;
-    ids_[printable] = static_cast<int32_t>(*id);
+    if (used[static_cast<size_t>(id)]) return bad(Errc::malformed, "{}: id {} is given twice", parts_.vocabulary_field, id);
+    used[static_cast<size_t>(id)] = true;
+    if (!ids_.emplace(printable, static_cast<int32_t>(id)).second)
+      return bad(Errc::malformed, "{}: token {} has the text of another", parts_.vocabulary_field, id);
   }
   return {};
 }
 
-Result<void> Loader::merges(const Json& model, Tokenizer::Impl& t) const {
-  const Json* list = model.find("merges");
-  if (!list || !list->is_array()) return bad(Errc::malformed, "model.merges: expected an array");
+Result<void> Builder::merges(Tokenizer::Impl& t) const {
   std::vector<Bpe::Merge> merges;
-  merges.reserve(list->size());
+  merges.reserve(parts_.merges.size());
   std::string joined;
-  for (const Json& entry : list->as_array()) {
-    std::string_view left, right;  // "a b" in older files, ["a", "b"] in newer ones
-    if (entry.is_string()) {
-      const std::string& text = entry.as_string();
-      const size_t space = text.find(' ');
-      if (space != std::string::npos)
-        left = std::string_view(text).substr(0, space), right = std::string_view(text).substr(space + 1);
-    } else if (entry.is_array() && entry.size() == 2 && entry.as_array()[0].is_string() && entry.as_array()[1].is_string()) {
-      left = entry.as_array()[0].as_string(), right = entry.as_array()[1].as_string();
-    }
+  for (const auto& [left, right] : parts_.merges) {
     joined.assign(left).append(right);
     const auto l = ids_.find(left), r = ids_.find(right), m = ids_.find(joined);
     if (left.empty() || l == ids_.end() || r == ids_.end() || m == ids_.end())
-      return bad(Errc::malformed, "model.merges[{}]: not two tokens of the vocabulary that make a third", merges.size());
+      return bad(Errc::malformed, "{}[{}]: not two tokens of the vocabulary that make a third", parts_.merges_field, merges.size());
     merges.push_back({l->second, r->second, m->second});
   }
   const auto alphabet = byte_alphabet();
@@ -226,18 +177,11 @@ Result<void> Loader::merges(const Json& model, Tokenizer::Impl& t) const {
   return {};
 }
 
-Result<void> Loader::added_tokens(Tokenizer::Impl& t) const {
-  const Json* list = root_.find("added_tokens");
-  if (!list || list->is_null()) return {};
-  if (!list->is_array()) return bad(Errc::malformed, "added_tokens: expected an array");
-  for (const Json& entry : list->as_array()) {
-    const Json *content = entry.find("content"), *id = entry.find("id"), *special = entry.find("special");
-    if (!content || !content->is_string() || content->as_string().empty() || !id)
-      return bad(Errc::malformed, "added_tokens: expected id and content");
-    const auto number = id->to_int64();
-    if (!number) return bad(Errc::malformed, "added_tokens: id: {}", number.error().message);
-    QUERN_TRY(place(t, *number, content->as_string()));
-    AddedToken token{content->as_string(), static_cast<int32_t>(*number), special && *special == Json(true)};
+Result<void> Builder::added_tokens(Tokenizer::Impl& t) const {
+  for (const auto& [text, id, special] : parts_.added) {
+    if (text.empty()) return bad(Errc::malformed, "{}: token {} is empty", parts_.added_field, id);
+    QUERN_TRY(place(t, id, std::string(text)));
+    AddedToken token{std::string(text), static_cast<int32_t>(id), special};
     t.special[static_cast<size_t>(token.id)] = token.special;
     t.added[static_cast<size_t>(token.id)] = true;
     t.starts_added[static_cast<unsigned char>(token.text[0])] = true;
@@ -302,8 +246,13 @@ Tokenizer::~Tokenizer() = default;
 
 Result<Tokenizer> Tokenizer::parse(std::string_view json, std::string_view where) {
   QUERN_ASSIGN(const Json root, Json::parse(json, where, {.max_depth = 32}));
+  QUERN_ASSIGN(const TokenizerParts parts, tokenizer_json_parts(root, where));
+  return from_parts(parts, where);
+}
+
+Result<Tokenizer> Tokenizer::from_parts(const TokenizerParts& parts, std::string_view where) {
   auto impl = std::make_unique<Impl>();
-  QUERN_TRY(Loader(root, where).load(*impl));
+  QUERN_TRY(Builder(parts, where).build(*impl));
   return Tokenizer(std::move(impl));
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "text/conversation.h"
+#include "text/tokenizer_parts.h"
 
 namespace quern {
 
@@ -20,6 +21,9 @@ class Tokenizer {
   // Errors: not_found, malformed, or unsupported with the name of the model, normaliser or pre-tokenizer that quern does not know.
   static Result<Tokenizer> load(const std::filesystem::path& tokenizer_json);
   static Result<Tokenizer> parse(std::string_view json, std::string_view where);
+  // Errors: malformed or out_of_range where the parts contradict each other (an id or text twice, a merge of no tokens), unsupported (a
+  // pattern that is not one of the family's).
+  static Result<Tokenizer> from_parts(const TokenizerParts& parts, std::string_view where);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;

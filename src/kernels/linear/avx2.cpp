@@ -33,7 +33,7 @@ inline float reduce(__m256 v) {
 }
 
 template <DType dtype, int kRows, int kTokens>
-void tile(const LinearArgs& a, int64_t n, int64_t t) {
+void tile(const PlainLinearArgs& a, int64_t n, int64_t t) {
   constexpr auto kSize = static_cast<int64_t>(dtype_size(dtype));
   const std::byte* rows[kRows];
   const float* tokens[kTokens];
@@ -60,7 +60,7 @@ void tile(const LinearArgs& a, int64_t n, int64_t t) {
 }
 
 template <DType dtype, int kRows>
-void rows_of(const LinearArgs& a, int64_t n) {
+void rows_of(const PlainLinearArgs& a, int64_t n) {
   int64_t t = 0;
   if constexpr (kRows <= 2)
     for (; t + 4 <= a.tokens; t += 4) tile<dtype, kRows, 4>(a, n, t);
@@ -68,7 +68,7 @@ void rows_of(const LinearArgs& a, int64_t n) {
 }
 
 template <DType dtype>
-void linear_of(const LinearArgs& a, int64_t begin, int64_t end) {
+void linear_of(const PlainLinearArgs& a, int64_t begin, int64_t end) {
   int64_t n = begin;
   if (a.tokens < 4)
     for (; n + 8 <= end; n += 8) rows_of<dtype, 8>(a, n);
@@ -78,7 +78,7 @@ void linear_of(const LinearArgs& a, int64_t begin, int64_t end) {
 
 }  // namespace
 
-void linear(const LinearArgs& a, int64_t begin, int64_t end) {
+void linear(const PlainLinearArgs& a, int64_t begin, int64_t end) {
   switch (a.dtype) {
     case DType::bf16:
       return linear_of<DType::bf16>(a, begin, end);
@@ -96,7 +96,7 @@ QUERN_TARGET_END
 #else
 
 namespace quern::avx2 {
-void linear(const LinearArgs& a, int64_t begin, int64_t end) { scalar::linear(a, begin, end); }
+void linear(const PlainLinearArgs& a, int64_t begin, int64_t end) { scalar::linear(a, begin, end); }
 }  // namespace quern::avx2
 
 #endif

@@ -14,12 +14,17 @@ struct Shape {
 };
 
 // Inputs of one shape; the weight starts at an odd address and ends where its memory ends.
+QuantFormat format_of(DType dtype) {
+  return dtype == DType::f32 ? QuantFormat::f32 : dtype == DType::f16 ? QuantFormat::f16 : QuantFormat::bf16;
+}
+
 struct Inputs {
   Shape shape;
   DType dtype;
   std::vector<float> x;
   int64_t x_stride;
   std::vector<std::byte> bytes;
+  QuantMatrix weight;
 
   Inputs(Shape s, DType type, uint64_t seed) : shape(s), dtype(type), x_stride(s.k + 5) {
     Random random(seed);
@@ -33,14 +38,13 @@ struct Inputs {
       else
         std::memcpy(bytes.data() + 1 + 2 * i, &half, 2);
     }
+    weight = QuantMatrix::make(format_of(dtype), s.rows, s.k, {.codes = std::span<const std::byte>(bytes).subspan(1)}).value();
   }
   LinearArgs args(Guarded& out, int64_t first_token, int64_t tokens) const {
     return {.x = x.data() + 1 + first_token * x_stride,
             .tokens = tokens,
-            .k = shape.k,
             .x_stride = x_stride,
-            .weight = bytes.data() + 1,
-            .dtype = dtype,
+            .weight = &weight,
             .out = out.row(first_token),
             .out_stride = out.stride()};
   }
@@ -111,6 +115,28 @@ TEST(Linear, SplittingTheRowsChangesNoBit) {
         in_random_ranges(random, 43, [&](int64_t begin, int64_t end) { linear(isa, in.args(out, 0, tokens), begin, end); });
         EXPECT_TRUE(same_bits(out.values(), run(isa, in))) << isa_name(isa) << " " << tokens << " tokens";
       }
+}
+
+TEST(Linear, DecodesBlockFormatsAndMultipliesThemAsF32) {
+  Random random(21);
+  for (const QuantFormatInfo& info : quant_formats()) {
+    const int64_t rows = 19, k = info.block_elements == 256 ? 512 : 384, tokens = 6;
+    const std::vector<float> w = random_floats(random, rows * k), x = random_floats(random, tokens * k);
+    const QuantBytes bytes = encode(info.format, rows, k, w, {.search = ScaleSearch::none}).value();
+    const QuantMatrix coded = QuantMatrix::make(info.format, rows, k, bytes.parts()).value();
+    std::vector<float> decoded(w.size());
+    for (int64_t r = 0; r < rows; ++r) coded.decode_row(r, decoded.data() + r * k);
+    const QuantMatrix plain = QuantMatrix::make(QuantFormat::f32, rows, k, {.codes = std::as_bytes(std::span(decoded))}).value();
+    for (const Isa isa : versions()) {
+      Guarded out(tokens, rows), expected(tokens, rows);
+      LinearArgs args{
+          .x = x.data(), .tokens = tokens, .x_stride = k, .weight = &coded, .out = out.row(0), .out_stride = out.stride()};
+      in_random_ranges(random, rows, [&](int64_t begin, int64_t end) { linear(isa, args, begin, end); });
+      args.weight = &plain, args.out = expected.row(0);
+      linear(isa, args, 0, rows);
+      EXPECT_TRUE(same_bits(out.values(), expected.values())) << isa_name(isa) << " " << info.name;
+    }
+  }
 }
 
 TEST(Linear, WritesOnlyTheRowsOfItsRange) {

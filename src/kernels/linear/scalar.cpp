@@ -1,17 +1,8 @@
 #include "kernels/linear/linear.h"
 
-namespace quern {
+namespace quern::scalar {
 
-void linear(Isa isa, const LinearArgs& args, int64_t begin, int64_t end) {
-  if (isa == Isa::scalar)
-    scalar::linear(args, begin, end);
-  else
-    avx2::linear(args, begin, end);
-}
-
-namespace scalar {
-
-void linear(const LinearArgs& a, int64_t begin, int64_t end) {
+void linear(const PlainLinearArgs& a, int64_t begin, int64_t end) {
   for (int64_t n = begin; n < end; ++n) {
     const std::byte* row = a.weight + n * a.k * static_cast<int64_t>(dtype_size(a.dtype));
     for (int64_t t = 0; t < a.tokens; ++t) {
@@ -22,5 +13,4 @@ void linear(const LinearArgs& a, int64_t begin, int64_t end) {
   }
 }
 
-}  // namespace scalar
-}  // namespace quern
+}  // namespace quern::scalar

@@ -5,17 +5,6 @@
 #include <numbers>
 
 namespace quern {
-namespace {
-
-double attention_factor(const Yarn& yarn) {
-  const auto mscale = [](double scale, double m) { return scale <= 1 ? 1.0 : 0.1 * m * std::log(scale) + 1.0; };
-  if (yarn.attention_factor) return *yarn.attention_factor;
-  if (yarn.mscale && yarn.mscale_all_dim && *yarn.mscale != 0 && *yarn.mscale_all_dim != 0)
-    return mscale(yarn.factor, *yarn.mscale) / mscale(yarn.factor, *yarn.mscale_all_dim);
-  return mscale(yarn.factor, 1.0);
-}
-
-}  // namespace
 
 RotaryFrequencies rotary_frequencies(const ModelConfig& config) {
   const double dim = static_cast<double>(config.rotary_dim), base = config.rope_theta;
@@ -38,7 +27,7 @@ RotaryFrequencies rotary_frequencies(const ModelConfig& config) {
     const double plain = 1.0 / std::pow(base, 2.0 * static_cast<double>(i) / dim);
     out.inv_freq[static_cast<size_t>(i)] = static_cast<float>(plain / yarn.factor * ramp + plain * (1 - ramp));
   }
-  out.attention_factor = static_cast<float>(attention_factor(yarn));
+  out.attention_factor = static_cast<float>(yarn.attention_scale());
   return out;
 }
 

@@ -27,14 +27,12 @@ void silu_mul(Tensor gate, Tensor up, int64_t begin, int64_t end) {
 }
 
 LinearArgs linear_args(Tensor x, const Weight& weight, Tensor out) {
-  QUERN_CHECK(x.cols == weight.cols && out.cols == weight.rows && x.rows == out.rows, x.rows, x.cols, weight.rows, weight.cols,
-              out.rows, out.cols);
+  QUERN_CHECK(x.cols == weight.cols() && out.cols == weight.rows() && x.rows == out.rows, x.rows, x.cols, weight.rows(),
+              weight.cols(), out.rows, out.cols);
   return {.x = x.data,
           .tokens = x.rows,
-          .k = x.cols,
           .x_stride = x.stride,
-          .weight = weight.data,
-          .dtype = weight.dtype,
+          .weight = &weight,
           .out = out.data,
           .out_stride = out.stride};
 }
@@ -42,11 +40,11 @@ LinearArgs linear_args(Tensor x, const Weight& weight, Tensor out) {
 }  // namespace
 
 void CpuOps::embed(std::span<const int32_t> ids, const Weight& table, Tensor out) {
-  QUERN_CHECK(out.cols == table.cols && out.rows == static_cast<int64_t>(ids.size()), out.rows, out.cols, table.cols);
+  QUERN_CHECK(out.cols == table.cols() && out.rows == static_cast<int64_t>(ids.size()), out.rows, out.cols, table.cols());
   for (int64_t t = 0; t < out.rows; ++t) {
     const int64_t id = ids[static_cast<size_t>(t)];
-    QUERN_CHECK(0 <= id && id < table.rows, id, table.rows);
-    to_f32(table.dtype, table.data + id * table.cols * static_cast<int64_t>(dtype_size(table.dtype)), out.row(t), out.cols);
+    QUERN_CHECK(0 <= id && id < table.rows(), id, table.rows());
+    table.decode_row(id, out.row(t));
   }
 }
 
@@ -66,7 +64,7 @@ void CpuOps::add(Tensor residual, Tensor x) {
 
 void CpuOps::linear(Tensor x, const Weight& weight, Tensor out) {
   const LinearArgs args = linear_args(x, weight, out);
-  pool_.parallel_for(weight.rows, linear_grain(x.cols, x.rows),
+  pool_.parallel_for(weight.rows(), linear_grain(x.cols, x.rows),
                      [&](int64_t begin, int64_t end) { quern::linear(isa_, args, begin, end); });
 }
 
@@ -229,7 +227,7 @@ std::vector<CpuOps::ExpertRows> CpuOps::group_by_expert(std::span<const Expert> 
 }
 
 void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Weight Expert::* matrix, Tensor out) {
-  const int64_t rows = (groups.front().expert->*matrix).rows,
+  const int64_t rows = (groups.front().expert->*matrix).rows(),
                 block = std::min<int64_t>(rows, linear_grain(x.cols, groups.front().count));
   const int64_t blocks = (rows + block - 1) / block;
   pool_.parallel_for(static_cast<int64_t>(groups.size()) * blocks, 1, [&](int64_t begin, int64_t end) {
@@ -246,7 +244,7 @@ void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Wei
 void CpuOps::experts(Tensor x, std::span<const Expert> experts, std::span<const int32_t> ids, Tensor weights, Tensor out) {
   const int64_t k = weights.cols, pairs = x.rows * k;
   const std::vector<ExpertRows> groups = group_by_expert(experts, ids);
-  const int64_t width = experts.front().gate_proj.rows;
+  const int64_t width = experts.front().gate_proj.rows();
   const Tensor gathered = gathered_.tensor(pairs, x.cols), gate = gate_.tensor(pairs, width), up = up_.tensor(pairs, width),
                down = down_.tensor(pairs, x.cols);
   for (int64_t i = 0; i < pairs; ++i) std::copy(x.row(i / k), x.row(i / k) + x.cols, gathered.row(slots_[static_cast<size_t>(i)]));
@@ -267,7 +265,7 @@ void CpuOps::experts(Tensor x, std::span<const Expert> experts, std::span<const 
 }
 
 void CpuOps::expert(Tensor x, const Expert& e, Tensor out) {
-  const Tensor gate = gate_.tensor(x.rows, e.gate_proj.rows), up = up_.tensor(x.rows, e.up_proj.rows);
+  const Tensor gate = gate_.tensor(x.rows, e.gate_proj.rows()), up = up_.tensor(x.rows, e.up_proj.rows());
   linear(x, e.gate_proj, gate);
   linear(x, e.up_proj, up);
   pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) { silu_mul(gate, up, begin, end); });

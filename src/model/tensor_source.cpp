@@ -1,0 +1,55 @@
+#include "model/tensor_source.h"
+
+#include <algorithm>
+
+#include "tensor/dtype.h"
+
+namespace quern {
+
+std::vector<std::string> TensorSource::unused() const {
+  std::vector<std::string> names;
+  for (const StoredTensor* tensor : checkpoint_.tensors())
+    if (!taken_.contains(tensor->name)) names.push_back(tensor->name);
+  return names;
+}
+
+const StoredTensor* TensorSource::take(const std::string& name) {
+  const StoredTensor* tensor = checkpoint_.find(name);
+  if (tensor) taken_.insert(tensor->name);
+  return tensor;
+}
+
+std::optional<QuantFormat> plain_format(std::string_view dtype) {
+  if (dtype == "BF16") return QuantFormat::bf16;
+  if (dtype == "F16") return QuantFormat::f16;
+  if (dtype == "F32") return QuantFormat::f32;
+  return {};
+}
+
+Result<QuantMatrix> stacked_matrix(QuantFormat format, int64_t index, int64_t rows, int64_t cols, const QuantMatrix::Parts& all) {
+  QUERN_ASSIGN(const QuantLayout layout, quant_layout(format, rows, cols, all.scale_type));
+  bool short_of_bytes = false;
+  const auto part = [&](std::span<const std::byte> bytes, int64_t size) -> std::span<const std::byte> {
+    if (bytes.empty()) return bytes;
+    const auto whole = static_cast<int64_t>(bytes.size());
+    if (size > 0 && index >= whole / size) return short_of_bytes = true, bytes.first(0);
+    return bytes.subspan(static_cast<size_t>(index * size), static_cast<size_t>(size));
+  };
+  const QuantMatrix::Parts own{.codes = part(all.codes, layout.code_bytes),
+                               .scales = part(all.scales, layout.scale_bytes),
+                               .biases = part(all.biases, layout.scale_bytes),
+                               .scale_type = all.scale_type};
+  if (short_of_bytes) return fail(Errc::mismatch, "has no matrix {}", index);
+  return QuantMatrix::make(format, rows, cols, own);
+}
+
+Result<std::vector<float>> plain_vector(const StoredTensor& tensor) {
+  const auto format = plain_format(tensor.dtype);
+  if (!format) return fail(Errc::mismatch, "{} dtype {}, expected BF16, F16 or F32", tensor.name, tensor.dtype);
+  const DType dtype = *format == QuantFormat::bf16 ? DType::bf16 : *format == QuantFormat::f16 ? DType::f16 : DType::f32;
+  std::vector<float> values(tensor.bytes.size() / dtype_size(dtype));
+  to_f32(dtype, tensor.bytes.data(), values.data(), static_cast<int64_t>(values.size()));
+  return values;
+}
+
+}  // namespace quern

@@ -1,0 +1,45 @@
+// Any bytes as a matrix of any format: they decode and multiply, and what decoded to finite weights encodes again.
+#include <algorithm>
+#include <cmath>
+
+#include "fuzz.h"
+#include "quant/quant_matrix.h"
+
+using namespace quern;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size < 4) return 0;
+  const QuantFormatInfo& info = quant_formats()[data[0] % quant_formats().size()];
+  const bool any_cols = info.block_elements == 1 || info.partial_blocks;
+  const int64_t rows = data[1] % 4, cols = any_cols ? data[2] : data[2] % 3 * info.block_elements;
+  const auto scale_type = static_cast<ScaleType>(data[3] % 6);
+  const auto layout = quant_layout(info.format, rows, cols, scale_type);
+  if (!fuzz::succeeded(layout)) return 0;
+
+  // The input's bytes, repeated as far as the shape takes.
+  size_t at = 4;
+  const auto part = [&](int64_t count) {
+    std::vector<std::byte> bytes(static_cast<size_t>(count));
+    for (std::byte& b : bytes) b = static_cast<std::byte>(size > 4 ? data[4 + at++ % (size - 4)] : 0);
+    return bytes;
+  };
+  const std::vector<std::byte> codes = part(layout->code_bytes), scales = part(layout->scale_bytes);
+  const std::vector<std::byte> biases = part(info.has_biases ? layout->scale_bytes : 0);
+  const auto matrix =
+      QuantMatrix::make(info.format, rows, cols, {.codes = codes, .scales = scales, .biases = biases, .scale_type = scale_type});
+  QUERN_CHECK(matrix.has_value(), info.name);
+
+  std::vector<float> weights(static_cast<size_t>(rows * cols));
+  Int8Activations x;
+  x.resize(1, cols);
+  for (int64_t r = 0; r < rows; ++r) {
+    matrix->decode_row(r, weights.data() + r * cols);
+    x.quantize(0, weights.data() + r * cols);
+    (void)matrix->dot(r, x, 0);
+  }
+  const bool finite = std::all_of(weights.begin(), weights.end(), [](float w) { return std::isfinite(w); });
+  const auto search = data[3] & 64 ? ScaleSearch::full : ScaleSearch::none;
+  const auto encoded = encode(info.format, rows, cols, weights, {.search = search, .scale_type = scale_type});
+  QUERN_CHECK(encoded.has_value() == (finite || info.block_elements == 1), info.name);
+  return 0;
+}
