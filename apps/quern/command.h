@@ -35,6 +35,9 @@ struct CommonOptions {
 // The folder of --model, or of the embedded model when none was named.
 Result<std::filesystem::path> find_model(const std::string& named);
 
+// A subcommand of `app`. Only command.cpp makes one: whoever makes a CLI::App compiles all of CLI11, which takes ten seconds.
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description);
+
 // Every add_*_command declares its flags and help on `app` and leaves what to do in `body` when it is chosen.
 void add_generate_command(CLI::App& app, Body& body);
 void add_logits_command(CLI::App& app, Body& body);
