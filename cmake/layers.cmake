@@ -26,18 +26,27 @@ function(quern_layer name)
 endfunction()
 
 # One test binary; every TEST in it is a ctest case. QUERN_REPO lets tests find fixtures and models. The label `threads` has it
-# run under the thread sanitizer as well.
+# run under the thread sanitizer as well. A suite whose name begins with Long starts first and asks QUERN_LONG_TESTS how much to
+# do: under sanitizers (0) the shape of the test stays, the length does not; ./check runs the whole length in the release build.
 if(QUERN_TESTS)
   add_custom_target(threads_tests)
 endif()
 function(quern_test target)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  set(long_tests 1)
+  if(QUERN_SANITIZE)
+    set(long_tests 0)
+  endif()
   add_executable(${target} ${arg_SOURCES})
   target_link_libraries(${target} PRIVATE ${arg_LINK} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${target} PRIVATE QUERN_REPO="${PROJECT_SOURCE_DIR}" QUERN_BUILD="${CMAKE_BINARY_DIR}")
+  target_compile_definitions(${target} PRIVATE QUERN_REPO="${PROJECT_SOURCE_DIR}" QUERN_BUILD="${CMAKE_BINARY_DIR}"
+                                               QUERN_LONG_TESTS=${long_tests})
   if("threads" IN_LIST arg_LABELS)
     add_dependencies(threads_tests ${target})
   endif()
   include(GoogleTest)
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}")
+  gtest_discover_tests(${target} TEST_FILTER "-Long*:*/Long*" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}")
+  gtest_discover_tests(${target} TEST_FILTER "Long*:*/Long*" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       PROPERTIES TIMEOUT 600 COST 100 LABELS "${arg_LABELS}")
 endfunction()
