@@ -1,9 +1,10 @@
 # quern_layer(name LINK libs...): src/<name>/**.cpp becomes quern_<name>; **_test.cpp becomes quern_<name>_test; each layer sees
-# the headers of all, but links only the layers declared before it (tests/layers_test checks the includes).
+# the headers of all, but links only the layers declared before it (tests/layers_test checks the includes). READS_FOREIGN_BYTES: libFuzzer
+# watches its branches; in arithmetic, watching costs time and finds nothing.
 set(QUERN_LAYERS "" CACHE INTERNAL "")
 
 function(quern_layer name)
-  cmake_parse_arguments(arg "" "" "LINK;TEST_LINK;TEST_LABELS" ${ARGN})
+  cmake_parse_arguments(arg "READS_FOREIGN_BYTES" "" "LINK;TEST_LINK;TEST_LABELS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
@@ -16,6 +17,9 @@ function(quern_layer name)
     set(scope INTERFACE)
   endif()
   target_link_libraries(quern_${name} ${scope} quern_options ${arg_LINK})
+  if(QUERN_FUZZ AND arg_READS_FOREIGN_BYTES)
+    target_compile_options(quern_${name} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
   foreach(lower ${QUERN_LAYERS})
     target_link_libraries(quern_${name} ${scope} quern_${lower})
   endforeach()
@@ -26,18 +30,30 @@ function(quern_layer name)
 endfunction()
 
 # One test binary; every TEST in it is a ctest case. QUERN_REPO lets tests find fixtures and models. The label `threads` has it
-# run under the thread sanitizer as well.
+# run under the thread sanitizer as well. A suite whose name begins with Long starts first and asks QUERN_LONG_TESTS how much to
+# do: under sanitizers (0) the shape of the test stays, the length does not; ./check runs the whole length in the release build.
 if(QUERN_TESTS)
   add_custom_target(threads_tests)
 endif()
 function(quern_test target)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  set(long_tests 1)
+  if(QUERN_SANITIZE)
+    set(long_tests 0)
+  endif()
   add_executable(${target} ${arg_SOURCES})
   target_link_libraries(${target} PRIVATE ${arg_LINK} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${target} PRIVATE QUERN_REPO="${PROJECT_SOURCE_DIR}" QUERN_BUILD="${CMAKE_BINARY_DIR}")
+  target_compile_definitions(${target} PRIVATE QUERN_REPO="${PROJECT_SOURCE_DIR}" QUERN_BUILD="${CMAKE_BINARY_DIR}"
+                                               QUERN_LONG_TESTS=${long_tests})
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(${target} PRIVATE -O1)  # only what a test calls has to be fast; this compiles in two thirds of the time
+  endif()
   if("threads" IN_LIST arg_LABELS)
     add_dependencies(threads_tests ${target})
   endif()
   include(GoogleTest)
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}")
+  gtest_discover_tests(${target} TEST_FILTER "-Long*:*/Long*" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}")
+  gtest_discover_tests(${target} TEST_FILTER "Long*:*/Long*" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       PROPERTIES TIMEOUT 600 COST 100 LABELS "${arg_LABELS}")
 endfunction()

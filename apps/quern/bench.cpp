@@ -125,7 +125,7 @@ Result<int> bench(const Options& o) {
 
 void add_bench_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("bench", "Measure prefill and decode speed and what share of the roof they reach");
+  CLI::App* command = add_command(app, "bench", "Measure prefill and decode speed and what share of the roof they reach");
   command->footer(
       "Example:\n  quern bench -p 512 -n 64 -r 5 --json\n\nSmall models live in the caches and may pass the memory roof; that "
       "share means something for models larger than those.");

@@ -19,6 +19,10 @@ constexpr std::string_view kEmbeddedModel = "pebble";
 
 }  // namespace
 
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description) {
+  return app.add_subcommand(name, description);
+}
+
 void CommonOptions::add_to(CLI::App& app, const std::string& default_kv) {
   kv = default_kv;
   app.add_option("--model,-m", model, "Model folder or .gguf file; absent: the embedded model, pebble")->group("Model");

@@ -38,6 +38,9 @@ Result<std::filesystem::path> find_model(const std::string& named);
 // The tokenizer of --tokenizer (a file, a folder, a GGUF file), or the model's.
 Result<Tokenizer> find_tokenizer(const std::string& named, const std::string& model);
 
+// A subcommand of `app`. Only command.cpp makes one: whoever makes a CLI::App compiles all of CLI11, which takes ten seconds.
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description);
+
 // Every add_*_command declares its flags and help on `app` and leaves what to do in `body` when it is chosen.
 void add_generate_command(CLI::App& app, Body& body);
 void add_logits_command(CLI::App& app, Body& body);

@@ -206,9 +206,9 @@ Result<int> eval_tools(const Options& o) {
 
 void add_eval_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
-  CLI::App* eval = app.add_subcommand("eval", "Measure a model's quality");
+  CLI::App* eval = add_command(app, "eval", "Measure a model's quality");
   eval->require_subcommand(1);
-  CLI::App* tools = eval->add_subcommand("tools", "Tool calls: chains over mocked services whose final state is checked");
+  CLI::App* tools = add_command(*eval, "tools", "Tool calls: chains over mocked services whose final state is checked");
   tools->footer(
       "Examples:\n  quern eval tools --episodes 40 --length 25\n"
       "  quern eval tools --episodes 40 --compare --svg survival.svg\n\n"

@@ -129,7 +129,7 @@ Result<int> generate(const Options& o) {
 
 void add_generate_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("generate", "Continue a prompt");
+  CLI::App* command = add_command(app, "generate", "Continue a prompt");
   command->footer(
       "Examples:\n"
       "  quern generate --prompt 'Once upon a time' --max-tokens 40\n"

@@ -122,7 +122,7 @@ Result<int> inspect(const Options& o) {
 
 void add_inspect_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("inspect", "Show what a checkpoint holds and what running it takes");
+  CLI::App* command = add_command(app, "inspect", "Show what a checkpoint holds and what running it takes");
   command->footer("Example:\n  quern inspect DIR --json");
   command->add_option("M,--model,-m", o->model, "Model folder or .gguf file; absent: the embedded model");
   command->add_option("--context", o->context, "Plan the memory for this many tokens; absent: what the model was made for")

@@ -68,7 +68,7 @@ Result<int> logits(const Options& o) {
 
 void add_logits_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("logits", "Write the logits of every position of a prompt");
+  CLI::App* command = add_command(app, "logits", "Write the logits of every position of a prompt");
   command->footer(
       "Example:\n  quern logits --model DIR --tokens 1,2,3 --out logits.safetensors --hidden\n\n"
       "Tensors: logits [T,V]; --hidden: hidden_states [L+1,T,H]; --mtp: mtp_logits [T-1,V]. All f32.");

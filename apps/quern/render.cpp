@@ -40,7 +40,7 @@ Result<int> render_request(const Options& o) {
 
 void add_render_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("render", "Show the exact prompt of a chat request");
+  CLI::App* command = add_command(app, "render", "Show the exact prompt of a chat request");
   command->footer(
       "Example:\n  quern render request.json\n\nREQUEST.json: {\"messages\": […], \"tools\": […], \"add_generation_prompt\": "
       "true}");

@@ -237,7 +237,7 @@ Result<int> run(const Options& o) {
 
 void add_run_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("run", "Carry out a task by calling tools");
+  CLI::App* command = add_command(app, "run", "Carry out a task by calling tools");
   command->footer(
       "Examples:\n"
       "  quern run 'Put 2026- in front of the name of every file.' --root ~/notes\n"

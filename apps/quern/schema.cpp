@@ -187,7 +187,7 @@ Result<int> schema(const Options& o) {
 
 void add_schema_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("schema", "Say what of a JSON Schema generated text is held to");
+  CLI::App* command = add_command(app, "schema", "Say what of a JSON Schema generated text is held to");
   command->footer(
       "Examples:\n"
       "  quern schema person.json\n"

@@ -32,7 +32,7 @@ Result<int> synth(const Options& o) {
 
 void add_synth_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("synth", "Make a synthetic checkpoint of any size");
+  CLI::App* command = add_command(app, "synth", "Make a synthetic checkpoint of any size");
   command->footer(
       "Example:\n  quern synth mini /tmp/mini --mtp\n\nWeights are procedural: the same everywhere, bit for bit. Presets: tiny, "
       "mini, slice4 (14.4 GB), slice8, full80 (160 GB).");

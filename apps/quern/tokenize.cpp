@@ -40,7 +40,7 @@ Result<int> tokenize(const Options& o) {
 
 void add_tokenize_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("tokenize", "Text to token ids, or back");
+  CLI::App* command = add_command(app, "tokenize", "Text to token ids, or back");
   command->footer("Example:\n  quern tokenize --text 'Hello world' --json");
   command->add_option("--model,-m", o->model, "Model folder; absent: the embedded model");
   command->add_option("--tokenizer", o->tokenizer, "A tokenizer.json instead of a model's");

@@ -1,6 +1,6 @@
 // A model that was never trained writes noise. Held to the tools of its conversation, it writes valid calls, and nothing but them where calls
-// are required. pebble's configuration and tokenizer; weights out of a formula. QUERN_TEST_CALLS asks for more than the few dozen calls
-// that every run makes.
+// are required. pebble's configuration and tokenizer; weights out of a formula. QUERN_TEST_CALLS asks for more than the calls that every
+// run makes.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -36,7 +36,7 @@ constexpr std::string_view kTools = R"JSON([
   {"name": "status", "parameters": {"type": "object", "properties": {}, "additionalProperties": false}}
 ])JSON";
 
-class UntrainedModel : public testing::TestWithParam<ChatFormat> {
+class LongUntrainedModel : public testing::TestWithParam<ChatFormat> {
  protected:
   void SetUp() override {
     const fs::path pebble = fs::path(QUERN_REPO) / "models" / "pebble";
@@ -91,9 +91,9 @@ class UntrainedModel : public testing::TestWithParam<ChatFormat> {
   std::unique_ptr<Engine> engine_;
 };
 
-TEST_P(UntrainedModel, MakesNothingButValidCallsWhereCallsAreRequired) {
+TEST_P(LongUntrainedModel, MakesNothingButValidCallsWhereCallsAreRequired) {
   const char* asked = std::getenv("QUERN_TEST_CALLS");
-  const int64_t wanted = asked ? std::atoll(asked) : 20;
+  const int64_t wanted = asked ? std::atoll(asked) : QUERN_LONG_TESTS ? 20 : 4;
   int64_t calls = 0, cut = 0, tokens = 0, forced = 0;  // a call that its budget cut is none
   double prefill_s = 0, decode_s = 0, constrain_s = 0;
   std::map<std::string, int64_t> by_name;
@@ -136,10 +136,10 @@ TEST_P(UntrainedModel, MakesNothingButValidCallsWhereCallsAreRequired) {
     fmt::print(
         "{} valid calls, {} turns cut by their budget, {} tokens, {} of them forced; prompts {:.1f} s, tokens {:.1f} s, of it constraints {:.2f} s\n",
         calls, cut, tokens, forced, prefill_s, decode_s, constrain_s);
-  EXPECT_GT(by_name.size(), 3u);
+  EXPECT_GT(by_name.size(), wanted < 20 ? 1u : 3u);
 }
 
-TEST_P(UntrainedModel, NeverWritesACallOfItsOwnWhereItMaySayAnything) {
+TEST_P(LongUntrainedModel, NeverWritesACallOfItsOwnWhereItMaySayAnything) {
   for (uint64_t seed = 0; seed < 3; ++seed) {
     Random random(seed);
     const Conversation conversation = ask(tools(random, true));
@@ -153,7 +153,7 @@ TEST_P(UntrainedModel, NeverWritesACallOfItsOwnWhereItMaySayAnything) {
   }
 }
 
-TEST_P(UntrainedModel, IsNotHeldToAToolWhoseSchemaCannotBeEnforced) {
+TEST_P(LongUntrainedModel, IsNotHeldToAToolWhoseSchemaCannotBeEnforced) {
   Conversation conversation = ask({Json::parse(R"({"type": "function", "function": {"name": "odd", "parameters": {
       "type": "object", "properties": {"a": {"$ref": "https://example.org/other"}}}}})",
                                                "tool")
@@ -169,7 +169,7 @@ TEST_P(UntrainedModel, IsNotHeldToAToolWhoseSchemaCannotBeEnforced) {
   EXPECT_TRUE((*unconstrained)->reply(conversation, 5, [](std::string_view) { return true; }));
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, UntrainedModel, testing::Values(ChatFormat::instruct, ChatFormat::coder),
+INSTANTIATE_TEST_SUITE_P(Formats, LongUntrainedModel, testing::Values(ChatFormat::instruct, ChatFormat::coder),
                          [](const auto& format) { return std::string(chat_format_name(format.param)); });
 
 }  // namespace

@@ -266,11 +266,12 @@ bool valid(const Json& tool, const Json& arguments) {
 
 bool has_fence(std::string_view text) { return text.find("```") != text.npos || text.find("~~~") != text.npos; }
 
-class RandomTurns : public testing::TestWithParam<CallFormat> {};
+class LongRandomTurns : public testing::TestWithParam<CallFormat> {};
 
-TEST_P(RandomTurns, EndInCallsThatTheirToolsAccept) {
-  size_t calls = 0;
-  for (uint64_t seed = 0; seed < 1000; ++seed) {
+TEST_P(LongRandomTurns, EndInCallsThatTheirToolsAccept) {
+  constexpr uint64_t kTurns = QUERN_LONG_TESTS ? 1000 : 200;
+  uint64_t calls = 0;
+  for (uint64_t seed = 0; seed < kTurns; ++seed) {
     Random random(seed);
     TurnOptions o = options(GetParam());
     std::vector<Json> offered;
@@ -318,10 +319,10 @@ TEST_P(RandomTurns, EndInCallsThatTheirToolsAccept) {
     if (!turn.calls.empty()) content.erase(0, std::min(content.find_first_not_of(" \t\r\n"), content.size()));
     EXPECT_EQ(content, turn.content) << text;
   }
-  EXPECT_GT(calls, 500u);
+  EXPECT_GT(calls, kTurns / 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, RandomTurns, testing::Values(CallFormat::hermes, CallFormat::xml),
+INSTANTIATE_TEST_SUITE_P(Formats, LongRandomTurns, testing::Values(CallFormat::hermes, CallFormat::xml),
                          [](const auto& format) { return format.param == CallFormat::xml ? "xml" : "hermes"; });
 
 // What a reader of the XML format does that knows the schema and nothing of this machine: null, booleans, numbers, JSON, else a string.
@@ -412,7 +413,7 @@ Vocabulary vocabulary() {
   return Vocabulary(std::move(tokens), {end});
 }
 
-TEST_P(RandomTurns, GiveTheSameMasksBehindAnyHistory) {
+TEST_P(LongRandomTurns, GiveTheSameMasksBehindAnyHistory) {
   const Vocabulary words = vocabulary();
   const auto naive = [&](Machine& machine, std::string_view text) {
     TokenMask mask(words.size());

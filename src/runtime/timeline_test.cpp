@@ -10,12 +10,7 @@ namespace {
 
 using namespace model_test;
 
-// Sanitizers make a token of this test ten to twenty times as slow; the shape of the test stays, the length does not.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int64_t kDriftTokens = 32 * Timeline::kCut;
-#else
-constexpr int64_t kDriftTokens = 313 * Timeline::kCut;
-#endif
+constexpr int64_t kDriftTokens = (QUERN_LONG_TESTS ? 313 : 16) * Timeline::kCut;
 
 struct Machine : TestModel {
   explicit Machine(const std::string& name = "tiny", Isa isa = best_isa(), int threads = 1) : TestModel(name, isa, threads) {}
