@@ -33,12 +33,8 @@ void linear_bf16(benchmark::State& state) {
   const QuantMatrix matrix =
       QuantMatrix::make(QuantFormat::bf16, kRows, kColumns, {.codes = std::as_bytes(std::span(weight))}).value();
   std::vector<float> out(static_cast<size_t>(tokens * kRows));
-  const LinearArgs args{.x = x.data(),
-                        .tokens = tokens,
-                        .x_stride = kColumns,
-                        .weight = &matrix,
-                        .out = out.data(),
-                        .out_stride = kRows};
+  const LinearArgs args{
+      .x = x.data(), .tokens = tokens, .x_stride = kColumns, .weight = &matrix, .out = out.data(), .out_stride = kRows};
   for (auto _ : state) {
     linear(isa_of(state), args, 0, kRows);
     benchmark::ClobberMemory();

@@ -29,10 +29,10 @@ class Scene {
   void offer(std::vector<Json> tools) { tools_ = std::move(tools); }
   void system(std::string text) { system_ = std::move(text); }
   void user(std::string text);
-  std::string call(std::string_view tool, Json arguments);  // one turn, one call
+  std::string call(std::string_view tool, Json arguments);       // one turn, one call
   std::string call(const ToolCall& one, std::string said = {});  // said: what comes before the call in the same turn
   std::vector<std::string> parallel(const std::vector<ToolCall>& calls, std::string said = {});  // one turn, several
-  void say(std::string text, std::vector<std::string> facts = {});        // facts: parts of the text that an answer must have
+  void say(std::string text, std::vector<std::string> facts = {});  // facts: parts of the text that an answer must have
   const World& world() const { return *world_; }
 
   ToolEpisode finish(std::string kind) &&;

@@ -1,4 +1,6 @@
 // A checkpoint that does not fit its config is described once: all that is missing, unexpected and wrong in one line.
+#include <map>
+
 #include "base/file.h"
 #include "formats/temporary_folder_test.h"
 #include "model/model_test.h"
@@ -100,6 +102,59 @@ TEST(ModelLoading, ExpectsExactlyTheTensorsOfTheFixtures) {
       EXPECT_EQ(stored->shape, tensor.shape) << tensor.name;
     }
   }
+}
+
+// gate_up_proj [experts, 2 * width, hidden] and down_proj [experts, hidden, width] in place of one tensor for each expert.
+TEST(ModelLoading, FusedExpertsAreTheSameModelBitForBit) {
+  const SafetensorsFile source = SafetensorsFile::open(model_test::fixture("tiny") / "model.safetensors").value();
+  std::map<std::string, std::pair<SafetensorsWriter::Entry, std::vector<std::byte>>> fused;
+  const auto add = [&](const std::string& name, const StoredTensor& part) {
+    auto& [entry, bytes] = fused[name];
+    entry = {name, part.dtype, part.shape};
+    bytes.insert(bytes.end(), part.bytes.begin(), part.bytes.end());
+  };
+  const auto stack = [&](const std::string& name, int64_t count, int64_t rows) {
+    SafetensorsWriter::Entry& entry = fused.at(name).first;
+    entry.shape = {count, rows, entry.shape[1]};
+  };
+  const ModelConfig config = Model::load(model_test::fixture("tiny")).value()->config;
+  for (const StoredTensor& t : source.tensors())
+    if (t.name.find(".experts.") == std::string::npos) add(t.name, t);
+  for (const std::string prefix : {"model.layers.0.", "model.layers.1.", "model.layers.2.", "model.layers.3.", "mtp.layers.0."}) {
+    const std::string experts = prefix + "mlp.experts.";
+    for (int64_t e = 0; e < config.num_experts; ++e) {
+      const auto part = [&](std::string_view matrix) {
+        const std::string name = fmt::format("{}{}.{}.weight", experts, e, matrix);
+        const auto found =
+            std::find_if(source.tensors().begin(), source.tensors().end(), [&](const auto& t) { return t.name == name; });
+        return *found;
+      };
+      add(experts + "gate_up_proj", part("gate_proj"));
+      add(experts + "gate_up_proj", part("up_proj"));
+      add(experts + "down_proj", part("down_proj"));
+    }
+    stack(experts + "gate_up_proj", config.num_experts, 2 * config.moe_intermediate_size);
+    stack(experts + "down_proj", config.num_experts, config.hidden_size);
+  }
+  const TemporaryFolder folder;
+  std::filesystem::copy_file(model_test::fixture("tiny") / "config.json", folder / "config.json");
+  std::vector<SafetensorsWriter::Entry> entries;
+  for (const auto& [name, tensor] : fused) entries.push_back(tensor.first);
+  auto writer = SafetensorsWriter::create(folder / "model.safetensors", entries).value();
+  for (const auto& [name, tensor] : fused) ASSERT_TRUE(writer.write(tensor.second));
+  ASSERT_TRUE(writer.commit());
+
+  const auto model = Model::load(folder.path());
+  ASSERT_TRUE(model) << model.error().message;
+  const auto separate = Model::load(model_test::fixture("tiny")).value();
+  for (size_t layer = 0; layer < 4; ++layer)
+    for (size_t e = 0; e < static_cast<size_t>(config.num_experts); ++e)
+      for (const auto matrix : {&Expert::gate_proj, &Expert::up_proj, &Expert::down_proj}) {
+        const Weight& a = (*model)->layers[layer].mlp.experts[e].*matrix;
+        const Weight& b = separate->layers[layer].mlp.experts[e].*matrix;
+        ASSERT_EQ(a.bytes(), b.bytes());
+        EXPECT_EQ(std::memcmp(a.row(0).codes, b.row(0).codes, a.bytes()), 0) << layer << " " << e;
+      }
 }
 
 TEST(ModelFingerprint, TellsModelsApart) {

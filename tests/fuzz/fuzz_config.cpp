@@ -1,5 +1,7 @@
-// config.json: what is accepted has dimensions that the arithmetic and the sizes of tensors can be computed from.
+// config.json: what is accepted has dimensions that the arithmetic and the sizes of tensors can be computed from; MLX's quantization in it
+// names formats or errors.
 #include "formats/config_json.h"
+#include "formats/mlx_quantization.h"
 #include "fuzz.h"
 #include "kernels/rope/rope.h"
 #include "model/model.h"
@@ -9,6 +11,9 @@ using namespace quern;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto json = Json::parse(fuzz::text_of(data, size), "fuzz");
   if (!fuzz::succeeded(json)) return 0;
+  const auto quantization = MlxQuantization::from_config(*json, "fuzz");
+  if (fuzz::succeeded(quantization))
+    if (const auto module = quantization->module("model.layers.0.mlp.gate")) static_cast<void>(fuzz::succeeded(module->format()));
   const auto config = ModelConfig::from_json(*json, "fuzz");
   if (!fuzz::succeeded(config)) return 0;
   QUERN_CHECK(config->layers.size() == config->mlps.size() && !config->layers.empty());

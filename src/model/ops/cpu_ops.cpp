@@ -29,12 +29,7 @@ void silu_mul(Tensor gate, Tensor up, int64_t begin, int64_t end) {
 LinearArgs linear_args(Tensor x, const Weight& weight, Tensor out) {
   QUERN_CHECK(x.cols == weight.cols() && out.cols == weight.rows() && x.rows == out.rows, x.rows, x.cols, weight.rows(),
               weight.cols(), out.rows, out.cols);
-  return {.x = x.data,
-          .tokens = x.rows,
-          .x_stride = x.stride,
-          .weight = &weight,
-          .out = out.data,
-          .out_stride = out.stride};
+  return {.x = x.data, .tokens = x.rows, .x_stride = x.stride, .weight = &weight, .out = out.data, .out_stride = out.stride};
 }
 
 }  // namespace
