@@ -203,7 +203,7 @@ void add_schema_command(CLI::App& app, Body& body) {
       ->capture_default_str();
   command->add_flag("--bench", o->bench, "Time the mask before each token of the accepted instances");
   command->add_option("--model,-m", o->model, "The model whose vocabulary --bench uses; absent: the embedded one");
-  command->add_option("--tokenizer", o->tokenizer, "A tokenizer.json instead of a model's");
+  command->add_option("--tokenizer", o->tokenizer, "A tokenizer.json, a model folder or a .gguf file, instead of the model's");
   command->add_flag("--json", o->json, "One JSON document");
   command->callback([o, &body] { body = [o] { return schema(*o); }; });
 }

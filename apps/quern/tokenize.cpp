@@ -42,8 +42,8 @@ void add_tokenize_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
   CLI::App* command = add_command(app, "tokenize", "Text to token ids, or back");
   command->footer("Example:\n  quern tokenize --text 'Hello world' --json");
-  command->add_option("--model,-m", o->model, "Model folder; absent: the embedded model");
-  command->add_option("--tokenizer", o->tokenizer, "A tokenizer.json instead of a model's");
+  command->add_option("--model,-m", o->model, "Model folder or .gguf file; absent: the embedded model");
+  command->add_option("--tokenizer", o->tokenizer, "A tokenizer.json, a model folder or a .gguf file, instead of the model's");
   CLI::Option_group* group = command->add_option_group("Input", "One of:");
   o->text_option = group->add_option("--text", o->text, "Text to encode; special tokens become their ids");
   o->file_option = group->add_option("--file", o->file, "File to encode");

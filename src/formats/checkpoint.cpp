@@ -8,6 +8,8 @@
 namespace quern {
 namespace {
 
+constexpr std::string_view kIndex = "model.safetensors.index.json", kSingle = "model.safetensors";
+
 // weight_map of the index, file -> tensor names. A file name must be a plain name: an index cannot reach outside its folder.
 Result<std::map<std::string, std::vector<std::string>>> read_index(const std::filesystem::path& path) {
   QUERN_ASSIGN(const std::string text, read_file(path, size_t{256} << 20));
@@ -33,13 +35,10 @@ Result<std::optional<std::filesystem::path>> gguf_of_model(const std::filesystem
     if (!std::filesystem::exists(model, error)) return fail(Errc::not_found, "{}: no such file or folder", model.string());
     return model;
   }
-  if (std::filesystem::exists(model / "config.json", error)) return std::nullopt;
+  if (std::filesystem::exists(model / kIndex, error) || std::filesystem::exists(model / kSingle, error)) return std::nullopt;
   std::vector<std::filesystem::path> found;
-  for (std::filesystem::directory_iterator at(model, error), end; !error && at != end; at.increment(error)) {
-    const std::string name = at->path().filename().string();
-    const bool later_part = name.find("-of-") != std::string::npos && name.find("-00001-of-") == std::string::npos;
-    if (name.ends_with(".gguf") && !later_part) found.push_back(at->path());
-  }
+  for (std::filesystem::directory_iterator at(model, error), end; !error && at != end; at.increment(error))
+    if (at->path().extension() == ".gguf" && gguf_part(at->path().filename().string()) <= 1) found.push_back(at->path());
   if (found.size() > 1) return fail(Errc::mismatch, "{}: {} models in GGUF; name one of the files", model.string(), found.size());
   if (found.empty()) return std::nullopt;
   return found.front();
@@ -61,7 +60,7 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& model) {
 
 Result<void> Checkpoint::open_safetensors() {
   std::error_code ignored;
-  const auto index = path_ / "model.safetensors.index.json", single = path_ / "model.safetensors";
+  const auto index = path_ / kIndex, single = path_ / kSingle;
   if (std::filesystem::exists(index, ignored)) {
     QUERN_ASSIGN(const auto files, read_index(index));
     for (const auto& [name, wanted] : files) {

@@ -14,13 +14,16 @@
 
 namespace quern {
 
-// The GGUF file that a model's path means: itself, unless it is a folder; in a folder without config.json, the only model there, split or
-// not. Absent: the folder is for safetensors. Errors: not_found (nothing there), mismatch (a folder with several).
+// The GGUF file that a model's path means: itself, unless it is a folder; in a folder without safetensors, the only model there, split or
+// not. Absent: the folder has none, or safetensors. Errors: not_found (nothing there), mismatch (a folder with several).
 Result<std::optional<std::filesystem::path>> gguf_of_model(const std::filesystem::path& model);
 
 class Checkpoint {
  public:
   static Result<Checkpoint> open(const std::filesystem::path& model);
+  Checkpoint() = default;
+  Checkpoint(Checkpoint&&) = default;  // what was found stays where it is; a copy would point into the original
+  Checkpoint& operator=(Checkpoint&&) = default;
 
   const StoredTensor* find(std::string_view name) const;
   const std::vector<const StoredTensor*>& tensors() const { return tensors_; }

@@ -15,11 +15,6 @@ constexpr uint32_t kMaxAlignment = 1u << 16;  // files have 32; a page is reason
 constexpr size_t kMaxNameBytes = 65535;
 
 // A tensor whose place in the data section is known to lie inside it.
-struct Placed {
-  StoredTensor tensor;
-  size_t begin = 0, end = 0;
-};
-
 struct Description {
   std::string_view name;
   QuantFormat format = QuantFormat::f32;
@@ -142,10 +137,10 @@ struct PartName {
   int64_t number = 0, count = 0;
 };
 
-std::optional<PartName> part_name(const std::string& file_name) {
+std::optional<PartName> part_name(std::string_view file_name) {
   constexpr std::string_view shape = "-00000-of-00000.gguf";
   if (file_name.size() <= shape.size()) return {};
-  const std::string_view tail = std::string_view(file_name).substr(file_name.size() - shape.size());
+  const std::string_view tail = file_name.substr(file_name.size() - shape.size());
   for (size_t i = 0; i < shape.size(); ++i)
     if (shape[i] == '0' ? tail[i] < '0' || tail[i] > '9' : tail[i] != shape[i]) return {};
   const auto number = [&](size_t at) {
@@ -153,7 +148,7 @@ std::optional<PartName> part_name(const std::string& file_name) {
     for (size_t i = at; i < at + 5; ++i) value = value * 10 + (tail[i] - '0');
     return value;
   };
-  return PartName{file_name.substr(0, file_name.size() - shape.size()), number(1), number(10)};
+  return PartName{std::string(file_name.substr(0, file_name.size() - shape.size())), number(1), number(10)};
 }
 
 // split.count of a part, 1 where the file is whole, and that split.no is what the part's place says.
@@ -208,6 +203,11 @@ Result<GgufContents> parse_gguf(std::span<const std::byte> file, std::string_vie
   const auto data = file.subspan(cursor.position() + std::min(gap, cursor.remaining()));
   QUERN_ASSIGN(contents.tensors, place(list, data, contents.alignment, where));
   return contents;
+}
+
+int64_t gguf_part(std::string_view file_name) {
+  const auto name = part_name(file_name);
+  return name ? name->number : 0;
 }
 
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {

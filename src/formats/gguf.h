@@ -39,6 +39,8 @@ class GgufFile {
   // Errors: those of parse_gguf, not_found (a file, or a part by its name), io, mismatch (split.no, split.count, split.tensors.count or a
   // tensor in two parts).
   static Result<GgufFile> open(const std::filesystem::path& path);
+  GgufFile(GgufFile&&) = default;  // views and names stay where they are; a copy would point into the original
+  GgufFile& operator=(GgufFile&&) = default;
 
   const GgufMetadata& metadata() const { return metadata_; }
   const std::vector<StoredTensor>& tensors() const { return tensors_; }  // part by part, as each lists them
@@ -47,11 +49,15 @@ class GgufFile {
   const std::filesystem::path& path() const { return parts_.front()->path(); }  // the first part
 
  private:
+  GgufFile() = default;
   std::vector<std::shared_ptr<const MappedFile>> parts_;
   GgufMetadata metadata_;
   std::vector<StoredTensor> tensors_;
   std::unordered_map<std::string_view, size_t> index_;
 };
+
+// The number of a part of a split model by its file's name, NAME-00002-of-00005.gguf is 2; 0 for other names.
+int64_t gguf_part(std::string_view file_name);
 
 // The dtype word of a format that ggml has, and back. Errors: unsupported (ggml has no such type, or the word is none of its names).
 Result<std::string> gguf_dtype(QuantFormat format);

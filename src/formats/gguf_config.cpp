@@ -192,6 +192,18 @@ Result<void> add_rope(const ModelConfig& config, GgufKeyValues& out) {
   return {};
 }
 
+// Settings of ggml's that the architecture has only one value of; written all the same by some tools.
+void refuse_other_arithmetic(const GgufMetadata& metadata, Fields& config) {
+  constexpr std::string_view kNorm = "qwen3next.expert_weights_norm", kScale = "qwen3next.expert_weights_scale",
+                             kGating = "qwen3next.expert_gating_func", kReordered = "qwen3next.ssm.v_head_reordered";
+  if (!config.boolean(kNorm, true)) config.set(metadata.bad(Errc::unsupported, kNorm, "false"));
+  if (const double scale = config.real(kScale, -1e9, 1e9, 1); scale != 1 && scale != 0)
+    config.set(metadata.bad(Errc::unsupported, kScale, "{}, expected 1", scale));
+  if (const int64_t gating = config.integer(kGating, 0, 1000, 1); gating > 1)
+    config.set(metadata.bad(Errc::unsupported, kGating, "{}, expected 1, softmax", gating));
+  if (config.boolean(kReordered, false)) config.set(metadata.bad(Errc::unsupported, kReordered, "true: value heads are tiled"));
+}
+
 }  // namespace
 
 Result<ModelConfig> gguf_model_config(const GgufMetadata& metadata, std::span<const StoredTensor> tensors) {
@@ -218,8 +230,7 @@ Result<ModelConfig> gguf_model_config(const GgufMetadata& metadata, std::span<co
   m.rotary_dim = config.integer("qwen3next.rope.dimension_count", 2, 65536);
   m.yarn = read_yarn(config, m.max_position_embeddings);
   read_mlp_sizes(config, ConfigSource::gguf, m);
-  if (!config.boolean("qwen3next.expert_weights_norm", true))
-    config.set(metadata.bad(Errc::unsupported, "qwen3next.expert_weights_norm", "false"));
+  refuse_other_arithmetic(metadata, config);
   check_sizes(config, m);
   if (config.error()) return tl::unexpected(*config.error());
   QUERN_ASSIGN(const Json ids, scalars(metadata, "tokenizer.ggml."));

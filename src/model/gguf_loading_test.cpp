@@ -4,8 +4,10 @@
 #include <map>
 
 #include "formats/gguf.h"
+#include "formats/gguf_config.h"
 #include "formats/gguf_writer.h"
 #include "formats/temporary_folder_test.h"
+#include "formats/tensor_names.h"
 #include "model/model_test.h"
 
 namespace quern {
@@ -29,10 +31,14 @@ Tensors mini() {
   return all;
 }
 
-void write(const std::filesystem::path& path, const Tensors& tensors) {
+GgufKeyValues mini_metadata() {
   const GgufFile file = GgufFile::open(kMini).value();
   GgufKeyValues metadata;
   for (const GgufMetadata::Entry& entry : file.metadata().entries()) metadata.value(entry.key, entry.value);
+  return metadata;
+}
+
+void write(const std::filesystem::path& path, const Tensors& tensors, const GgufKeyValues& metadata = mini_metadata()) {
   std::vector<GgufWriter::Entry> entries;
   for (const auto& [name, tensor] : tensors) entries.push_back(tensor.entry);
   auto writer = GgufWriter::create(path, metadata, entries).value();
@@ -47,12 +53,17 @@ std::vector<float> logits(const std::filesystem::path& path) {
   ThreadPool pool(2);
   CpuOps ops(pool, best_isa());
   Workspace workspace(**model);
-  SequenceState state((*model)->config, KvFormat::f32, (*model)->fingerprint, false);
+  const bool mtp = (*model)->mtp != nullptr;
+  SequenceState state((*model)->config, KvFormat::f32, (*model)->fingerprint, mtp);
   std::vector<int32_t> ids;
   for (int32_t i = 0; i < 30; ++i) ids.push_back(i * 37 % 512);
   Batch batch = Batch::single(state, ids, Batch::Logits::last);
   forward(ops, **model, batch, workspace);
-  return {workspace.logits.row(0), workspace.logits.row(0) + workspace.logits.cols};
+  std::vector<float> out(workspace.logits.row(0), workspace.logits.row(0) + workspace.logits.cols);
+  if (!mtp) return out;
+  const Tensor draft = mtp_forward(ops, **model, state, ids, workspace);
+  out.insert(out.end(), draft.row(draft.rows - 1), draft.row(draft.rows - 1) + draft.cols);
+  return out;
 }
 
 // attn_qkv and attn_gate as ssm_in: for each key head its q and k rows, then v and z of its value heads.
@@ -112,9 +123,72 @@ TEST(GgufModel, TakesGateAndUpStackedTogether) {
   const TemporaryFolder folder;
   write(folder / "fused.gguf", tensors);
   EXPECT_TRUE(model_test::same_logits(logits(folder / "fused.gguf"), logits(kMini)));
-  EXPECT_TRUE(Model::load(folder.path())) << "a folder with one GGUF file is that model";
-  write(folder / "second.gguf", tensors);
+  EXPECT_TRUE(write_file(folder / "config.json", "{}"));
+  EXPECT_TRUE(Model::load(folder.path())) << "a folder with one GGUF file and no safetensors is that model";
+  write(folder / "best-of-both.gguf", tensors);
   EXPECT_TRUE(fails(Model::load(folder.path()), Errc::mismatch, {"2 models"}));
+}
+
+TEST(GgufModel, TakesAttentionsProjectionsInOneTensor) {
+  Tensors apart = mini(), together = apart;
+  const std::string blk = "blk.3.";
+  Laid all{{blk + "attn_qkv.weight", QuantFormat::f32, {0, 256}}, {}};
+  for (const char* part : {"attn_q.weight", "attn_k.weight", "attn_v.weight"}) {
+    Laid& own = apart.at(blk + part);
+    const int64_t rows = own.entry.shape[0], cols = own.entry.shape[1];
+    const QuantMatrix matrix = QuantMatrix::make(own.entry.format, rows, cols, {.codes = own.bytes}).value();
+    std::vector<float> decoded(static_cast<size_t>(rows * cols));
+    for (int64_t r = 0; r < rows; ++r) matrix.decode_row(r, decoded.data() + r * cols);
+    const auto bytes = std::as_bytes(std::span(decoded));
+    own = {{own.entry.name, QuantFormat::f32, own.entry.shape}, {bytes.begin(), bytes.end()}};
+    all.bytes.insert(all.bytes.end(), bytes.begin(), bytes.end());
+    all.entry.shape[0] += rows;
+    together.erase(blk + part);
+  }
+  together[all.entry.name] = std::move(all);
+  const TemporaryFolder folder;
+  write(folder / "apart.gguf", apart);
+  write(folder / "together.gguf", together);
+  EXPECT_TRUE(model_test::same_logits(logits(folder / "together.gguf"), logits(folder / "apart.gguf")));
+}
+
+// tiny, as llama.cpp's converter lays out a model with its multi-token prediction block. The names are written out here, so that two that
+// were mistaken for one another in the reader's table would show.
+TEST(GgufModel, HasTheMtpBlockAfterItsLayers) {
+  const std::map<std::string, std::string> mtp = {{"mtp.fc.weight", "blk.4.nextn.eh_proj.weight"},
+                                                  {"mtp.pre_fc_norm_embedding.weight", "blk.4.nextn.enorm.weight"},
+                                                  {"mtp.pre_fc_norm_hidden.weight", "blk.4.nextn.hnorm.weight"},
+                                                  {"mtp.norm.weight", "blk.4.nextn.shared_head_norm.weight"},
+                                                  {"mtp.layers.0.input_layernorm.weight", "blk.4.attn_norm.weight"},
+                                                  {"mtp.layers.0.self_attn.q_norm.weight", "blk.4.attn_q_norm.weight"},
+                                                  {"mtp.layers.0.mlp.gate.weight", "blk.4.ffn_gate_inp.weight"}};
+  const SafetensorsFile source = SafetensorsFile::open(model_test::fixture("tiny") / "model.safetensors").value();
+  Tensors tensors;
+  for (const StoredTensor& t : source.tensors()) {
+    std::vector<float> values(t.bytes.size() / 2);
+    to_f32(DType::bf16, t.bytes.data(), values.data(), static_cast<int64_t>(values.size()));
+    const bool gain = (t.name.ends_with("norm.weight") || t.name.find("norm_") != std::string::npos) &&
+                      !t.name.ends_with("linear_attn.norm.weight");
+    for (float& value : values) value = gain ? value + 1 : t.name.ends_with("A_log") ? -std::exp(value) : value;
+    const auto known = mtp.find(t.name);
+    const StoredName name = known != mtp.end() ? StoredName{known->second, {}} : gguf_name(t.name, 4).value();
+    std::vector<int64_t> shape = t.shape;
+    if (shape.size() == 3) shape.erase(shape.begin() + 1);
+    Laid& laid = tensors[name.name];
+    if (laid.bytes.empty() && name.expert) shape.insert(shape.begin(), 8);
+    if (laid.bytes.empty()) laid.entry = {name.name, QuantFormat::f32, shape};
+    const auto bytes = std::as_bytes(std::span(values));
+    laid.bytes.insert(laid.bytes.end(), bytes.begin(), bytes.end());
+  }
+  GgufKeyValues metadata;
+  const ModelConfig config = Model::load(model_test::fixture("tiny")).value()->config;
+  ASSERT_TRUE(add_gguf_config(config, metadata));
+  metadata.string("tokenizer.ggml.model", "no_vocab");
+  const TemporaryFolder folder;
+  write(folder / "tiny.gguf", tensors, metadata);
+  const std::vector<float> got = logits(folder / "tiny.gguf"), want = logits(model_test::fixture("tiny"));
+  ASSERT_EQ(got.size(), 2u * 512) << "the block's logits too";
+  EXPECT_LE(model_test::largest_difference(got, want), 1e-4f);
 }
 
 TEST(GgufModel, SaysWhatIsMissingUnexpectedAndWrongByItsOwnNames) {

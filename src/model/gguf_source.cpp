@@ -23,7 +23,9 @@ class GgufSource : public TensorSource {
       : TensorSource(checkpoint),
         layers_(static_cast<int64_t>(config.layers.size())),
         key_heads_(config.linear_num_key_heads),
-        value_heads_(config.linear_num_value_heads) {}
+        value_heads_(config.linear_num_value_heads),
+        q_rows_(config.num_attention_heads * 2 * config.head_dim),
+        kv_rows_(config.num_key_value_heads * config.head_dim) {}
 
   bool has(const std::string& name) const override {
     const auto stored = gguf_name(name, layers_);
@@ -36,6 +38,7 @@ class GgufSource : public TensorSource {
     if (!stored) return fail(Errc::not_found, "{}", name);
     const StoredTensor* tensor = take(stored->name);
     if (!tensor && stored->expert) return fused_expert(name, rows, cols);
+    if (!tensor && name.find(".self_attn.") != std::string::npos) return fused_attention(name, stored->name, rows, cols);
     if (!tensor) return fail(Errc::not_found, "{}", stored->name);
     return view(*tensor, stored->expert, rows, cols);
   }
@@ -82,6 +85,17 @@ class GgufSource : public TensorSource {
     return both.row_range(expert->projection == "up_proj" ? rows : 0, rows);
   }
 
+  // attn_qkv of a full-attention layer, as newer tools may write it: the rows of q (with their gates), k and v.
+  Result<QuantMatrix> fused_attention(const std::string& name, const std::string& own_name, int64_t rows, int64_t cols) {
+    const auto is = [&](std::string_view projection) { return name.find(projection) != std::string::npos; };
+    const bool q = is(".q_proj."), k = is(".k_proj."), v = is(".v_proj.");
+    const std::string layer = own_name.substr(0, own_name.find('.', std::string_view("blk.").size()) + 1);
+    const StoredTensor* tensor = q || k || v ? take(layer + "attn_qkv.weight") : nullptr;
+    if (!tensor) return fail(Errc::not_found, "{}", own_name);
+    QUERN_ASSIGN(const QuantMatrix all, view(*tensor, {}, q_rows_ + 2 * kv_rows_, cols));
+    return all.row_range(q ? 0 : q_rows_ + (v ? kv_rows_ : 0), rows);
+  }
+
   // ssm_ba holds, for each key head, the b rows and then the a rows of its value heads: the rows of one kind, copied together.
   Result<QuantMatrix> gathered(const std::string& name, int64_t cols) {
     const size_t at = name.rfind(".in_proj_");
@@ -99,7 +113,7 @@ class GgufSource : public TensorSource {
     return QuantMatrix::make(both.format(), value_heads_, cols, {.codes = own});
   }
 
-  int64_t layers_, key_heads_, value_heads_;
+  int64_t layers_, key_heads_, value_heads_, q_rows_, kv_rows_;
   std::deque<std::vector<std::byte>> owned_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "base/utf8.h"
 #include "formats/gguf_config.h"
 #include "model/tensor_source.h"
 #include "model/tensor_walk.h"
@@ -27,48 +28,61 @@ class Binder {
   }
 
   Result<void> verdict(const std::filesystem::path& where, bool ignore_mtp) {
-    std::vector<std::string> unexpected;
+    Complaints unexpected;
     for (const std::string& name : source_.unused()) {
       if (ignore_mtp && name.starts_with("mtp.")) continue;
       if (name.find("visual.") != std::string::npos) continue;  // the vision half of a wrapper is not run
-      unexpected.push_back(name.substr(0, 200));
+      unexpected.add(name);
     }
-    if (missing_.empty() && unexpected.empty() && wrong_.empty()) return {};
     std::vector<std::string> parts;
-    describe(parts, "missing", missing_);
-    describe(parts, "unexpected", unexpected);
-    describe(parts, "wrong", wrong_);
+    missing_.describe(parts, "missing");
+    unexpected.describe(parts, "unexpected");
+    wrong_.describe(parts, "wrong");
+    if (parts.empty()) return {};
     return fail(Errc::mismatch, "{}: {}", where.string(), fmt::join(parts, "; "));
   }
 
  private:
+  // How many, and the first few.
+  struct Complaints {
+    size_t count = 0;
+    std::vector<std::string> first;
+
+    void add(std::string_view text) {
+      constexpr size_t kShown = 4, kLongest = 300;
+      if (count++ < kShown) first.emplace_back(replace_invalid_utf8(text.substr(0, kLongest)));
+    }
+    void describe(std::vector<std::string>& parts, std::string_view what) const {
+      if (count == 0) return;
+      parts.push_back(fmt::format("{} {} tensor{} ({}{})", count, what, count == 1 ? "" : "s", fmt::join(first, ", "),
+                                  count > first.size() ? ", …" : ""));
+    }
+  };
   template <class T>
   void keep(Result<T> found, T& place) {
     if (found)
       place = std::move(*found);
     else
-      (found.error().code == Errc::not_found ? missing_ : wrong_).push_back(std::move(found.error().message));
-  }
-  static void describe(std::vector<std::string>& parts, std::string_view what, const std::vector<std::string>& names) {
-    constexpr size_t kShown = 4;
-    if (names.empty()) return;
-    const std::vector<std::string> shown(names.begin(),
-                                         names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), kShown)));
-    parts.push_back(fmt::format("{} {} tensor{} ({}{})", names.size(), what, names.size() == 1 ? "" : "s", fmt::join(shown, ", "),
-                                names.size() > kShown ? ", …" : ""));
+      (found.error().code == Errc::not_found ? missing_ : wrong_).add(found.error().message);
   }
 
   TensorSource& source_;
-  std::vector<std::string> missing_, wrong_;
+  Complaints missing_, wrong_;
 };
 
-// A config may name more layers than there are tensors for: refuse before making room for billions of expert views.
+// A config may name more layers and experts than there are tensors for: refuse before making room for billions of views. An expert is at
+// least two matrices (gate and up together, down), each a tensor or one of a stack.
 Result<void> check_size(const Model& model, const std::filesystem::path& where) {
-  int64_t matrices = 0;  // at least those that are there: a stack has as many as it has bytes, at most
-  for (const StoredTensor* tensor : model.checkpoint.tensors())
-    matrices += tensor->shape.size() < 3 ? 1 : std::min(tensor->shape[0], static_cast<int64_t>(tensor->bytes.size()));
+  int64_t matrices = 0;
+  for (const StoredTensor* tensor : model.checkpoint.tensors()) {
+    const std::string& name = tensor->name;
+    const bool stack =
+        tensor->shape.size() == 3 && (name.find("experts.") != std::string::npos || name.find("switch_mlp.") != std::string::npos ||
+                                      name.find("_exps.") != std::string::npos);
+    matrices += stack ? std::min(tensor->shape[0], static_cast<int64_t>(tensor->bytes.size())) : 1;
+  }
   const auto layers = static_cast<int64_t>(model.config.layers.size());
-  if (layers * std::max<int64_t>(1, model.config.num_experts) <= matrices * 4 + 4096) return {};
+  if (layers * std::max<int64_t>(1, model.config.num_experts) <= matrices + 4096) return {};
   return fail(Errc::mismatch, "{}: the config describes {} layers of {} experts, but the checkpoint has {} tensors", where.string(),
               layers, model.config.num_experts, model.checkpoint.tensors().size());
 }
@@ -85,10 +99,13 @@ Result<void> check_quant_method(const Json& config, std::string_view where) {
 uint64_t fingerprint(const Checkpoint& checkpoint) {
   uint64_t hash = 0;
   for (const StoredTensor* tensor : checkpoint.tensors()) {
-    const size_t sampled =
-        std::min<size_t>(tensor->bytes.size(), 16);  // enough to tell fine-tunes apart without reading the weights
-    const std::string_view head(reinterpret_cast<const char*>(tensor->bytes.data()),
-                                tensor->name.ends_with("norm.weight") ? sampled : 0);
+    // Enough to tell fine-tunes and quantisations apart without reading the weights: norms, and the middle of each output projection.
+    const auto is = [&](std::string_view part) { return tensor->name.find(part) != std::string::npos; };
+    const bool sampled =
+        tensor->name.ends_with("norm.weight") || is("o_proj.") || is("out_proj.") || is("attn_output.") || is("ssm_out.");
+    const auto sample =
+        tensor->bytes.subspan(tensor->bytes.size() / 2, sampled ? std::min<size_t>(tensor->bytes.size() / 2, 16) : 0);
+    const std::string_view head(reinterpret_cast<const char*>(sample.data()), sample.size());
     hash += Random::mix(fnv1a_64(tensor->name) ^ fnv1a_64(shape_text(tensor->shape)) * 3 ^ fnv1a_64(tensor->dtype) * 5 ^
                         fnv1a_64(head) * 7);
   }
@@ -124,11 +141,6 @@ Result<void> open_gguf(Model& model) {
 
 Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& path) {
   auto model = std::make_shared<Model>();
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored) && !std::filesystem::exists(path / "config.json", ignored)) {
-    QUERN_ASSIGN(const auto gguf, gguf_of_model(path));
-    if (!gguf) return fail(Errc::not_found, "{}: no config.json and no .gguf", path.string());
-  }
   QUERN_ASSIGN(model->checkpoint, Checkpoint::open(path));
   QUERN_TRY(model->checkpoint.gguf() ? open_gguf(*model) : open_folder(*model));
   QUERN_TRY(check_size(*model, path));

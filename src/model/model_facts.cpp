@@ -61,8 +61,7 @@ ModelFacts model_facts(const Model& model) {
   facts.bytes_per_token = static_cast<size_t>(counter.read);
   const auto linear = static_cast<size_t>(std::count(c.layers.begin(), c.layers.end(), LayerKind::linear_attention));
   facts.kv_bytes_per_position = (c.layers.size() - linear) * 2 * static_cast<size_t>(c.num_key_value_heads * c.head_dim) * 2;
-  DeltaState state(c);
-  for (const DeltaState::Part& part : state.parts()) facts.state_bytes += linear * part.values->size() * sizeof(float);
+  facts.state_bytes = linear * DeltaState::bytes(c);
   return std::move(facts);
 }
 

@@ -70,7 +70,10 @@ TEST(ModelLoading, RefusesAConfigForAnotherModelWithoutMakingRoomForIt) {
   hidden.set_config("hidden_size", int64_t{1} << 24);
   EXPECT_TRUE(fails(hidden.load(), Errc::mismatch, {"wrong"}));
   experts.set_config("num_experts", 65536);
-  EXPECT_TRUE(fails(experts.load(), Errc::mismatch));
+  EXPECT_TRUE(fails(experts.load(), Errc::mismatch, {"65536 experts"}));
+  ChangedTiny many(kAll, {{"long", "U8", {1 << 20, 1, 1}}});  // many matrices, but no stack of experts
+  many.set_config("num_experts", 65536);
+  EXPECT_TRUE(fails(many.load(), Errc::mismatch, {"65536 experts"}));
   layers.set_config("num_hidden_layers", 4096);
   EXPECT_TRUE(fails(layers.load(), Errc::mismatch));
 }
@@ -86,7 +89,7 @@ TEST(ModelLoading, IgnoresTheMtpTensorsOnlyWhenTheyAreNoBlock) {
 
 TEST(ModelLoading, NeedsBothConfigAndTensors) {
   const TemporaryFolder empty;
-  EXPECT_TRUE(fails(Model::load(empty.path()), Errc::not_found, {"config.json"}));
+  EXPECT_TRUE(fails(Model::load(empty.path()), Errc::not_found, {"model.safetensors", ".gguf"}));
   std::filesystem::copy_file(model_test::fixture("tiny") / "config.json", empty / "config.json");
   EXPECT_TRUE(fails(Model::load(empty.path()), Errc::not_found, {"model.safetensors"}));
 }

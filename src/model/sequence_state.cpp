@@ -42,14 +42,36 @@ void KvCache::truncate(int64_t length) {
 
 // --- DeltaState ----------------------------------------------------------------------------------------------------------------------
 
+namespace {
+
+// Floats of a DeltaState's parts.
+struct DeltaSizes {
+  explicit DeltaSizes(const ModelConfig& c)
+      : state(static_cast<size_t>(c.linear_value_dim()) * static_cast<size_t>(c.linear_key_head_dim)),
+        log_k(kLog * static_cast<size_t>(c.linear_key_dim())),
+        log_g(kLog * static_cast<size_t>(c.linear_num_value_heads)),
+        log_d(kLog * static_cast<size_t>(c.linear_value_dim())),
+        conv((static_cast<size_t>(c.linear_conv_kernel_dim) - 1 + kLog) * static_cast<size_t>(c.conv_channels())) {}
+
+  static constexpr size_t kLog = DeltaState::kLogCapacity;
+  size_t state, log_k, log_g, log_d, conv;
+};
+
+}  // namespace
+
 DeltaState::DeltaState(const ModelConfig& c) : config_(&c) {
-  const auto size = [](int64_t a, int64_t b) { return static_cast<size_t>(a) * static_cast<size_t>(b); };
-  live_.resize(size(c.linear_value_dim(), c.linear_key_head_dim));
-  base_.resize(live_.size());
-  log_k_.resize(size(kLogCapacity, c.linear_key_dim()));
-  log_g_.resize(size(kLogCapacity, c.linear_num_value_heads));
-  log_d_.resize(size(kLogCapacity, c.linear_value_dim()));
-  conv_.resize(size(c.linear_conv_kernel_dim - 1 + kLogCapacity, c.conv_channels()));
+  const DeltaSizes sizes(c);
+  live_.resize(sizes.state);
+  base_.resize(sizes.state);
+  log_k_.resize(sizes.log_k);
+  log_g_.resize(sizes.log_g);
+  log_d_.resize(sizes.log_d);
+  conv_.resize(sizes.conv);
+}
+
+size_t DeltaState::bytes(const ModelConfig& c) {
+  const DeltaSizes sizes(c);
+  return (2 * sizes.state + sizes.log_k + sizes.log_g + sizes.log_d + sizes.conv) * sizeof(float);
 }
 
 Tensor DeltaState::conv_history() {

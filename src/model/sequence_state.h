@@ -54,6 +54,7 @@ class DeltaState {
   static constexpr int64_t kLogCapacity = 16;  // log entries before the base moves on: twice the reach, so it moves every 8 tokens
 
   explicit DeltaState(const ModelConfig& config);
+  static size_t bytes(const ModelConfig& config);  // that one takes
 
   float* live() { return live_.data(); }  // [v_heads, k_dim, v_dim]
   std::span<const float> live() const { return live_; }

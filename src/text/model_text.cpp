@@ -41,9 +41,9 @@ Result<ModelText> load_model_text(const std::filesystem::path& model) {
 }
 
 Result<Tokenizer> load_tokenizer(const std::filesystem::path& path) {
-  if (path.extension() == ".json") return Tokenizer::load(path);
   QUERN_ASSIGN(const auto gguf, gguf_of_model(path));
   if (!gguf) return Tokenizer::load(path / "tokenizer.json");
+  if (gguf->extension() != ".gguf") return Tokenizer::load(*gguf);
   QUERN_ASSIGN(const GgufFile file, GgufFile::open(*gguf));
   QUERN_ASSIGN(auto tokenizer, gguf_tokenizer(file.metadata()));
   if (!tokenizer) return fail(Errc::not_found, "{}: the model has no tokenizer", path.string());

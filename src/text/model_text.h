@@ -19,7 +19,7 @@ struct ModelText {
 
 Result<ModelText> load_model_text(const std::filesystem::path& model);
 
-// The tokenizer that a path names: a tokenizer.json, a model folder, a GGUF file. Errors: not_found where there is none.
+// The tokenizer that a path names: a model folder, a GGUF file (by its ending), or else a tokenizer.json. Errors: not_found where there is none.
 Result<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 }  // namespace quern
