@@ -51,13 +51,31 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& folder) {
     }
   } else if (std::filesystem::exists(single, ignored)) {
     QUERN_ASSIGN(SafetensorsFile file, SafetensorsFile::open(single));
-    checkpoint.files_.push_back(std::move(file));
-    for (const StoredTensor& tensor : checkpoint.files_.back().tensors()) checkpoint.tensors_.push_back(&tensor);
+    checkpoint.add(std::move(file));
   } else {
     return fail(Errc::not_found, "{}: no model.safetensors and no model.safetensors.index.json", folder.string());
   }
+  QUERN_TRY(checkpoint.add_mtp());
   for (const StoredTensor* tensor : checkpoint.tensors_) checkpoint.by_name_[tensor->name] = tensor;
   return checkpoint;
+}
+
+void Checkpoint::add(SafetensorsFile file) {
+  files_.push_back(std::move(file));  // moving the file keeps its vector's elements where they are
+  for (const StoredTensor& tensor : files_.back().tensors()) tensors_.push_back(&tensor);
+}
+
+Result<void> Checkpoint::add_mtp() {
+  std::error_code ignored;
+  const auto path = folder_ / "mtp.safetensors";
+  const auto is_mtp = [](const StoredTensor& tensor) { return tensor.name.starts_with("mtp."); };
+  if (!std::filesystem::exists(path, ignored)) return {};
+  if (std::any_of(tensors_.begin(), tensors_.end(), [&](const StoredTensor* tensor) { return is_mtp(*tensor); })) return {};
+  QUERN_ASSIGN(SafetensorsFile file, SafetensorsFile::open(path));
+  for (const StoredTensor& tensor : file.tensors())
+    if (!is_mtp(tensor)) return fail(Errc::mismatch, "{}: {} is not of the MTP block", path.string(), tensor.name.substr(0, 200));
+  add(std::move(file));
+  return {};
 }
 
 const StoredTensor* Checkpoint::find(std::string_view name) const {

@@ -1,5 +1,6 @@
 // Checkpoint: the tensors of a Hugging Face folder by name, from model.safetensors or from the shards that
-// model.safetensors.index.json names. Shards the index does not name are not opened (stale ones happen).
+// model.safetensors.index.json names. Shards the index does not name are not opened (stale ones happen), but for mtp.safetensors where
+// those have no tensors of the MTP block: MLX folders keep it apart, out of reach of tools that take every model*.safetensors.
 #pragma once
 
 #include <filesystem>
@@ -14,6 +15,7 @@ namespace quern {
 
 class Checkpoint {
  public:
+  // Errors: not_found, io, malformed, mismatch (an index that its files contradict).
   static Result<Checkpoint> open(const std::filesystem::path& folder);
 
   const StoredTensor* find(std::string_view name) const;
@@ -22,6 +24,9 @@ class Checkpoint {
   size_t total_bytes() const;
 
  private:
+  void add(SafetensorsFile file);
+  Result<void> add_mtp();
+
   std::filesystem::path folder_;
   std::vector<SafetensorsFile> files_;
   std::vector<const StoredTensor*> tensors_;
