@@ -193,19 +193,21 @@ Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& fo
   QUERN_ASSIGN(model->checkpoint, Checkpoint::open(folder));
   QUERN_TRY(check_size(*model, folder));
   if (model->checkpoint.find("mtp.fc.weight")) model->mtp = std::make_unique<Mtp>();  // the tensors decide, not the config
-  std::unique_ptr<TensorSource> source;
-  if (has_mlx_layout(model->checkpoint)) {
-    QUERN_ASSIGN(MlxQuantization quantization, MlxQuantization::from_config(config, config_path));
-    source = mlx_source(model->checkpoint, std::move(quantization));
-  } else {
-    QUERN_TRY(check_quant_method(config, config_path));
-    source = published_source(model->checkpoint);
-  }
+  QUERN_ASSIGN(const auto source, open_tensors(model->checkpoint, config, config_path));
   Binder binder(*source);
   visit_model(binder.visitor(), *model);
   QUERN_TRY(binder.verdict(folder, /*ignore_mtp=*/!model->mtp));
   model->fingerprint = quern::fingerprint(model->checkpoint);
   return std::shared_ptr<const Model>(std::move(model));
+}
+
+Result<std::unique_ptr<TensorSource>> open_tensors(const Checkpoint& checkpoint, const Json& config, std::string_view where) {
+  if (has_mlx_layout(checkpoint)) {
+    QUERN_ASSIGN(MlxQuantization quantization, MlxQuantization::from_config(config, where));
+    return mlx_source(checkpoint, std::move(quantization));
+  }
+  QUERN_TRY(check_quant_method(config, where));
+  return published_source(checkpoint);
 }
 
 std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config, bool with_mtp) {
@@ -214,9 +216,9 @@ std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config, bool wit
   if (with_mtp) model.mtp = std::make_unique<Mtp>();
   std::vector<ExpectedTensor> list;
   const TensorVisitor collect{
-      .matrix = [&](const std::string& name, std::vector<int64_t> shape, Weight&) { list.push_back({name, std::move(shape)}); },
-      .vector = [&](const std::string& name, std::vector<int64_t> shape, VectorRole,
-                    Vector&) { list.push_back({name, std::move(shape)}); }};
+      .matrix = [&](const std::string& name, std::vector<int64_t> shape, Weight&) { list.push_back({name, std::move(shape), {}}); },
+      .vector = [&](const std::string& name, std::vector<int64_t> shape, VectorRole role,
+                    Vector&) { list.push_back({name, std::move(shape), role}); }};
   visit_model(collect, model);
   return list;
 }

@@ -9,6 +9,7 @@
 
 #include "formats/checkpoint.h"
 #include "formats/config_json.h"
+#include "model/tensor_source.h"
 #include "quant/quant_matrix.h"
 
 namespace quern {
@@ -79,10 +80,15 @@ struct Model {
   static Result<std::shared_ptr<const Model>> load(const std::filesystem::path& folder);
 };
 
-// Tensors a checkpoint of this config holds: name, shape, and whether it may be absent. The one list that loading, `synth` and tests share.
+// The tensors of a checkpoint, which must outlive the source, by their published names. config: of its config.json; `where` names that file.
+// Errors: unsupported (a quant_method that only other engines read), those of MlxQuantization::from_config.
+Result<std::unique_ptr<TensorSource>> open_tensors(const Checkpoint& checkpoint, const Json& config, std::string_view where);
+
+// Tensors a checkpoint of this config holds. The one list that loading, `synth`, `quantize` and tests share.
 struct ExpectedTensor {
   std::string name;
   std::vector<int64_t> shape;
+  std::optional<VectorRole> vector;  // absent: a matrix
 };
 std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config, bool with_mtp);
 
