@@ -20,7 +20,7 @@ SHORT = "--short" in sys.argv
 EPISODES = "1" if SHORT else "2"
 TINY = os.path.join(REPO, "tests/data/tiny")
 PEBBLE = os.path.join(REPO, "models/pebble")
-COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "schema", "synth", "bench", "eval", "run"]
+COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "schema", "quantize", "synth", "bench", "eval", "run"]
 
 
 def quern(*args, stdin=""):
@@ -69,7 +69,8 @@ class Usage(Test):
                      ["generate", "--prompt", "a", "--schema", "{}", "--grammar", "g"], ["generate", "--prompt", "a", "--regex", "a", "--ignore-eos"],
                      ["generate", "--prompt", "a", "--formats", "ignore"], ["schema"], ["schema", "s.json", "--formats", "maybe"],
                      ["eval", "tools", "--unconstrained", "--tool-choice", "required"], ["eval", "tools", "--compare", "--unconstrained"],
-                     ["eval", "tools", "--export", "e.jsonl", "--svg", "e.svg"]):
+                     ["eval", "tools", "--export", "e.jsonl", "--svg", "e.svg"], ["quantize", "IN", "OUT"],
+                     ["quantize", "IN", "OUT", "--format", "q5"], ["quantize", "IN", "OUT", "--format", "q4", "--recipe", "r"]):
             self.fails(*args, code=2)
 
     def test_completion_knows_every_option(self):
@@ -78,7 +79,7 @@ class Usage(Test):
         for command in COMMANDS:
             self.assertIn(command, completion)
         for option in ("--model", "--threads", "--isa", "--kv", "--context", "--yarn", "--dry-run", "--suite", "--schema", "--any-json", "--instances",
-                       "--unconstrained", "--compare", "--svg"):
+                       "--unconstrained", "--compare", "--svg", "--recipe", "--fast", "--force"):
             self.assertIn(option, completion)
 
 
@@ -121,6 +122,22 @@ class Plumbing(Test):
         self.assertEqual(list(document["parts"]["experts"]["formats"]), ["bf16"])
         plan = json.loads(self.ok("inspect", self.path("model"), "--context", "1000", "--json"))["memory_plan"]
         self.assertEqual(plan["kv_bytes"], 1000 * document["kv_bytes_per_position"])
+
+    def test_quantize(self):
+        small, out = self.path("small"), self.path("out.safetensors")
+        self.assertIn("mlx-mxfp4", self.ok("quantize", TINY, small, "--format", "mxfp4", "-t", "2"))
+        self.ok("logits", "--model", small, "--tokens", "1,2,3", "--out", out, "--mtp")
+        with open(os.path.join(small, "config.json"), encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["quantization"]["mode"], "mxfp4")
+        self.fails("quantize", TINY, small, "--format", "bf16", says="--force")
+        self.ok("quantize", TINY, small, "--format", "bf16", "--force")
+        with open(self.path("recipe"), "w", encoding="utf-8") as file:
+            file.write("*.experts.* affine-8-g32 # fine\n*q_porj* f32\n")
+        self.assertIn("note: recipe, line 2", self.ok("quantize", TINY, self.path("own"), "--recipe", self.path("recipe"), "--fast"))
+        with open(self.path("recipe"), "w", encoding="utf-8") as file:
+            file.write("* q4_k\n")
+        self.fails("quantize", TINY, self.path("none"), "--recipe", self.path("recipe"), says="recipe: line 1: unknown format")
+        self.assertFalse(os.path.exists(self.path("none")) or os.path.exists(self.path("none.partial")))
 
     def test_bench(self):
         document = json.loads(self.ok("bench", "--model", TINY, "-p", "8", "-n", "2", "-r", "1", "--json"))

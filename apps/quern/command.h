@@ -48,6 +48,7 @@ void add_tokenize_command(CLI::App& app, Body& body);
 void add_render_command(CLI::App& app, Body& body);
 void add_inspect_command(CLI::App& app, Body& body);
 void add_synth_command(CLI::App& app, Body& body);
+void add_quantize_command(CLI::App& app, Body& body);
 void add_bench_command(CLI::App& app, Body& body);
 void add_eval_command(CLI::App& app, Body& body);
 void add_run_command(CLI::App& app, Body& body);

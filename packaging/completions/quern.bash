@@ -4,7 +4,7 @@
 _quern() {
   local model_options='--model -m --threads -t --ops --isa --kv --context --yarn --template'
   local input_options='--tokens --tokens-file'
-  local commands='run generate logits tokenize render inspect schema synth bench eval'
+  local commands='run generate logits tokenize render inspect schema quantize synth bench eval'
   # Bash splits words at = and : as well; here "--input=month=may" is one word again.
   local cur prev words cword
   if declare -F _init_completion >/dev/null; then
@@ -39,9 +39,12 @@ _quern() {
     --split) mapfile -t COMPREPLY < <(compgen -W 'held-out training' -- "$cur"); return ;;
     --formats) mapfile -t COMPREPLY < <(compgen -W 'assert ignore' -- "$cur"); return ;;
     --tool-choice) mapfile -t COMPREPLY < <(compgen -W 'auto required' -- "$cur"); return ;;
-    --format) mapfile -t COMPREPLY < <(compgen -W 'bf16' -- "$cur"); return ;;
+    --format)
+      local formats='bf16'
+      [[ $command == quantize ]] && formats='mxfp4 mxfp4-q8 qx86-hi q4 q6 q8 bf16 f32'
+      mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur"); return ;;
     --model | -m | --root) _quern_files "$cur" folders; return ;;
-    --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances) _quern_files "$cur"; return ;;
+    --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe) _quern_files "$cur"; return ;;
     # Values nobody can guess.
     --threads | -t | --context | --yarn | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
       --prompt | --tokens | --text | --decode | --chunk | --episodes | --length | --window) return ;;
@@ -60,6 +63,7 @@ _quern() {
       render) options+=' --template --json' ;;
       inspect) options+=' --model -m --context --json' ;;
       schema) options+=' --instances --formats --bench --model -m --tokenizer --json' ;;
+      quantize) options+=' --format --recipe --fast --force --threads -t' ;;
       synth) options+=' --format --mtp' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;
       eval)
@@ -72,7 +76,7 @@ _quern() {
 
   case $command in
     run | render | schema) _quern_files "$cur" ;;
-    inspect) _quern_files "$cur" folders ;;
+    inspect | quantize) _quern_files "$cur" folders ;;
     synth)
       _quern_files "$cur"
       [[ -n $second ]] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'tiny mini slice4 slice8 full80' -- "$cur") ;;

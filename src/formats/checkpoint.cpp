@@ -53,6 +53,7 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& model) {
     for (const StoredTensor& tensor : checkpoint.gguf_->tensors()) checkpoint.tensors_.push_back(&tensor);
   } else {
     QUERN_TRY(checkpoint.open_safetensors());
+    QUERN_TRY(checkpoint.add_mtp());
   }
   for (const StoredTensor* tensor : checkpoint.tensors_) checkpoint.by_name_[tensor->name] = tensor;
   return checkpoint;
@@ -81,8 +82,25 @@ Result<void> Checkpoint::open_safetensors() {
   if (!std::filesystem::exists(single, ignored))
     return fail(Errc::not_found, "{}: no model.safetensors, no model.safetensors.index.json and no .gguf", path_.string());
   QUERN_ASSIGN(SafetensorsFile file, SafetensorsFile::open(single));
-  files_.push_back(std::move(file));
+  add(std::move(file));
+  return {};
+}
+
+void Checkpoint::add(SafetensorsFile file) {
+  files_.push_back(std::move(file));  // moving the file keeps its vector's elements where they are
   for (const StoredTensor& tensor : files_.back().tensors()) tensors_.push_back(&tensor);
+}
+
+Result<void> Checkpoint::add_mtp() {
+  std::error_code ignored;
+  const auto path = path_ / "mtp.safetensors";
+  const auto is_mtp = [](const StoredTensor& tensor) { return tensor.name.starts_with("mtp."); };
+  if (!std::filesystem::exists(path, ignored)) return {};
+  if (std::any_of(tensors_.begin(), tensors_.end(), [&](const StoredTensor* tensor) { return is_mtp(*tensor); })) return {};
+  QUERN_ASSIGN(SafetensorsFile file, SafetensorsFile::open(path));
+  for (const StoredTensor& tensor : file.tensors())
+    if (!is_mtp(tensor)) return fail(Errc::mismatch, "{}: {} is not of the MTP block", path.string(), tensor.name.substr(0, 200));
+  add(std::move(file));
   return {};
 }
 

@@ -1,5 +1,7 @@
 // Checkpoint: the tensors of a model by name. A folder has them in model.safetensors or in the shards that model.safetensors.index.json
-// names (shards the index does not name are not opened: stale ones happen); a GGUF file, or the parts of a split one, has them and all else.
+// names (shards the index does not name are not opened: stale ones happen), but for mtp.safetensors where those have no tensors of the MTP
+// block: MLX folders keep it apart, out of reach of tools that take every model*.safetensors. A GGUF file, or the parts of a split one, has
+// them and all else.
 #pragma once
 
 #include <filesystem>
@@ -20,6 +22,7 @@ Result<std::optional<std::filesystem::path>> gguf_of_model(const std::filesystem
 
 class Checkpoint {
  public:
+  // Errors: not_found, io, malformed, mismatch (an index that its files contradict).
   static Result<Checkpoint> open(const std::filesystem::path& model);
   Checkpoint() = default;
   Checkpoint(Checkpoint&&) = default;  // what was found stays where it is; a copy would point into the original
@@ -33,6 +36,8 @@ class Checkpoint {
 
  private:
   Result<void> open_safetensors();
+  void add(SafetensorsFile file);
+  Result<void> add_mtp();
 
   std::filesystem::path path_;
   std::vector<SafetensorsFile> files_;

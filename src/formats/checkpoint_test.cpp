@@ -34,6 +34,24 @@ TEST(Checkpoint, ReadsOneFileOrTheShardsOfAnIndex) {
   }
 }
 
+TEST(Checkpoint, TakesTheMtpBlockFromAFileOfItsOwnUnlessItHasOne) {
+  const TemporaryFolder one, many, has_one, foreign;
+  write_shard(one, "model.safetensors", {"a"});
+  write_shard(many, "1.safetensors", {"a"});
+  write_index(many, R"({"a": "1.safetensors"})");
+  write_shard(has_one, "model.safetensors", {"a", "mtp.fc.weight"});
+  write_shard(foreign, "model.safetensors", {"a"});
+  for (const TemporaryFolder* folder : {&one, &many, &has_one}) {
+    write_shard(*folder, "mtp.safetensors", {"mtp.fc.weight", "mtp.norm.weight"});
+    const auto checkpoint = Checkpoint::open(folder->path());
+    ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+    EXPECT_EQ(checkpoint->tensors().size(), folder == &has_one ? 2u : 3u);
+    EXPECT_NE(checkpoint->find("mtp.fc.weight"), nullptr);
+  }
+  write_shard(foreign, "mtp.safetensors", {"mtp.fc.weight", "b"});
+  EXPECT_TRUE(fails(Checkpoint::open(foreign.path()), Errc::mismatch, {"mtp.safetensors", "b"}));
+}
+
 TEST(Checkpoint, SaysWhatAFolderWithoutTensorsLacks) {
   const TemporaryFolder folder;
   EXPECT_TRUE(fails(Checkpoint::open(folder.path()), Errc::not_found, {"model.safetensors", folder.path().string()}));

@@ -161,9 +161,9 @@ std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config, bool wit
   shape_model(model);
   struct {
     std::vector<ExpectedTensor> list;
-    void matrix(const std::string& name, std::vector<int64_t> shape, Weight&) { list.push_back({name, std::move(shape)}); }
-    void vector(const std::string& name, std::vector<int64_t> shape, VectorRole, Vector&) {
-      list.push_back({name, std::move(shape)});
+    void matrix(const std::string& name, std::vector<int64_t> shape, Weight&) { list.push_back({name, std::move(shape), {}}); }
+    void vector(const std::string& name, std::vector<int64_t> shape, VectorRole role, Vector&) {
+      list.push_back({name, std::move(shape), role});
     }
   } collect;
   visit_model(collect, model);

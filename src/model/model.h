@@ -82,10 +82,11 @@ struct Model {
   static Result<std::shared_ptr<const Model>> load(const std::filesystem::path& path);
 };
 
-// Tensors a checkpoint of this config holds: name, shape, and whether it may be absent. The one list that loading, `synth` and tests share.
+// Tensors a checkpoint of this config holds. The one list that loading, `synth`, `quantize` and tests share.
 struct ExpectedTensor {
   std::string name;
   std::vector<int64_t> shape;
+  std::optional<VectorRole> vector;  // absent: a matrix
 };
 std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config, bool with_mtp);
 

@@ -1,0 +1,98 @@
+// quern quantize: a model folder with its matrices in smaller formats.
+#include "convert/quantize.h"
+
+#include "base/file.h"
+#include "command.h"
+
+namespace quern {
+namespace {
+
+struct Options {
+  std::string in, out, format, recipe;
+  bool fast = false, force = false;
+  int threads = 0;
+};
+
+std::string gigabytes(int64_t bytes) { return fmt::format("{:.3f} GB", static_cast<double>(bytes) / 1e9); }
+
+double bits_per_weight(const QuantizeReport::Tally& tally) {
+  return tally.weights > 0 ? 8 * static_cast<double>(tally.bytes) / static_cast<double>(tally.weights) : 0;
+}
+
+std::string as_text(const QuantizeReport& r, const std::string& out) {
+  std::string text = fmt::format("{:<20}{:>10}{:>16}{:>14}{:>10}\n", "matrices", "tensors", "weights", "size", "bits");
+  const auto line = [&](std::string_view name, const QuantizeReport::Tally& t) {
+    text += fmt::format("{:<20}{:>10}{:>16}{:>14}{:>10.2f}\n", name, t.tensors, t.weights, gigabytes(t.bytes), bits_per_weight(t));
+  };
+  for (const QuantizeReport::Tally& tally : r.matrices) line(quant_format_info(tally.format).name, tally);
+  line("with vectors", r.total);
+  text += fmt::format("\n{}: {} folder of {} files, {} from {}\n", out, r.layout == OutputLayout::mlx ? "MLX" : "Hugging Face",
+                      r.files, gigabytes(r.total.bytes), gigabytes(r.source_bytes));
+  if (r.resumed_files > 0) text += fmt::format("{} files were finished before\n", r.resumed_files);
+  for (const std::string& note : r.notes) text += fmt::format("note: {}\n", note);
+  return text;
+}
+
+Result<int> quantize_folder(const Options& o) {
+  QuantizeOptions options;
+  if (o.recipe.empty()) {
+    QUERN_ASSIGN(options.recipe, Recipe::builtin(o.format));
+  } else {
+    QUERN_ASSIGN(const std::string text, read_file(o.recipe, size_t{1} << 20));
+    QUERN_ASSIGN(options.recipe, Recipe::parse(text, o.recipe));
+  }
+  options.search = o.fast ? ScaleSearch::none : ScaleSearch::full;
+  options.replace = o.force ? Replace::model_folders : Replace::never;
+  Progress progress("writing " + o.out);
+  options.on_progress = [&](double done, double total) { progress.update(done, total); };
+  ThreadPool pool(o.threads > 0 ? o.threads : ThreadPool::available_cores());
+  QUERN_ASSIGN(const QuantizeReport report, quantize(o.in, o.out, options, pool));
+  QUERN_TRY(print_out(as_text(report, o.out)));
+  return kSuccess;
+}
+
+std::string help() {
+  std::string text =
+      "Writes OUT, an MLX folder whose matrices take fewer bits; IN is a Hugging Face folder (bf16, f16, f32, block-FP8) or an MLX "
+      "folder. bf16 and f32 write a Hugging Face folder. The router, the shared expert's gate and the DeltaNet's in_proj_ba stay as "
+      "they are but for qx86-hi, bf16 and f32; norms and other vectors always do.\n\nFormats:\n";
+  for (const BuiltinRecipe& recipe : builtin_recipes()) text += fmt::format("  {:<10} {}\n", recipe.name, recipe.summary);
+  text +=
+      "\nA recipe is a text file of lines PATTERN FORMAT; the first pattern that matches a tensor's name decides. * stands for any "
+      "characters, # opens a comment. Formats: f32 f16 bf16 mxfp4 mxfp8 nvfp4, affine-BITS-gGROUP with 2, 3, 4, 5, 6 or 8 bits and "
+      "groups of 32, 64 or 128, and keep:\n"
+      "  *.mlp.experts.*  affine-4-g64\n"
+      "  *gate.weight     keep\n"
+      "  *                affine-8-g64\n\n"
+      "OUT appears when it is complete. Until then the files are in OUT.partial; the same command again continues an interrupted one. "
+      "Memory stays below 1 GiB whatever the model.\n\n"
+      "Examples:\n"
+      "  quern quantize Qwen3-Next-80B-A3B-Instruct qwen-mxfp4 --format mxfp4-q8\n"
+      "  quern quantize DIR OUT --recipe mine.txt --fast\n\n"
+      "docs/quantise.md has sizes, and what each format costs.";
+  return text;
+}
+
+}  // namespace
+
+void add_quantize_command(CLI::App& app, Body& body) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command = add_command(app, "quantize", "Write a model in a smaller format");
+  command->footer(help());
+  command->add_option("IN", o->in, "Model folder to read")->required();
+  command->add_option("OUT", o->out, "Folder to write")->required();
+  std::vector<std::string> names;
+  for (const BuiltinRecipe& recipe : builtin_recipes()) names.emplace_back(recipe.name);
+  CLI::Option* format = command->add_option("--format", o->format, "One of the formats below")->check(CLI::IsMember(names));
+  CLI::Option* recipe =
+      command->add_option("--recipe", o->recipe, "A file with a format for each kind of matrix")->excludes(format);
+  command->add_flag("--fast", o->fast, "Scales from the range, as MLX's own tools have them: ten times faster, larger error");
+  command->add_flag("--force", o->force, "Replace OUT if it is a model folder");
+  command->add_option("-t,--threads", o->threads, "Threads; absent: the cores this process may use")->check(CLI::Range(1, 1024));
+  command->callback([o, format, recipe, &body] {
+    if (format->empty() && recipe->empty()) throw CLI::RequiredError("--format or --recipe");
+    body = [o] { return quantize_folder(*o); };
+  });
+}
+
+}  // namespace quern

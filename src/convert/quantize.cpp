@@ -1,0 +1,168 @@
+#include "convert/quantize.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "convert/tensor_encoder.h"
+
+namespace quern {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kVersion = 1;  // of the bytes that a request leads to: higher whenever they change, so that attempts are not mixed
+
+// Publishing replaces `out`: it must not be what is read.
+Result<void> check_places(const fs::path& in, const fs::path& out) {
+  std::error_code ignored;
+  const fs::path from = fs::weakly_canonical(in, ignored) / "", to = fs::weakly_canonical(out, ignored) / "";
+  const auto [rest_of_to, rest_of_from] = std::mismatch(to.begin(), std::prev(to.end()), from.begin(), from.end());
+  if (rest_of_to != std::prev(to.end())) return {};
+  return fail(Errc::invalid_argument, "{}: is {} the model that is read", out.string(), from == to ? "the folder of" : "around");
+}
+
+// Regular files in a folder, by name.
+Result<std::vector<fs::directory_entry>> files_in(const fs::path& folder) {
+  std::vector<fs::directory_entry> files;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+    std::error_code ignored;
+    if (entry.is_regular_file(ignored)) files.push_back(entry);
+  }
+  if (error) return fail(Errc::io, "{}: cannot list: {}", folder.string(), error.message());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// What decides about the bytes that are written.
+Result<Json> request_of(const fs::path& in, const QuantizeOptions& options) {
+  QUERN_ASSIGN(const auto files, files_in(in));
+  Json sources = Json::array();
+  for (const fs::directory_entry& file : files) {
+    std::error_code ignored;
+    Json one = Json::object();
+    one["name"] = file.path().filename().string();
+    one["bytes"] = static_cast<uint64_t>(file.file_size(ignored));
+    one["modified"] = static_cast<int64_t>(file.last_write_time(ignored).time_since_epoch().count());
+    sources.push_back(std::move(one));
+  }
+  Json request = Json::object();
+  request["version"] = kVersion;
+  request["source"] = fs::absolute(in).lexically_normal().string();
+  request["files"] = std::move(sources);
+  request["recipe"] = options.recipe.text();
+  request["search"] = options.search == ScaleSearch::full ? "full" : "none";
+  request["shard_bytes"] = options.shard_bytes;
+  return request;
+}
+
+// Tokenizer, templates, licence, model card: everything that is no weights and no description of them.
+bool is_copied(const std::string& name) {
+  constexpr auto kWeights = std::to_array<std::string_view>(
+      {".safetensors", ".index.json", ".bin", ".gguf", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".npz"});
+  if (name.starts_with('.') || name == "config.json" || name == "quantize.json") return false;
+  return std::none_of(kWeights.begin(), kWeights.end(), [&](std::string_view suffix) { return name.ends_with(suffix); });
+}
+
+Result<void> copy_others(const fs::path& from, const fs::path& to) {
+  QUERN_ASSIGN(const auto files, files_in(from));
+  for (const fs::directory_entry& file : files) {
+    const std::string name = file.path().filename().string();
+    if (!is_copied(name)) continue;
+    std::error_code error;
+    fs::copy_file(file.path(), to / name, fs::copy_options::overwrite_existing, error);
+    if (error) return fail(Errc::io, "{}: cannot copy to {}: {}", file.path().string(), to.string(), error.message());
+    const UniqueFd copy(::open((to / name).c_str(), O_RDONLY | O_CLOEXEC));
+    if (copy) ::fsync(copy.get());
+  }
+  return {};
+}
+
+Result<void> check_room(const fs::path& folder, int64_t bytes) {
+  std::error_code error;
+  const fs::space_info space = fs::space(folder, error);
+  if (error || space.available >= static_cast<uint64_t>(bytes)) return {};
+  return fail(Errc::io, "{}: {:.1f} GB are needed, {:.1f} GB are free", folder.string(), static_cast<double>(bytes) / 1e9,
+              static_cast<double>(space.available) / 1e9);
+}
+
+QuantizeReport report_of(const OutputPlan& plan, const Model& model) {
+  QuantizeReport report{.layout = plan.layout};
+  const auto add = [](QuantizeReport::Tally& tally, const OutputTensor& tensor) {
+    ++tally.tensors, tally.weights += tensor.weights(), tally.bytes += tensor.bytes();
+  };
+  for (const OutputFile& file : plan.files) {
+    for (const OutputTensor& tensor : file.tensors) {
+      add(report.total, tensor);
+      if (tensor.matrices.empty()) continue;
+      auto at = std::find_if(report.matrices.begin(), report.matrices.end(),
+                             [&](const auto& tally) { return tally.format == tensor.format; });
+      if (at == report.matrices.end()) at = report.matrices.insert(at, {.format = tensor.format});
+      add(*at, tensor);
+    }
+  }
+  std::sort(report.matrices.begin(), report.matrices.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  report.source_bytes = static_cast<int64_t>(model.checkpoint.total_bytes());
+  report.files = plan.files.size();
+  report.notes = plan.notes;
+  return report;
+}
+
+Result<void> write_tensors(const OutputFile& file, const fs::path& path, OutputLayout layout, TensorEncoder& encoder,
+                           TensorEncoder::Written written) {
+  std::vector<SafetensorsWriter::Entry> entries;
+  for (const OutputTensor& tensor : file.tensors)
+    for (SafetensorsWriter::Entry& entry : tensor.entries()) entries.push_back(std::move(entry));
+  Json metadata = Json::object();
+  metadata["format"] = layout == OutputLayout::mlx ? "mlx" : "pt";
+  QUERN_ASSIGN(SafetensorsWriter writer, SafetensorsWriter::create(path, entries, metadata));
+  for (const OutputTensor& tensor : file.tensors) QUERN_TRY(encoder.write(tensor, writer, written));
+  return writer.commit();
+}
+
+// All files that are not finished yet.
+Result<void> write_files(const OutputPlan& plan, PartialFolder& folder, const QuantizeOptions& options, ThreadPool& pool) {
+  int64_t done = 0, total = 0, bytes = 0;
+  for (const OutputFile& file : plan.files)
+    if (!folder.has(file.name)) total += file.weights(), bytes += file.bytes();
+  QUERN_TRY(check_room(folder.path(), bytes));
+  TensorEncoder encoder(pool, options.search);
+  const auto written = [&](int64_t weights) {
+    done += weights;
+    if (options.on_progress) options.on_progress(static_cast<double>(done), static_cast<double>(total));
+  };
+  for (const OutputFile& file : plan.files) {
+    if (folder.has(file.name)) continue;
+    QUERN_TRY(write_tensors(file, folder.path() / file.name, plan.layout, encoder, written));
+    QUERN_TRY(folder.finish(file.name));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<QuantizeReport> quantize(const fs::path& in, const fs::path& out, const QuantizeOptions& options, ThreadPool& pool) {
+  QUERN_ASSIGN(const auto model, Model::load(in));  // everything about it is checked there
+  if (model->checkpoint.gguf())
+    return fail(Errc::unsupported, "{}: quantize reads folders; GGUF files are not converted yet", in.string());
+  QUERN_TRY(check_places(in, out));
+  const std::string config_path = (in / "config.json").string();
+  QUERN_ASSIGN(const std::string config_text, read_file(config_path, size_t{16} << 20));
+  QUERN_ASSIGN(const Json config, Json::parse(config_text, config_path));
+  QUERN_ASSIGN(const OutputPlan plan, plan_output(*model, *model->source, config, options.recipe, options.shard_bytes));
+  QUERN_ASSIGN(const Json request, request_of(in, options));
+  QUERN_ASSIGN(PartialFolder folder, PartialFolder::open(out, request, options.replace));
+  QuantizeReport report = report_of(plan, *model);
+  for (const OutputFile& file : plan.files) report.resumed_files += folder.has(file.name);
+  QUERN_TRY(write_files(plan, folder, options, pool));
+  QUERN_TRY(copy_others(in, folder.path()));
+  QUERN_TRY(write_file(folder.path() / "model.safetensors.index.json", plan.index.dump_indented() + "\n"));
+  QUERN_TRY(write_file(folder.path() / "config.json", plan.config.dump_indented() + "\n"));
+  QUERN_TRY(folder.publish());
+  return report;
+}
+
+}  // namespace quern

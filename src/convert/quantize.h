@@ -1,0 +1,45 @@
+// Quantising: a model folder written again with its matrices in other formats, as an MLX folder or, where all matrices are plain floats, as a
+// Hugging Face folder (output_plan.h says which, and how). Tensor by tensor, in memory that does not grow with the model; all or nothing;
+// resumed after an interruption. config.json is adapted; tokenizer and other files are copied as they are.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "convert/output_plan.h"
+#include "convert/partial_folder.h"
+#include "convert/recipe.h"
+
+namespace quern {
+
+struct QuantizeOptions {
+  Recipe recipe;
+  ScaleSearch search = ScaleSearch::full;
+  Replace replace = Replace::never;
+  int64_t shard_bytes = 5'000'000'000;  // what a safetensors file holds at most, unless a single tensor is larger
+  // In weights, of what is left to do when it starts. An exception passes through and leaves what can be resumed.
+  std::function<void(double done, double total)> on_progress;
+};
+
+struct QuantizeReport {
+  struct Tally {
+    QuantFormat format = QuantFormat::bf16;
+    int64_t tensors = 0, weights = 0, bytes = 0;  // a stack of experts is one tensor; scales and biases count as bytes
+  };
+  OutputLayout layout = OutputLayout::published;
+  std::vector<Tally> matrices;  // by bytes, largest first
+  Tally total;                  // vectors too
+  int64_t source_bytes = 0;
+  size_t files = 0, resumed_files = 0;  // safetensors files, and how many of them an earlier attempt had finished
+  std::vector<std::string> notes;       // what did not go as the recipe says, for people
+};
+
+// Errors: those of Model::load, plan_output, PartialFolder and TensorEncoder; invalid_argument (out is the model's own folder or around it);
+// io (not enough room, a file that cannot be read or written).
+Result<QuantizeReport> quantize(const std::filesystem::path& in, const std::filesystem::path& out, const QuantizeOptions& options,
+                                ThreadPool& pool);
+
+}  // namespace quern

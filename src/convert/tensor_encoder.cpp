@@ -1,0 +1,120 @@
+#include "convert/tensor_encoder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+
+#include "base/check.h"
+
+namespace quern {
+namespace {
+
+constexpr int64_t kWindow = int64_t{1} << 23;  // weights; at most 32 MiB of codes
+constexpr int64_t kGrain = int64_t{1} << 15;   // weights that a task decodes and encodes: a millisecond and more with a search
+
+// The first error in the order of rows, whichever thread comes first.
+class FirstError {
+ public:
+  void set(int64_t row, Error error) {
+    const std::lock_guard lock(mutex_);
+    if (row_ >= 0 && row_ <= row) return;
+    row_ = row, error_ = std::move(error);
+  }
+  Result<void> result() const {
+    if (row_ < 0) return {};
+    return tl::unexpected(error_);
+  }
+
+ private:
+  std::mutex mutex_;
+  int64_t row_ = -1;
+  Error error_;
+};
+
+// Where the parts of rows go.
+struct Destination {
+  std::byte *codes, *scales, *biases;
+};
+
+bool is_in_format(const QuantMatrix& matrix, QuantFormat format) {
+  return matrix.format() == format && matrix.row(0).scale_type == quant_format_info(format).scale_type;
+}
+
+void copy(std::byte* to, const std::byte* from, int64_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+// Rows [first, first + count) of one matrix.
+Result<void> encode_rows(const QuantMatrix& matrix, QuantFormat format, int64_t first, int64_t count, ScaleSearch search,
+                         const Destination& to) {
+  QUERN_ASSIGN(const QuantLayout layout, quant_layout(format, count, matrix.cols()));
+  const bool biases = quant_format_info(format).has_biases;
+  if (is_in_format(matrix, format)) {  // rows lie one after the other
+    const QuantRow row = matrix.row(first);
+    copy(to.codes, row.codes, layout.code_bytes);
+    copy(to.scales, row.scales, layout.scale_bytes);
+    if (biases) copy(to.biases, row.biases, layout.scale_bytes);
+    return {};
+  }
+  std::vector<float> weights(static_cast<size_t>(count * matrix.cols()));
+  for (int64_t r = 0; r < count; ++r) matrix.decode_row(first + r, weights.data() + r * matrix.cols());
+  QUERN_ASSIGN(const QuantBytes encoded, encode(format, count, matrix.cols(), weights, {.search = search}));
+  copy(to.codes, encoded.codes.data(), layout.code_bytes);
+  copy(to.scales, encoded.scales.data(), layout.scale_bytes);
+  if (biases) copy(to.biases, encoded.biases.data(), layout.scale_bytes);
+  return {};
+}
+
+}  // namespace
+
+Result<void> TensorEncoder::write(const OutputTensor& tensor, SafetensorsWriter& writer, Written written) {
+  if (tensor.matrices.empty()) {
+    QUERN_TRY(write_vector(tensor, writer));
+    written(tensor.weights());
+    return {};
+  }
+  const int64_t cols = tensor.shape.back(), rows = tensor.weights() / cols;
+  QUERN_ASSIGN(const QuantLayout layout, quant_layout(tensor.format, rows, cols));
+  scales_.resize(static_cast<size_t>(layout.scale_bytes));
+  biases_.resize(quant_format_info(tensor.format).has_biases ? scales_.size() : 0);
+  const int64_t window = std::max<int64_t>(1, kWindow / cols);
+  for (int64_t row = 0; row < rows; row += window) {
+    const int64_t count = std::min(window, rows - row);
+    codes_.resize(static_cast<size_t>(count * layout.row_bytes));
+    QUERN_TRY(encode_window(tensor, row, count));
+    QUERN_TRY(writer.write(codes_));
+    written(count * cols);
+  }
+  QUERN_TRY(writer.write(scales_));
+  return writer.write(biases_);
+}
+
+// Rows [first, first + count) of all the matrices, one above the other, into codes_ and their places in scales_ and biases_.
+Result<void> TensorEncoder::encode_window(const OutputTensor& tensor, int64_t first, int64_t count) {
+  const int64_t cols = tensor.shape.back(), rows = tensor.matrices.front().rows();
+  QUERN_ASSIGN(const QuantLayout row, quant_layout(tensor.format, 1, cols));
+  FirstError error;
+  pool_.parallel_for(count, std::max<int64_t>(1, kGrain / cols), [&](int64_t begin, int64_t end) {
+    while (begin < end) {  // a range may pass from one matrix of a stack into the next
+      const int64_t at = first + begin, matrix = at / rows, own_row = at % rows;
+      const int64_t part = std::min(end - begin, rows - own_row);
+      const Destination to{codes_.data() + begin * row.row_bytes, scales_.data() + at * row.scale_bytes,
+                           biases_.data() + (biases_.empty() ? 0 : at * row.scale_bytes)};
+      const auto done = encode_rows(tensor.matrices[static_cast<size_t>(matrix)], tensor.format, own_row, part, search_, to);
+      if (!done) {
+        const std::string expert = tensor.matrices.size() > 1 ? fmt::format(", expert {}", matrix) : "";
+        return error.set(
+            at, {done.error().code, fmt::format("{}{}, rows from {}: {}", tensor.name, expert, own_row, done.error().message)});
+      }
+      begin += part;
+    }
+  });
+  return error.result();
+}
+
+Result<void> TensorEncoder::write_vector(const OutputTensor& tensor, SafetensorsWriter& writer) {
+  QUERN_ASSIGN(const QuantBytes encoded, encode(tensor.format, 1, static_cast<int64_t>(tensor.values.size()), tensor.values));
+  return writer.write(encoded.codes);
+}
+
+}  // namespace quern

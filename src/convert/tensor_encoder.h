@@ -1,0 +1,32 @@
+// TensorEncoder: the bytes of one output tensor after the other, in little memory whatever their size. A matrix or stack is encoded by
+// windows of a few million weights, whose codes are written as they come; its scales and biases, some percent of it, wait until the codes are
+// through. Rows in parallel. What already is in the wanted format is copied, not decoded.
+#pragma once
+
+#include "base/function_ref.h"
+#include "base/thread_pool.h"
+#include "convert/output_plan.h"
+
+namespace quern {
+
+// Not to be shared between threads.
+class TensorEncoder {
+ public:
+  // The pool must outlive the encoder.
+  TensorEncoder(ThreadPool& pool, ScaleSearch search) : pool_(pool), search_(search) {}
+
+  using Written = FunctionRef<void(int64_t weights)>;
+  // The entries of `tensor`, one after the other; `written` hears of every window. Errors: io, invalid_argument (a weight that is not
+  // finite; the message has the tensor and the row).
+  Result<void> write(const OutputTensor& tensor, SafetensorsWriter& writer, Written written);
+
+ private:
+  Result<void> write_vector(const OutputTensor& tensor, SafetensorsWriter& writer);
+  Result<void> encode_window(const OutputTensor& tensor, int64_t first, int64_t count);
+
+  ThreadPool& pool_;
+  ScaleSearch search_;
+  std::vector<std::byte> codes_, scales_, biases_;  // of a window; of the whole tensor
+};
+
+}  // namespace quern
