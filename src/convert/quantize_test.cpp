@@ -98,8 +98,9 @@ TEST_P(Quantize, WritesAFolderThatComputesWhatItsWeightsSay) {
   for (const StoredTensor* tensor : before.tensors()) {
     ASSERT_NE(after.find(tensor->name), nullptr) << tensor->name;
     EXPECT_EQ(tensor->dtype, "F32");
-    if (tensor->shape.size() == 2 || error == 0)
+    if (tensor->shape.size() == 2 || error == 0) {
       EXPECT_LE(relative_error(*tensor, *after.find(tensor->name)), error) << tensor->name;
+    }
   }
 }
 
