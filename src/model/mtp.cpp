@@ -31,6 +31,11 @@ Tensor mtp_forward(Ops& ops, const Model& m, SequenceState& state, std::span<con
   const bool pending = !kept.empty();
   const int64_t pairs = pending ? fed : fed - 1;
 
+  if (pairs == 0) {
+    remember_hidden(kept, trunk);
+    return Tensor{};
+  }
+
   // Row i pairs the hidden state of position p + i with token p + i + 1, where p is the oldest position not yet paired.
   const std::span<const int32_t> next = tokens.subspan(static_cast<size_t>(fed - pairs));
   const Tensor both = w.storage.mtp_pairs.tensor(pairs, 2 * hidden_size);
@@ -40,7 +45,6 @@ Tensor mtp_forward(Ops& ops, const Model& m, SequenceState& state, std::span<con
     std::copy(source, source + hidden_size, hidden.row(i));
   }
   remember_hidden(kept, trunk);
-  if (pairs == 0) return Tensor{};
 
   const Tensor embedding = w.storage.mtp_embedding.tensor(pairs, hidden_size);
   ops.embed(next, m.embed_tokens, embedding);
