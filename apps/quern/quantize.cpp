@@ -51,26 +51,44 @@ Result<int> quantize_folder(const Options& o) {
   return kSuccess;
 }
 
+constexpr std::string_view kAbout = R"(Writes OUT, an MLX folder whose matrices take fewer bits. IN is a Hugging Face
+folder (bf16, f16, f32, block-FP8) or an MLX folder. With bf16 and f32, OUT is a
+Hugging Face folder.
+
+Formats:
+)";
+
+constexpr std::string_view kDetails = R"(
+  All but qx86-hi, bf16 and f32 keep the router and the shared expert's gate as
+  they are; all but bf16 and f32 keep the DeltaNet's in_proj_ba. Norms and other
+  vectors are never quantised.
+
+Recipes:
+  A text file of lines PATTERN FORMAT. The first pattern that matches the name of
+  a tensor decides; * stands for any characters, ? for one, # opens a comment.
+    *.mlp.experts.*  affine-4-g64
+    *gate.weight     keep
+    *                affine-8-g64
+  FORMAT is f32, f16, bf16, mxfp4, mxfp8, nvfp4, keep, or affine-BITS-gGROUP with
+  2, 3, 4, 5, 6 or 8 bits and groups of 32, 64 or 128 weights.
+
+Interruption:
+  OUT appears when it is complete. Until then its files are in OUT.partial, and
+  the same command again continues there. Memory stays below 1 GiB.
+
+Exit status:
+  0 done, 1 failed (one line on stderr), 2 wrong usage.
+
+Examples:
+  quern quantize Qwen3-Next-80B-A3B-Instruct qwen-q8 --format mxfp4-q8
+  quern quantize DIR OUT --recipe mine.txt --fast
+
+docs/quantise.md has sizes, and what each format costs.)";
+
 std::string help() {
-  std::string text =
-      "Writes OUT, an MLX folder whose matrices take fewer bits; IN is a Hugging Face folder (bf16, f16, f32, block-FP8) or an MLX "
-      "folder. bf16 and f32 write a Hugging Face folder. The router, the shared expert's gate and the DeltaNet's in_proj_ba stay as "
-      "they are but for qx86-hi, bf16 and f32; norms and other vectors always do.\n\nFormats:\n";
+  std::string text(kAbout);
   for (const BuiltinRecipe& recipe : builtin_recipes()) text += fmt::format("  {:<10} {}\n", recipe.name, recipe.summary);
-  text +=
-      "\nA recipe is a text file of lines PATTERN FORMAT; the first pattern that matches a tensor's name decides. * stands for any "
-      "characters, # opens a comment. Formats: f32 f16 bf16 mxfp4 mxfp8 nvfp4, affine-BITS-gGROUP with 2, 3, 4, 5, 6 or 8 bits and "
-      "groups of 32, 64 or 128, and keep:\n"
-      "  *.mlp.experts.*  affine-4-g64\n"
-      "  *gate.weight     keep\n"
-      "  *                affine-8-g64\n\n"
-      "OUT appears when it is complete. Until then the files are in OUT.partial; the same command again continues an interrupted one. "
-      "Memory stays below 1 GiB whatever the model.\n\n"
-      "Examples:\n"
-      "  quern quantize Qwen3-Next-80B-A3B-Instruct qwen-mxfp4 --format mxfp4-q8\n"
-      "  quern quantize DIR OUT --recipe mine.txt --fast\n\n"
-      "docs/quantise.md has sizes, and what each format costs.";
-  return text;
+  return text += kDetails;
 }
 
 }  // namespace

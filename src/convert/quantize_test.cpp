@@ -104,16 +104,14 @@ TEST_P(Quantize, WritesAFolderThatComputesWhatItsWeightsSay) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, Quantize,
-                         ::testing::Values(Conversion{"tiny", "mxfp4", 0.12}, Conversion{"tiny", "mxfp4-q8", 0.12},
-                                           Conversion{"tiny", "qx86-hi", 0.02}, Conversion{"tiny", "q4", 0.085},
-                                           Conversion{"tiny", "q6", 0.02}, Conversion{"tiny", "q8", 0.0055},
-                                           Conversion{"tiny", "bf16", 0}, Conversion{"tiny", "f32", 0},
-                                           Conversion{"mini", "mxfp4", 0.12}, Conversion{"mini", "mxfp4-q8", 0.12},
-                                           Conversion{"mini", "qx86-hi", 0.02}, Conversion{"mini", "q4", 0.085},
-                                           Conversion{"mini", "q6", 0.02}, Conversion{"mini", "q8", 0.0055},
-                                           Conversion{"tiny-fp8", "q8", 0.0055}, Conversion{"tiny-fused", "mxfp4", 0.12},
-                                           Conversion{"tiny-grouped", "q8", 0.0055}, Conversion{"tiny-yarn", "f32", 0}));
+INSTANTIATE_TEST_SUITE_P(
+    Formats, Quantize,
+    ::testing::Values(Conversion{"tiny", "mxfp4", 0.12}, Conversion{"tiny", "mxfp4-q8", 0.12}, Conversion{"tiny", "qx86-hi", 0.02},
+                      Conversion{"tiny", "q4", 0.085}, Conversion{"tiny", "q6", 0.02}, Conversion{"tiny", "q8", 0.0055},
+                      Conversion{"tiny", "bf16", 0}, Conversion{"tiny", "f32", 0}, Conversion{"mini", "mxfp4", 0.12},
+                      Conversion{"mini", "mxfp4-q8", 0.12}, Conversion{"mini", "qx86-hi", 0.02}, Conversion{"mini", "q4", 0.085},
+                      Conversion{"mini", "q6", 0.02}, Conversion{"mini", "q8", 0.0055}, Conversion{"tiny-fp8", "q8", 0.0055},
+                      Conversion{"tiny-grouped", "q8", 0.0055}, Conversion{"tiny-yarn", "f32", 0}));
 
 // The published checkpoint `from` as spec C has it: names, dtypes, shapes. bits and group by the published name; {} for plain.
 template <class Format>
