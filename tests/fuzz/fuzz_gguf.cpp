@@ -53,8 +53,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     GgufKeyValues written;
     fuzz::succeeded(add_gguf_config(*config, written));
   }
-  if (const auto tokenizer = gguf_tokenizer(contents->metadata); fuzz::succeeded(tokenizer) && tokenizer->has_value())
-    for (const int32_t id : (*tokenizer)->encode("ab <x> 12", true).value())
-      QUERN_CHECK(id >= 0 && id < (*tokenizer)->vocab_size(), id);
+  const auto tokenizer = gguf_tokenizer(contents->metadata);
+  if (!fuzz::succeeded(tokenizer) || !tokenizer->has_value()) return 0;
+  const auto ids = (*tokenizer)->encode("ab <x> 12", true).value();
+  for (const int32_t id : ids) QUERN_CHECK(id >= 0 && id < (*tokenizer)->vocab_size(), id);
   return 0;
 }
