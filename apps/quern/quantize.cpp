@@ -74,7 +74,7 @@ Recipes:
 
 Interruption:
   OUT appears when it is complete. Until then its files are in OUT.partial, and
-  the same command again continues there. Memory stays below 1 GiB.
+  the same command again continues there. Memory does not grow with the model.
 
 Exit status:
   0 done, 1 failed (one line on stderr), 2 wrong usage.
@@ -104,7 +104,8 @@ void add_quantize_command(CLI::App& app, Body& body) {
   CLI::Option* format = command->add_option("--format", o->format, "One of the formats below")->check(CLI::IsMember(names));
   CLI::Option* recipe =
       command->add_option("--recipe", o->recipe, "A file with a format for each kind of matrix")->excludes(format);
-  command->add_flag("--fast", o->fast, "Scales from the range, as MLX's own tools have them: ten times faster, larger error");
+  command->add_flag("--fast", o->fast,
+                    "Scales from the range, as MLX's own tools have them: four to fifty times faster, larger error");
   command->add_flag("--force", o->force, "Replace OUT if it is a model folder");
   command->add_option("-t,--threads", o->threads, "Threads; absent: the cores this process may use")->check(CLI::Range(1, 1024));
   command->callback([o, format, recipe, &body] {
