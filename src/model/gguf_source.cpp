@@ -61,13 +61,7 @@ class GgufSource : public TensorSource {
 
  private:
   static Result<QuantMatrix> view(const StoredTensor& tensor, std::optional<int64_t> expert, int64_t rows, int64_t cols) {
-    std::vector<int64_t> expected;
-    if (expert) expected.push_back(tensor.shape.empty() ? 0 : tensor.shape[0]);
-    expected.insert(expected.end(), {rows, cols});
-    const bool fits = expert ? tensor.shape == expected : squeezed(tensor.shape) == squeezed(expected);
-    if (!fits) return fail(Errc::mismatch, "{} shape {}, expected {}", tensor.name, shape_text(tensor.shape), shape_text(expected));
-    if (expert && *expert >= expected[0])
-      return fail(Errc::mismatch, "{} shape {}: there is no expert {}", tensor.name, shape_text(tensor.shape), *expert);
+    if (expert || squeezed(tensor.shape) != squeezed({rows, cols})) QUERN_TRY(check_stack(tensor, expert, rows, cols));
     QUERN_ASSIGN(const QuantFormat format, gguf_dtype_format(tensor.dtype));
     const auto found = stacked_matrix(format, expert.value_or(0), rows, cols, {.codes = tensor.bytes});
     if (!found) return fail(Errc::mismatch, "{}: {}", tensor.name, found.error().message);

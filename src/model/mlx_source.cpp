@@ -22,7 +22,7 @@ class MlxSource : public TensorSource {
     if (!weight) return fail(Errc::not_found, "{}", stored.name);
     const StoredTensor* scales = take(module + ".scales");
     if (scales) return quantised(module, *weight, *scales, stored.expert, rows, cols);
-    QUERN_TRY(check_shape(*weight, stored.expert, rows, cols));
+    QUERN_TRY(check_stack(*weight, stored.expert, rows, cols));
     const auto format = plain_format(weight->dtype);
     if (!format)
       return fail(Errc::mismatch, "{} dtype {}, expected BF16, F16 or F32 where there are no scales", weight->name, weight->dtype);
@@ -35,8 +35,7 @@ class MlxSource : public TensorSource {
     if (!tensor) return fail(Errc::not_found, "{}", name);
     std::vector<int64_t> expected = shape;
     if (shape.size() == 3) std::swap(expected[1], expected[2]);
-    if (tensor->shape != expected)
-      return fail(Errc::mismatch, "{} shape {}, expected {}", name, shape_text(tensor->shape), shape_text(expected));
+    QUERN_TRY(check_shape(*tensor, expected));
     QUERN_ASSIGN(std::vector<float> values, plain_vector(*tensor));
     if (role == VectorRole::decay)
       for (float& value : values) value = std::exp(value);
@@ -44,17 +43,6 @@ class MlxSource : public TensorSource {
   }
 
  private:
-  static Result<void> check_shape(const StoredTensor& tensor, std::optional<int64_t> expert, int64_t rows, int64_t cols) {
-    std::vector<int64_t> expected;
-    if (expert) expected.push_back(tensor.shape.empty() ? 0 : tensor.shape[0]);
-    expected.insert(expected.end(), {rows, cols});
-    if (tensor.shape != expected)
-      return fail(Errc::mismatch, "{} shape {}, expected {}", tensor.name, shape_text(tensor.shape), shape_text(expected));
-    if (expert && *expert >= expected[0])
-      return fail(Errc::mismatch, "{} shape {}: there is no expert {}", tensor.name, shape_text(tensor.shape), *expert);
-    return {};
-  }
-
   // The scales' dtype has to be one that the format can have.
   static Result<ScaleType> scale_type(const StoredTensor& scales, const QuantFormatInfo& info) {
     if (!info.has_biases && scales.dtype == "U8") return info.scale_type;
@@ -76,13 +64,13 @@ class MlxSource : public TensorSource {
     QUERN_ASSIGN(const ScaleType type, scale_type(scales, info));
     const auto layout = quant_layout(*format, rows, cols, type);
     if (!layout) return fail(Errc::mismatch, "{}: {}", module, layout.error().message);
-    QUERN_TRY(check_shape(weight, expert, rows, layout->row_bytes / 4));
-    QUERN_TRY(check_shape(scales, expert, rows, layout->scale_cols));
+    QUERN_TRY(check_stack(weight, expert, rows, layout->row_bytes / 4));
+    QUERN_TRY(check_stack(scales, expert, rows, layout->scale_cols));
     QuantMatrix::Parts parts{.codes = weight.bytes, .scales = scales.bytes, .scale_type = type};
     const StoredTensor* biases = take(module + ".biases");
     if (info.has_biases) {
       if (!biases) return fail(Errc::not_found, "{}.biases", module);
-      QUERN_TRY(check_shape(*biases, expert, rows, layout->scale_cols));
+      QUERN_TRY(check_stack(*biases, expert, rows, layout->scale_cols));
       if (biases->dtype != scales.dtype)
         return fail(Errc::mismatch, "{} dtype {}, expected {} as its scales have", biases->name, biases->dtype, scales.dtype);
       parts.biases = biases->bytes;

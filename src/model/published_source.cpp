@@ -7,8 +7,6 @@
 namespace quern {
 namespace {
 
-constexpr int64_t kFp8Block = 128;  // rows and columns that share a scale
-
 class PublishedSource : public TensorSource {
  public:
   using TensorSource::TensorSource;
@@ -36,11 +34,6 @@ class PublishedSource : public TensorSource {
   }
 
  private:
-  static Result<void> check_shape(const StoredTensor& tensor, const std::vector<int64_t>& shape) {
-    if (tensor.shape == shape) return {};
-    return fail(Errc::mismatch, "{} shape {}, expected {}", tensor.name, shape_text(tensor.shape), shape_text(shape));
-  }
-
   static Result<QuantMatrix> plain(const StoredTensor& tensor, int64_t index, int64_t rows, int64_t cols) {
     const auto format = plain_format(tensor.dtype);
     if (!format) return fail(Errc::mismatch, "{} dtype {}, expected BF16, F16 or F32", tensor.name, tensor.dtype);
@@ -52,7 +45,8 @@ class PublishedSource : public TensorSource {
     const std::string scale_name = tensor.name + "_scale_inv";
     const StoredTensor* scales = take(scale_name);
     if (!scales) return fail(Errc::not_found, "{}", scale_name);
-    QUERN_TRY(check_shape(*scales, {(rows + kFp8Block - 1) / kFp8Block, (cols + kFp8Block - 1) / kFp8Block}));
+    QUERN_ASSIGN(const QuantLayout layout, quant_layout(QuantFormat::fp8_e4m3, rows, cols));
+    QUERN_TRY(check_shape(*scales, {layout.scale_rows, layout.scale_cols}));
     if (scales->dtype != "F32" && scales->dtype != "BF16")
       return fail(Errc::mismatch, "{} dtype {}, expected F32 or BF16", scale_name, scales->dtype);
     return QuantMatrix::make(
@@ -67,10 +61,7 @@ class PublishedSource : public TensorSource {
     const bool down = expert->projection == "down_proj";
     const StoredTensor* tensor = take(expert->prefix + (down ? "experts.down_proj" : "experts.gate_up_proj"));
     if (!tensor) return fail(Errc::not_found, "{}", name);
-    const std::vector<int64_t> stack = {tensor->shape.empty() ? 0 : tensor->shape[0], down ? rows : 2 * rows, cols};
-    QUERN_TRY(check_shape(*tensor, stack));
-    if (expert->index >= stack[0])
-      return fail(Errc::mismatch, "{} shape {}: there is no expert {}", tensor->name, shape_text(tensor->shape), expert->index);
+    QUERN_TRY(check_stack(*tensor, expert->index, down ? rows : 2 * rows, cols));
     if (down) return plain(*tensor, expert->index, rows, cols);
     return plain(*tensor, 2 * expert->index + (expert->projection == "up_proj" ? 1 : 0), rows, cols);
   }

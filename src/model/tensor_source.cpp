@@ -26,6 +26,19 @@ std::optional<QuantFormat> plain_format(std::string_view dtype) {
   return {};
 }
 
+Result<void> check_shape(const StoredTensor& tensor, const std::vector<int64_t>& expected) {
+  if (tensor.shape == expected) return {};
+  return fail(Errc::mismatch, "{} shape {}, expected {}", tensor.name, shape_text(tensor.shape), shape_text(expected));
+}
+
+Result<void> check_stack(const StoredTensor& tensor, std::optional<int64_t> expert, int64_t rows, int64_t cols) {
+  if (!expert) return check_shape(tensor, {rows, cols});
+  const int64_t experts = tensor.shape.empty() ? 0 : tensor.shape[0];
+  QUERN_TRY(check_shape(tensor, {experts, rows, cols}));
+  if (*expert < experts) return {};
+  return fail(Errc::mismatch, "{} shape {}: there is no expert {}", tensor.name, shape_text(tensor.shape), *expert);
+}
+
 Result<QuantMatrix> stacked_matrix(QuantFormat format, int64_t index, int64_t rows, int64_t cols, const QuantMatrix::Parts& all) {
   QUERN_ASSIGN(const QuantLayout layout, quant_layout(format, rows, cols, all.scale_type));
   bool short_of_bytes = false;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -57,6 +58,10 @@ bool has_mlx_layout(const Checkpoint& checkpoint);
 
 // f32, f16 and bf16 by the containers' words for them ("BF16"); absent for anything else.
 std::optional<QuantFormat> plain_format(std::string_view dtype);
+// Errors of both: mismatch.
+Result<void> check_shape(const StoredTensor& tensor, const std::vector<int64_t>& expected);
+// One matrix [rows, cols] or, with an expert, a stack [experts, rows, cols] that has it.
+Result<void> check_stack(const StoredTensor& tensor, std::optional<int64_t> expert, int64_t rows, int64_t cols);
 // Matrix `index` of a stack [count, rows, cols] (or of one matrix), from parts that hold all of it. Errors: mismatch.
 Result<QuantMatrix> stacked_matrix(QuantFormat format, int64_t index, int64_t rows, int64_t cols, const QuantMatrix::Parts& all);
 Result<std::vector<float>> plain_vector(const StoredTensor& tensor);

@@ -56,13 +56,14 @@ struct ScaledTry {
     return total;
   }
   // The d that is best for these integer scales and codes.
-  double refit(const SuperBlock& block) const {
+  bool refit(SuperBlock& block) const {
     double xy = 0, yy = 0;
     for (size_t i = 0; i < kSuperBlock; ++i) {
       const double y = static_cast<double>(levels.value(block.codes[i])) * block.scales[i / static_cast<size_t>(limits.group)];
       xy += static_cast<double>(w[i]) * static_cast<double>(x[i]) * y, yy += static_cast<double>(w[i]) * y * y;
     }
-    return yy > 0 ? xy / yy : 0;
+    block.d = f16_scale(yy > 0 ? xy / yy : 0);
+    return true;
   }
 };
 
@@ -131,6 +132,20 @@ struct MinsTry {
   }
 };
 
+// Integer scales and d in turns, while the error shrinks; the error in the end.
+template <class Try>
+double refine(const Try& attempt, SuperBlock& best, double least) {
+  for (int turn = 0; turn < kTurns && least > 0; ++turn) {
+    SuperBlock next = best;
+    if (!attempt.refit(next) || (next.d == best.d && next.dmin == best.dmin)) break;
+    const double error = attempt.choose(next, 1);
+    if (!(error < least)) break;
+    attempt.codes(next);
+    best = next, least = error;
+  }
+  return least;
+}
+
 }  // namespace
 
 template <class Levels>
@@ -156,15 +171,7 @@ SuperBlock encode_scaled(const Levels& levels, const GroupLimits& limits, const 
   }
   if (full) least = attempt.choose(best, 1);
   attempt.codes(best);
-  for (int turn = 0; full && turn < kTurns && least > 0; ++turn) {
-    SuperBlock next = best;
-    next.d = f16_scale(attempt.refit(best));
-    if (next.d == best.d) break;
-    const double error = attempt.choose(next, 1);
-    if (!(error < least)) break;
-    attempt.codes(next);
-    best = next, least = error;
-  }
+  if (full) least = refine(attempt, best, least);
   if (full) {
     const SuperBlock reference = encode_scaled(levels, limits, x, w, ScaleSearch::none);
     if (attempt.error(reference) < least) return reference;
@@ -206,14 +213,7 @@ SuperBlock encode_with_mins(const IntegerLevels& levels, const GroupLimits& limi
   }
   if (full) least = attempt.choose(best, 1);
   attempt.codes(best);
-  for (int turn = 0; full && turn < kTurns && least > 0; ++turn) {
-    SuperBlock next = best;
-    if (!attempt.refit(next) || (next.d == best.d && next.dmin == best.dmin)) break;
-    const double error = attempt.choose(next, 1);
-    if (!(error < least)) break;
-    attempt.codes(next);
-    best = next, least = error;
-  }
+  if (full) least = refine(attempt, best, least);
   if (full) {
     const SuperBlock reference = encode_with_mins(levels, limits, x, w, ScaleSearch::none);
     if (attempt.error(reference) < least) return reference;

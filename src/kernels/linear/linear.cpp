@@ -31,7 +31,7 @@ void linear(Isa isa, const LinearArgs& a, int64_t begin, int64_t end) {
     plain.weight = weight.row(0).codes, plain.dtype = *dtype, plain.out = a.out;
     return plain_linear(isa, plain, begin, end);
   }
-  constexpr int64_t kRows = 8;  // what the versions take at once; their f32 rows stay in the nearest cache
+  constexpr int64_t kRows = 8;  // what the versions take at once; few enough for their f32 rows to stay in a cache of the core
   thread_local std::vector<float> decoded;
   decoded.resize(std::max(decoded.size(), static_cast<size_t>(kRows * plain.k)));
   plain.weight = reinterpret_cast<const std::byte*>(decoded.data());
