@@ -33,8 +33,8 @@ void CommonOptions::add_to(CLI::App& app, const std::string& default_kv) {
       ->check(CLI::IsMember({"reference", "cpu"}))
       ->capture_default_str()
       ->group("Model");
-  app.add_option("--isa", isa, "Instruction set: scalar or avx2; absent: the best of this machine")
-      ->check(CLI::IsMember({"scalar", "avx2"}))
+  app.add_option("--isa", isa, "Instruction set: scalar, avx2 or avx512; absent: the best of this machine")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512"}))
       ->group("Model");
   app.add_option("--kv", kv, "Precision of the key-value cache")
       ->check(CLI::IsMember({"f32", "bf16", "int8"}))
@@ -56,7 +56,7 @@ Result<EngineOptions> CommonOptions::engine() const {
   QUERN_ASSIGN(options.model, find_model(model));
   options.threads = threads;
   options.ops = ops == "reference" ? OpsKind::reference : OpsKind::cpu;
-  if (!isa.empty()) options.isa = isa == "avx2" ? Isa::avx2 : Isa::scalar;
+  if (!isa.empty()) options.isa = isa == "avx512" ? Isa::avx512 : isa == "avx2" ? Isa::avx2 : Isa::scalar;
   options.kv = kv == "f32" ? KvFormat::f32 : kv == "int8" ? KvFormat::int8 : KvFormat::bf16;
   if (context > 0) options.context = context;
   if (yarn > 0) options.yarn = yarn;

@@ -14,11 +14,11 @@ bool cpu_supports(Isa isa) {
   if (isa == Isa::avx2) return avx2;
   if (isa == Isa::avx512)
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq");
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
 #endif
   return isa == Isa::scalar;
 }
 
-Isa best_isa() { return cpu_supports(Isa::avx2) ? Isa::avx2 : Isa::scalar; }
+Isa best_isa() { return cpu_supports(Isa::avx512) ? Isa::avx512 : cpu_supports(Isa::avx2) ? Isa::avx2 : Isa::scalar; }
 
 }  // namespace quern

@@ -31,6 +31,15 @@ void quantize_block(const float* x, int64_t count, int8_t* codes, float& scale, 
   }
 }
 
+// A block in even_odd order.
+void evens_first(int8_t* codes) {
+  for (int8_t* eight = codes; eight < codes + kActivationBlock; eight += 8) {
+    int8_t copy[8];
+    std::copy_n(eight, 8, copy);
+    for (int i = 0; i < 4; ++i) eight[i] = copy[2 * i], eight[i + 4] = copy[2 * i + 1];
+  }
+}
+
 }  // namespace
 
 void Int8Activations::resize(int64_t tokens, int64_t cols) {
@@ -42,12 +51,18 @@ void Int8Activations::resize(int64_t tokens, int64_t cols) {
   sums_.resize(std::max(sums_.size(), blocks * 2));
 }
 
-void Int8Activations::quantize(int64_t token, const float* x) {
+MutableInt8Row Int8Activations::mutable_row(int64_t token) {
   QUERN_CHECK(0 <= token && token < tokens_, token, tokens_);
+  return {codes_.data() + token * blocks_ * kActivationBlock, scales_.data() + token * blocks_, sums_.data() + token * blocks_ * 2};
+}
+
+void Int8Activations::quantize(int64_t token, const float* x, CodeOrder order) {
+  const MutableInt8Row row = mutable_row(token);
   for (int64_t b = 0; b < blocks_; ++b) {
-    const int64_t at = token * blocks_ + b;
-    quantize_block(x + b * kActivationBlock, std::min(kActivationBlock, cols_ - b * kActivationBlock),
-                   codes_.data() + at * kActivationBlock, scales_[static_cast<size_t>(at)], sums_.data() + at * 2);
+    int8_t* codes = row.codes + b * kActivationBlock;
+    quantize_block(x + b * kActivationBlock, std::min(kActivationBlock, cols_ - b * kActivationBlock), codes, row.scales[b],
+                   row.sums + b * 2);
+    if (order == CodeOrder::even_odd) evens_first(codes);
   }
 }
 

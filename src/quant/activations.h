@@ -15,6 +15,10 @@ namespace quern {
 
 inline constexpr int64_t kActivationBlock = 32;
 
+// How codes follow one another. natural: as the values do. even_odd: of each 8 the even ones, then the odd ones, for kernels that take the
+// low and the high nibbles of a word of 4-bit weights apart.
+enum class CodeOrder : uint8_t { natural, even_odd };
+
 // One token's activations.
 struct Int8Row {
   const int8_t* codes = nullptr;
@@ -22,15 +26,24 @@ struct Int8Row {
   const int16_t* sums = nullptr;
 };
 
+struct MutableInt8Row {
+  int8_t* codes = nullptr;
+  float* scales = nullptr;
+  int16_t* sums = nullptr;
+};
+
 // Owns the quantised activations of some tokens. Grows only. Distinct rows may be quantised by distinct threads, and rows be read by any.
 class Int8Activations {
  public:
   void resize(int64_t tokens, int64_t cols);
   // Row `token` from x [cols].
-  void quantize(int64_t token, const float* x);
+  void quantize(int64_t token, const float* x, CodeOrder order = CodeOrder::natural);
+  // Row `token`, for kernels that quantise.
+  MutableInt8Row mutable_row(int64_t token);
 
   int64_t tokens() const { return tokens_; }
   int64_t cols() const { return cols_; }
+  int64_t blocks() const { return blocks_; }  // of a row
   Int8Row row(int64_t token) const {
     return {codes_.data() + token * blocks_ * kActivationBlock, scales_.data() + token * blocks_,
             sums_.data() + token * blocks_ * 2};

@@ -16,9 +16,10 @@
 namespace quern {
 namespace {
 
-// Rows of a matrix that one task takes: about 64 thousand multiplications, some ten microseconds, far above the cost of handing it out.
+// Rows of a matrix that one task takes: half a million multiplications, some ten microseconds, far above the cost of handing it out.
 int64_t linear_grain(int64_t k, int64_t tokens) {
-  return std::clamp<int64_t>(65536 / std::max<int64_t>(1, k * std::min<int64_t>(tokens, 8)), 1, 256) * 8;
+  static_assert(kQuantLinearRows == 16);
+  return std::clamp<int64_t>(32768 / std::max<int64_t>(1, k * std::min<int64_t>(tokens, 8)), 1, 128) * 16;
 }
 
 void silu_mul(Tensor gate, Tensor up, int64_t begin, int64_t end) {
@@ -57,8 +58,26 @@ void CpuOps::add(Tensor residual, Tensor x) {
   });
 }
 
+const Int8Activations& CpuOps::quantise(Tensor x, CodeOrder order) {
+  Int8Activations& to = quantised_[static_cast<size_t>(order)];
+  to.resize(x.rows, x.cols);
+  pool_.parallel_for(x.rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) quantize_activations(isa_, x.row(t), order, to, t);
+  });
+  return to;
+}
+
 void CpuOps::linear(Tensor x, const Weight& weight, Tensor out) {
   const LinearArgs args = linear_args(x, weight, out);
+  if (has_quant_linear(isa_, weight.format())) {
+    const QuantLinearArgs coded{.x = &quantise(x, code_order(weight.format())),
+                                .tokens = x.rows,
+                                .weight = &weight,
+                                .out = out.data,
+                                .out_stride = out.stride};
+    return pool_.parallel_for(weight.rows(), linear_grain(x.cols, x.rows),
+                              [&](int64_t begin, int64_t end) { quant_linear(isa_, coded, begin, end); });
+  }
   pool_.parallel_for(weight.rows(), linear_grain(x.cols, x.rows),
                      [&](int64_t begin, int64_t end) { quern::linear(isa_, args, begin, end); });
 }
@@ -225,13 +244,32 @@ void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Wei
   const int64_t rows = (groups.front().expert->*matrix).rows(),
                 block = std::min<int64_t>(rows, linear_grain(x.cols, groups.front().count));
   const int64_t blocks = (rows + block - 1) / block;
+  // The experts of a layer need not have one format.
+  const Int8Activations* coded[2] = {};
+  for (const ExpertRows& g : groups) {
+    const QuantFormat format = (g.expert->*matrix).format();
+    if (!has_quant_linear(isa_, format)) continue;
+    const CodeOrder order = code_order(format);
+    if (const Int8Activations*& of_order = coded[static_cast<size_t>(order)]; !of_order) of_order = &quantise(x, order);
+  }
   pool_.parallel_for(static_cast<int64_t>(groups.size()) * blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const ExpertRows& g = groups[static_cast<size_t>(item / blocks)];
-      const int64_t row = item % blocks * block;
+      const Weight& weight = g.expert->*matrix;
+      const int64_t row = item % blocks * block, row_end = std::min(row + block, rows);
       const LinearArgs args =
-          linear_args(x.row_range(g.first, g.first + g.count), g.expert->*matrix, out.row_range(g.first, g.first + g.count));
-      quern::linear(isa_, args, row, std::min(row + block, rows));
+          linear_args(x.row_range(g.first, g.first + g.count), weight, out.row_range(g.first, g.first + g.count));
+      if (has_quant_linear(isa_, weight.format()))
+        quant_linear(isa_,
+                     {.x = coded[static_cast<size_t>(code_order(weight.format()))],
+                      .first_token = g.first,
+                      .tokens = g.count,
+                      .weight = &weight,
+                      .out = args.out,
+                      .out_stride = args.out_stride},
+                     row, row_end);
+      else
+        quern::linear(isa_, args, row, row_end);
     }
   });
 }

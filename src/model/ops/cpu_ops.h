@@ -1,9 +1,11 @@
 // CpuOps: Ops on the processor's cores. With Isa::scalar it is the reference back end: every kernel's scalar definition.
-// Uses one pool; one forward pass at a time.
+// Uses one pool; one forward pass at a time. Weights in a format that quant_linear has a version for are multiplied with int8 activations,
+// the others, and with Isa::scalar all, with f32.
 #pragma once
 
 #include "base/cpu_features.h"
 #include "base/thread_pool.h"
+#include "kernels/quant_linear/quant_linear.h"
 #include "model/ops/ops.h"
 
 namespace quern {
@@ -39,12 +41,15 @@ class CpuOps : public Ops {
   };
   // Sorts (token, choice) pairs by expert: fills slots_ (where each pair's row went) and returns the experts that have any.
   std::vector<ExpertRows> group_by_expert(std::span<const Expert> experts, std::span<const int32_t> ids);
+  // x in int8 and in this order, in its place of quantised_.
+  const Int8Activations& quantise(Tensor x, CodeOrder order);
   // For each group: out rows = x rows times its matrix.
   void grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Weight Expert::* matrix, Tensor out);
 
   ThreadPool& pool_;
   Isa isa_;
   Buffer gathered_, gate_, up_, down_;
+  Int8Activations quantised_[2];  // of each CodeOrder
   std::vector<int64_t> slots_;
   std::vector<std::vector<float>> scratch_;  // attention scores, one per range in flight
 };

@@ -1,0 +1,175 @@
+// quant_linear for AVX-512 with VNNI and VBMI. A register has one lane for each of 16 rows; vpdpbusd adds four unsigned codes of each row times
+// four signed codes of a token, which are broadcast from memory. Of eight tokens the sums of a block stay in registers, so that a register
+// of weights is loaded once for all of them.
+#include "kernels/quant_linear/quant_linear.h"
+
+#if defined(__x86_64__)
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "kernels/avx512.h"
+#include "kernels/quant_linear/panel.h"
+#include "kernels/target.h"
+
+QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")
+
+namespace quern::avx512 {
+namespace {
+
+using panels::kChunk, panels::kRows, panels::Panel, panels::PanelFormat, panels::PanelSource;
+
+constexpr int64_t kTokenBlock =
+    256;  // tokens that a panel serves before it is unpacked again: their codes stay in the second-level cache
+constexpr int kTile = 8;
+
+// Tokens of a chunk: the first one's row at the chunk's first column, and the distances to the next.
+struct Tokens {
+  Int8Row first;
+  int64_t blocks = 0;  // of a whole row
+
+  const int8_t* codes(int64_t t) const { return first.codes + t * blocks * kActivationBlock; }
+  const float* scales(int64_t t) const { return first.scales + t * blocks; }
+  const int16_t* sums(int64_t t) const { return first.sums + t * blocks * 2; }
+};
+
+inline __m512i broadcast4(const int8_t* at) {
+  int32_t four;
+  std::memcpy(&four, at, sizeof four);
+  return _mm512_set1_epi32(four);
+}
+
+// totals [count tokens][16 rows] += panel times tokens, block by block.
+template <int count, int group, bool offsets>
+void multiply(const Panel& panel, int blocks, int code_offset, const Tokens& x, float* totals) {
+  __m512 total[count];
+  for (int t = 0; t < count; ++t) total[t] = _mm512_load_ps(totals + t * kRows);
+  const uint8_t* codes = panel.codes;
+  for (int g = 0; g < blocks * (kActivationBlock / group); ++g) {
+    __m512i sum[count];
+    __m512 of_x[count];
+    for (int t = 0; t < count; ++t) {
+      const int16_t* sums = x.sums(t) + g * (group / 16);
+      const int all = group == 16 ? sums[0] : sums[0] + sums[1];
+      sum[t] = offsets ? _mm512_setzero_si512() : _mm512_set1_epi32(-code_offset * all);
+      if constexpr (offsets) of_x[t] = _mm512_set1_ps(static_cast<float>(all));
+    }
+    for (int d = 0; d < group / 4; ++d, codes += 4 * kRows) {
+      const __m512i w = _mm512_load_si512(codes);
+      for (int t = 0; t < count; ++t) sum[t] = _mm512_dpbusd_epi32(sum[t], w, broadcast4(x.codes(t) + g * group + 4 * d));
+    }
+    const __m512 scale = _mm512_load_ps(panel.scales[g]);
+    for (int t = 0; t < count; ++t) {
+      __m512 part = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sum[t]));
+      if constexpr (offsets) part = _mm512_fmadd_ps(_mm512_load_ps(panel.offsets[g]), of_x[t], part);
+      total[t] = _mm512_fmadd_ps(_mm512_set1_ps(x.scales(t)[g * group / kActivationBlock]), part, total[t]);
+    }
+  }
+  for (int t = 0; t < count; ++t) _mm512_store_ps(totals + t * kRows, total[t]);
+}
+
+template <int group, bool offsets>
+void multiply_all(const Panel& panel, int blocks, int code_offset, Tokens x, int64_t tokens, float* totals) {
+  int64_t t = 0;
+  const auto at = [&](int64_t token) { return Tokens{{x.codes(token), x.scales(token), x.sums(token)}, x.blocks}; };
+  for (; t + kTile <= tokens; t += kTile) multiply<kTile, group, offsets>(panel, blocks, code_offset, at(t), totals + t * kRows);
+  for (; t + 3 <= tokens; t += 3) multiply<3, group, offsets>(panel, blocks, code_offset, at(t), totals + t * kRows);
+  for (; t < tokens; ++t) multiply<1, group, offsets>(panel, blocks, code_offset, at(t), totals + t * kRows);
+}
+
+using Multiply = void (*)(const Panel&, int, int, Tokens, int64_t, float*);
+
+Multiply multiply_for(const PanelFormat& format) {
+  if (format.has_offsets) return multiply_all<32, true>;
+  return format.group == 16 ? multiply_all<16, false> : multiply_all<32, false>;
+}
+
+// Sixteen rows from `row` on, of which those from `end` on repeat the last.
+PanelSource panel_rows(const QuantMatrix& weight, int64_t row, int64_t end) {
+  PanelSource source;
+  for (int r = 0; r < kRows; ++r) source.rows[r] = weight.row(std::min(row + r, end - 1));
+  source.ahead = kRows * weight.layout().row_bytes;
+  source.scales_ahead = kRows * weight.layout().scale_cols * scale_type_bytes(source.rows[0].scale_type);
+  return source;
+}
+
+}  // namespace
+
+bool has_quant_linear(QuantFormat format) { return panels::avx512::panel_format(format).unpack != nullptr; }
+
+void quant_linear(const QuantLinearArgs& a, int64_t begin, int64_t end) {
+  const QuantMatrix& weight = *a.weight;
+  const PanelFormat format = panels::avx512::panel_format(weight.format());
+  const Multiply multiply = multiply_for(format);
+  Panel panel;
+  alignas(64) float totals[kTokenBlock * kRows];
+  for (int64_t row = begin; row < end; row += kRows) {
+    PanelSource source = panel_rows(weight, row, end);
+    const auto mask = static_cast<__mmask16>((1U << std::min<int64_t>(kRows, end - row)) - 1);
+    for (int64_t token = 0; token < a.tokens; token += kTokenBlock) {
+      const int64_t count = std::min(kTokenBlock, a.tokens - token);
+      std::fill_n(totals, count * kRows, 0.0f);
+      for (int64_t column = 0; column < weight.cols(); column += kChunk) {
+        source.column = column, source.count = static_cast<int>(std::min<int64_t>(kChunk, weight.cols() - column));
+        format.unpack(source, panel);
+        const Int8Row x = a.x->row(a.first_token + token);
+        const int64_t block = column / kActivationBlock;
+        const Tokens tokens{{x.codes + column, x.scales + block, x.sums + 2 * block}, a.x->blocks()};
+        multiply(panel, source.count / static_cast<int>(kActivationBlock), format.code_offset, tokens, count, totals);
+      }
+      for (int64_t t = 0; t < count; ++t)
+        _mm512_mask_storeu_ps(a.out + (token + t) * a.out_stride + row, mask, _mm512_load_ps(totals + t * kRows));
+    }
+  }
+}
+
+void quantize_activations(const float* x, CodeOrder order, Int8Activations& to, int64_t token) {
+  const MutableInt8Row row = to.mutable_row(token);
+  const __m512 top = _mm512_set1_ps(127), magic = _mm512_set1_ps(0x1.8p23f);
+  for (int64_t b = 0; b < to.blocks(); ++b) {
+    const int64_t left = to.cols() - b * kActivationBlock;
+    const auto mask = left >= kActivationBlock ? 0xFFFFFFFFU : (1U << left) - 1;
+    const float* at = x + b * kActivationBlock;
+    const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), at),
+                 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> 16), at + 16);
+    const __m512 low_size = _mm512_abs_ps(low), high_size = _mm512_abs_ps(high);
+    // An infinity or a NaN has the largest magnitudes when they are compared as integers.
+    const __m512i sizes = _mm512_max_epu32(_mm512_castps_si512(low_size), _mm512_castps_si512(high_size));
+    const uint32_t bits = _mm512_reduce_max_epu32(sizes);
+    float largest;
+    std::memcpy(&largest, &bits, sizeof largest);
+    const bool finite = bits < 0x7F800000U;
+    float scale = finite ? largest / 127 : std::numeric_limits<float>::quiet_NaN();
+    const float inverse = finite && largest >= 0x1p-119f ? 1 / scale : 0;
+    if (inverse == 0 && finite) scale = 0;
+    row.scales[b] = scale;
+    const auto rounded = [&](__m512 values) {
+      const __m512 scaled = _mm512_min_ps(
+          top, _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), top), _mm512_mul_ps(values, _mm512_set1_ps(inverse))));
+      return _mm512_cvtps_epi32(_mm512_sub_ps(_mm512_add_ps(scaled, magic), magic));
+    };
+    const __m512i low_codes = inverse > 0 ? rounded(low) : _mm512_setzero_si512(),
+                  high_codes = inverse > 0 ? rounded(high) : _mm512_setzero_si512();
+    row.sums[2 * b] = static_cast<int16_t>(_mm512_reduce_add_epi32(low_codes));
+    row.sums[2 * b + 1] = static_cast<int16_t>(_mm512_reduce_add_epi32(high_codes));
+    __m256i codes = _mm256_set_m128i(_mm512_cvtepi32_epi8(high_codes), _mm512_cvtepi32_epi8(low_codes));
+    if (order == CodeOrder::even_odd)
+      codes = _mm256_shuffle_epi8(codes,
+                                  _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(row.codes + b * kActivationBlock), codes);
+  }
+}
+
+}  // namespace quern::avx512
+
+QUERN_TARGET_END
+
+#else
+
+namespace quern::avx512 {
+bool has_quant_linear(QuantFormat) { return false; }
+void quant_linear(const QuantLinearArgs&, int64_t, int64_t) {}
+void quantize_activations(const float* x, CodeOrder order, Int8Activations& to, int64_t token) { to.quantize(token, x, order); }
+}  // namespace quern::avx512
+
+#endif
