@@ -37,9 +37,9 @@ Result<Json> tokenizer_config(const GgufMetadata& metadata, const TokenizerParts
   json["unk_token"] = nullptr;
   for (const auto& [name, key] : kSpecialTokens) {
     json[name] = nullptr;
-    if (metadata.has(key)) {
-      QUERN_ASSIGN(json[name], token_text(metadata, parts, key));
-    }
+    if (name == "bos_token" || !metadata.has(key))
+      continue;  // the family's tokenizers have none, whatever generation_config.json says
+    QUERN_ASSIGN(json[name], token_text(metadata, parts, key));
   }
   if (metadata.has("qwen3next.context_length")) {
     QUERN_ASSIGN(json["model_max_length"], metadata.u64("qwen3next.context_length"));
