@@ -221,6 +221,34 @@ TEST(GgufOutput, ThereAndBackAgainIsTheSameModel) {
   }
 }
 
+// Older files have in_proj_qkvz as it is published, in one tensor.
+TEST(GgufOutput, GivesTheLayoutOfOlderFilesUp) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(succeeded(convert(fixture("tiny"), folder / "f32", "f32")));
+  ASSERT_TRUE(succeeded(convert(fixture("tiny"), folder / "f32.gguf", "f32")));
+  const Checkpoint published = Checkpoint::open(folder / "f32").value();
+  const GgufFile newer = GgufFile::open(folder / "f32.gguf").value();
+  GgufKeyValues metadata;
+  for (const GgufMetadata::Entry& entry : newer.metadata().entries()) metadata.value(entry.key, entry.value);
+  std::vector<GgufWriter::Entry> entries;
+  std::vector<std::span<const std::byte>> bytes;
+  for (const StoredTensor& tensor : newer.tensors()) {
+    if (tensor.name.ends_with("attn_gate.weight")) continue;
+    const bool qkv = tensor.name.ends_with("attn_qkv.weight");
+    const std::string layer(1, tensor.name[4]);
+    const StoredTensor& from = qkv ? *published.find("model.layers." + layer + ".linear_attn.in_proj_qkvz.weight") : tensor;
+    entries.push_back({qkv ? "blk." + layer + ".ssm_in.weight" : tensor.name, QuantFormat::f32, from.shape});
+    bytes.push_back(from.bytes);
+  }
+  auto writer = GgufWriter::create(folder / "older.gguf", metadata, entries).value();
+  for (const auto& part : bytes) ASSERT_TRUE(writer.write(part));
+  ASSERT_TRUE(writer.commit());
+  ASSERT_TRUE(succeeded(convert(folder / "older.gguf", folder / "again.gguf", "f32")));
+  expect_same_tensors(folder / "f32.gguf", folder / "again.gguf");
+  ASSERT_TRUE(succeeded(convert(folder / "older.gguf", folder / "again", "f32")));
+  expect_same_tensors(folder / "f32", folder / "again");
+}
+
 TEST(GgufOutput, OfABf16ModelInBf16HasTheSameBytesAgainInAFolder) {
   const TemporaryFolder folder;
   ASSERT_TRUE(succeeded(convert(fixture("tiny"), folder / "bf16.gguf", "bf16")));
