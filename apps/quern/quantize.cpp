@@ -138,13 +138,12 @@ void add_quantize_command(CLI::App& app, Body& body) {
   command->add_option("IN", o->in, "Model folder or GGUF file to read")->required();
   command->add_option("OUT", o->out, "Folder or GGUF file to write")->required();
   command->add_option("--to", o->to, "folder or gguf; absent: as OUT's name says")->check(CLI::IsMember({"folder", "gguf"}));
-  CLI::Option* format =
-      command->add_option("--format", o->format, "One of the formats below")->check(CLI::IsMember(all_recipe_names()));
+  CLI::Option* format = command->add_option("--format", o->format, "One of the formats below")
+                            ->check(CLI::IsMember(all_recipe_names()).description(""));
   CLI::Option* recipe =
       command->add_option("--recipe", o->recipe, "A file with a format for each kind of matrix")->excludes(format);
-  command->add_flag("--fast", o->fast,
-                    "Scales from the range, as MLX's own tools have them: four to fifty times faster, larger error");
-  command->add_flag("--force", o->force, "Replace OUT if it is a model folder, or a GGUF file");
+  command->add_flag("--fast", o->fast, "Scales from the range, not searched for: four to fifty times faster, larger error");
+  command->add_flag("--force", o->force, "Replace OUT if it is a model folder or a GGUF file");
   command->add_flag("--no-mtp", o->no_mtp, "Leave the multi-token prediction block out");
   command->add_option("-t,--threads", o->threads, "Threads; absent: the cores this process may use")->check(CLI::Range(1, 1024));
   command->callback([o, format, recipe, &body] {

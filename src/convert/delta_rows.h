@@ -1,6 +1,7 @@
-// The matrices that an output has, and where their rows are in a source that may have them otherwise. Only the DeltaNet's input projections
-// differ (spec "Checkpoint containers", B.3): per key head the rows of its q, k, then v and z of its value heads (in_proj_qkvz), or all q, k and
-// v, and z apart (in_proj_qkv, in_proj_z); b and a together per key head (in_proj_ba), or apart. Heads are in the same order in each.
+// The matrices that an output has, and where their rows are in a source that may have them otherwise. Only the DeltaNet's input
+// projections differ (spec "Checkpoint containers", B.3): per key head the rows of its q, k, then v and z of its value heads
+// (in_proj_qkvz), or all q, k and v, and z apart (in_proj_qkv, in_proj_z); b and a together per key head (in_proj_ba), or apart.
+// Heads are in the same order in each.
 #pragma once
 
 #include <string>

@@ -9,8 +9,9 @@
 
 namespace quern {
 
-// The config as qwen3next.*; of a folder its tokenizer, chat template, sampling defaults and name; of a GGUF file what else it says. `in`:
-// where the model is. Errors: those of load_model_text, add_gguf_config and add_gguf_tokenizer (what GGUF cannot say); malformed (a JSON file).
+// The config as qwen3next.*; of a folder its tokenizer, chat template, sampling defaults and name; of a GGUF file what else it
+// says. `in`: where the model is. Errors: those of load_model_text, add_gguf_config and add_gguf_tokenizer (what GGUF cannot say);
+// malformed (a JSON file).
 Result<GgufKeyValues> gguf_metadata(const Model& model, const std::filesystem::path& in, const OutputTensors& tensors,
                                     MtpBlock mtp);
 

@@ -1,5 +1,5 @@
-// GGUF files that quantize writes: laid out as llama.cpp's tools lay them out, computing what their weights say, and the same model there and
-// back again.
+// GGUF files that quantize writes: laid out as llama.cpp's tools lay them out, computing what their weights say, and the same model
+// there and back again.
 #include "convert/gguf_output.h"
 
 #include <cstring>

@@ -1,5 +1,5 @@
-// OutputPlan: the files of a converted folder and the lines of its config.json, before a byte of them is written. In MLX's layout the MTP block
-// goes to mtp.safetensors, out of reach of tools that take every model*.safetensors.
+// OutputPlan: the files of a converted folder and the lines of its config.json, before a byte of them is written. In MLX's layout
+// the MTP block goes to mtp.safetensors, out of reach of tools that take every model*.safetensors.
 #pragma once
 
 #include <string>

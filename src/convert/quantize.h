@@ -1,7 +1,7 @@
-// Quantising: a model, from a folder or a GGUF file, written again with its matrices in other formats: as an MLX folder or, where all matrices
-// are plain floats, as a Hugging Face folder (output_plan.h), or as a GGUF file (gguf_output.h). Tensor by tensor, in memory that does not grow
-// with the model; all or nothing; a folder is resumed after an interruption. config.json, tokenizer and the like are copied, adapted, or made
-// from what the other container has.
+// Quantising: a model, from a folder or a GGUF file, written again with its matrices in other formats: as an MLX folder or, where
+// all matrices are plain floats, as a Hugging Face folder (output_plan.h), or as a GGUF file (gguf_output.h). Tensor by tensor, in
+// memory that does not grow with the model; all or nothing; a folder is resumed after an interruption. config.json, tokenizer and
+// the like are copied, adapted, or made from what the other container has.
 #pragma once
 
 #include <filesystem>

@@ -57,7 +57,7 @@ constexpr auto kBuiltinGguf = std::to_array<BuiltinRecipe>({
     {"mxfp4", "MXFP4, 4.25 bits a weight", "* mxfp4\n"},
     {"mxfp4-q8", "experts in MXFP4, every other matrix in Q8_0", "*.mlp.experts.* mxfp4\n* q8_0\n"},
     {"qx86-hi", "experts in Q6_K, every other matrix in Q8_0", "*.mlp.experts.* q6_k\n* q8_0\n"},
-    {"q4_k_m", "Q4_K; experts' down_proj Q5_K; attention, DeltaNet, shared expert, head Q6_K",
+    {"q4_k_m", "Q4_K, embeddings too; experts' down_proj Q5_K; the rest Q6_K",
      "*.mlp.experts.*.down_proj.weight q5_k\n"
      "*.self_attn.*                    q6_k\n"
      "*.linear_attn.*                  q6_k\n"
