@@ -70,7 +70,8 @@ class Usage(Test):
                      ["generate", "--prompt", "a", "--formats", "ignore"], ["schema"], ["schema", "s.json", "--formats", "maybe"],
                      ["eval", "tools", "--unconstrained", "--tool-choice", "required"], ["eval", "tools", "--compare", "--unconstrained"],
                      ["eval", "tools", "--export", "e.jsonl", "--svg", "e.svg"], ["quantize", "IN", "OUT"],
-                     ["quantize", "IN", "OUT", "--format", "q5"], ["quantize", "IN", "OUT", "--format", "q4", "--recipe", "r"]):
+                     ["quantize", "IN", "OUT", "--format", "q5"], ["quantize", "IN", "OUT", "--format", "q4", "--recipe", "r"],
+                     ["quantize", "IN", "OUT", "--format", "q4_k"], ["quantize", "IN", "OUT", "--format", "q4", "--to", "tape"]):
             self.fails(*args, code=2)
 
     def test_completion_knows_every_option(self):
@@ -79,7 +80,7 @@ class Usage(Test):
         for command in COMMANDS:
             self.assertIn(command, completion)
         for option in ("--model", "--threads", "--isa", "--kv", "--context", "--yarn", "--dry-run", "--suite", "--schema", "--any-json", "--instances",
-                       "--unconstrained", "--compare", "--svg", "--recipe", "--fast", "--force"):
+                       "--unconstrained", "--compare", "--svg", "--recipe", "--fast", "--force", "--to", "--no-mtp"):
             self.assertIn(option, completion)
 
 
@@ -138,6 +139,19 @@ class Plumbing(Test):
             file.write("* q4_k\n")
         self.fails("quantize", TINY, self.path("none"), "--recipe", self.path("recipe"), says="recipe: line 1: unknown format")
         self.assertFalse(os.path.exists(self.path("none")) or os.path.exists(self.path("none.partial")))
+
+    def test_quantize_to_gguf_and_back(self):
+        gguf, other, back = self.path("tiny.gguf"), self.path("other"), self.path("back")
+        self.assertIn("GGUF file", self.ok("quantize", TINY, gguf, "--format", "q8_0", "--fast"))
+        self.assertEqual(json.loads(self.ok("inspect", gguf, "--json"))["model_type"], "qwen3_next")
+        self.fails("quantize", TINY, gguf, "--format", "q8_0", says="--force")
+        self.fails("quantize", gguf, gguf, "--format", "q8", "--force", says="is the model that is read")
+        self.assertIn("MTP block is left out", self.ok("quantize", gguf, other, "--to", "gguf", "--format", "mxfp4-q8", "--no-mtp"))
+        with open(other, "rb") as file:
+            self.assertEqual(file.read(8), b"GGUF\x03\0\0\0")
+        self.assertIn("Hugging Face folder", self.ok("quantize", gguf, back, "--format", "bf16"))
+        for model in (gguf, back):
+            self.ok("logits", "--model", model, "--tokens", "1,2,3", "--out", self.path("out.safetensors"), "--mtp")
 
     def test_bench(self):
         document = json.loads(self.ok("bench", "--model", TINY, "-p", "8", "-n", "2", "-r", "1", "--json"))

@@ -1,4 +1,4 @@
-// quern quantize: a model folder with its matrices in smaller formats.
+// quern quantize: a model with its matrices in smaller formats, as a folder or a GGUF file.
 #include "convert/quantize.h"
 
 #include "base/file.h"
@@ -8,9 +8,14 @@ namespace quern {
 namespace {
 
 struct Options {
-  std::string in, out, format, recipe;
-  bool fast = false, force = false;
+  std::string in, out, to, format, recipe;
+  bool fast = false, force = false, no_mtp = false;
   int threads = 0;
+
+  ModelContainer container() const {
+    const bool gguf = to.empty() ? out.ends_with(".gguf") : to == "gguf";
+    return gguf ? ModelContainer::gguf : ModelContainer::folder;
+  }
 };
 
 std::string gigabytes(int64_t bytes) { return fmt::format("{:.3f} GB", static_cast<double>(bytes) / 1e9); }
@@ -26,20 +31,24 @@ std::string as_text(const QuantizeReport& r, const std::string& out) {
   };
   for (const QuantizeReport::Tally& tally : r.matrices) line(quant_format_info(tally.format).name, tally);
   line("with vectors", r.total);
-  text += fmt::format("\n{}: {} folder of {} files, {} from {}\n", out, r.layout == OutputLayout::mlx ? "MLX" : "Hugging Face",
-                      r.files, gigabytes(r.total.bytes), gigabytes(r.source_bytes));
+  const std::string kind =
+      r.layout == OutputLayout::gguf
+          ? "GGUF file"
+          : fmt::format("{} folder of {} files", r.layout == OutputLayout::mlx ? "MLX" : "Hugging Face", r.files);
+  text += fmt::format("\n{}: {}, {} from {}\n", out, kind, gigabytes(r.total.bytes), gigabytes(r.source_bytes));
   if (r.resumed_files > 0) text += fmt::format("{} files were finished before\n", r.resumed_files);
   for (const std::string& note : r.notes) text += fmt::format("note: {}\n", note);
   return text;
 }
 
-Result<int> quantize_folder(const Options& o) {
-  QuantizeOptions options;
+Result<int> quantize_model(const Options& o) {
+  QuantizeOptions options{.container = o.container()};
+  if (o.no_mtp) options.mtp = MtpBlock::leave_out;
   if (o.recipe.empty()) {
-    QUERN_ASSIGN(options.recipe, Recipe::builtin(o.format));
+    QUERN_ASSIGN(options.recipe, Recipe::builtin(o.format, options.container));
   } else {
     QUERN_ASSIGN(const std::string text, read_file(o.recipe, size_t{1} << 20));
-    QUERN_ASSIGN(options.recipe, Recipe::parse(text, o.recipe));
+    QUERN_ASSIGN(options.recipe, Recipe::parse(text, o.recipe, options.container));
   }
   options.search = o.fast ? ScaleSearch::none : ScaleSearch::full;
   options.replace = o.force ? Replace::model_folders : Replace::never;
@@ -51,17 +60,18 @@ Result<int> quantize_folder(const Options& o) {
   return kSuccess;
 }
 
-constexpr std::string_view kAbout = R"(Writes OUT, an MLX folder whose matrices take fewer bits. IN is a Hugging Face
-folder (bf16, f16, f32, block-FP8) or an MLX folder. With bf16 and f32, OUT is a
-Hugging Face folder.
+constexpr std::string_view kAbout = R"(Writes OUT, a model whose matrices take fewer bits. IN is a Hugging Face folder
+(bf16, f16, f32, block-FP8), an MLX folder or a GGUF file. OUT becomes an MLX
+folder; with bf16 and f32 a Hugging Face folder; with --to gguf, or where its
+name ends in .gguf, a GGUF file as llama.cpp reads it.
 
-Formats:
+Formats of a folder:
 )";
 
 constexpr std::string_view kDetails = R"(
-  All but qx86-hi, bf16 and f32 keep the router and the shared expert's gate as
-  they are; all but bf16 and f32 keep the DeltaNet's in_proj_ba. Norms and other
-  vectors are never quantised.
+  Norms and other vectors are never quantised. In folders all but qx86-hi, bf16
+  and f32 keep the router and the shared expert's gate as they are, and all but
+  bf16 and f32 keep the DeltaNet's in_proj_ba. In GGUF files these are f32.
 
 Recipes:
   A text file of lines PATTERN FORMAT. The first pattern that matches the name of
@@ -69,12 +79,14 @@ Recipes:
     *.mlp.experts.*  affine-4-g64
     *gate.weight     keep
     *                affine-8-g64
-  FORMAT is f32, f16, bf16, mxfp4, mxfp8, nvfp4, keep, or affine-BITS-gGROUP with
-  2, 3, 4, 5, 6 or 8 bits and groups of 32, 64 or 128 weights.
+  FORMAT is f32, f16, bf16, keep; for a folder mxfp4, mxfp8, nvfp4, or
+  affine-BITS-gGROUP with 2, 3, 4, 5, 6 or 8 bits and groups of 32, 64 or 128
+  weights; for GGUF one of its formats. Names are those of Hugging Face's folders.
 
 Interruption:
-  OUT appears when it is complete. Until then its files are in OUT.partial, and
-  the same command again continues there. Memory does not grow with the model.
+  OUT appears when it is complete. Until then a folder's files are in
+  OUT.partial, and the same command again continues there; a GGUF file starts
+  anew. Memory does not grow with the model.
 
 Exit status:
   0 done, 1 failed (one line on stderr), 2 wrong usage.
@@ -82,13 +94,39 @@ Exit status:
 Examples:
   quern quantize Qwen3-Next-80B-A3B-Instruct qwen-q8 --format mxfp4-q8
   quern quantize DIR OUT --recipe mine.txt --fast
+  quern quantize DIR model.gguf --format q4_k_m
+  quern quantize model.gguf DIR --format bf16
 
 docs/quantise.md has sizes, and what each format costs.)";
 
 std::string help() {
   std::string text(kAbout);
-  for (const BuiltinRecipe& recipe : builtin_recipes()) text += fmt::format("  {:<10} {}\n", recipe.name, recipe.summary);
+  const auto recipes = [&](ModelContainer container) {
+    for (const BuiltinRecipe& recipe : builtin_recipes(container))
+      text += fmt::format("  {:<10} {}\n", recipe.name, recipe.summary);
+  };
+  recipes(ModelContainer::folder);
+  text += "\nFormats of a GGUF file:\n";
+  recipes(ModelContainer::gguf);
+  text += "  f16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs\n";
+  text += "             that for every matrix but the small ones\n";
   return text += kDetails;
+}
+
+std::vector<std::string> all_recipe_names() {
+  std::vector<std::string> names = recipe_names(ModelContainer::folder);
+  for (std::string& name : recipe_names(ModelContainer::gguf))
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+  return names;
+}
+
+// A format that exists, but not for what is written.
+void check_format(const Options& o) {
+  if (o.format.empty()) return;
+  if (const auto recipe = Recipe::builtin(o.format, o.container()); !recipe)
+    throw CLI::ValidationError("--format",
+                               fmt::format("{} ({})", recipe.error().message,
+                                           o.container() == ModelContainer::gguf ? "a GGUF file" : "a folder; --to gguf has more"));
 }
 
 }  // namespace
@@ -97,20 +135,21 @@ void add_quantize_command(CLI::App& app, Body& body) {
   auto o = std::make_shared<Options>();
   CLI::App* command = add_command(app, "quantize", "Write a model in a smaller format");
   command->footer(help());
-  command->add_option("IN", o->in, "Model folder to read")->required();
-  command->add_option("OUT", o->out, "Folder to write")->required();
-  std::vector<std::string> names;
-  for (const BuiltinRecipe& recipe : builtin_recipes()) names.emplace_back(recipe.name);
-  CLI::Option* format = command->add_option("--format", o->format, "One of the formats below")->check(CLI::IsMember(names));
+  command->add_option("IN", o->in, "Model folder or GGUF file to read")->required();
+  command->add_option("OUT", o->out, "Folder or GGUF file to write")->required();
+  command->add_option("--to", o->to, "folder or gguf; absent: as OUT's name says")->check(CLI::IsMember({"folder", "gguf"}));
+  CLI::Option* format = command->add_option("--format", o->format, "One of the formats below")
+                            ->check(CLI::IsMember(all_recipe_names()).description(""));
   CLI::Option* recipe =
       command->add_option("--recipe", o->recipe, "A file with a format for each kind of matrix")->excludes(format);
-  command->add_flag("--fast", o->fast,
-                    "Scales from the range, as MLX's own tools have them: four to fifty times faster, larger error");
-  command->add_flag("--force", o->force, "Replace OUT if it is a model folder");
+  command->add_flag("--fast", o->fast, "Scales from the range, not searched for: four to fifty times faster, larger error");
+  command->add_flag("--force", o->force, "Replace OUT if it is a model folder or a GGUF file");
+  command->add_flag("--no-mtp", o->no_mtp, "Leave the multi-token prediction block out");
   command->add_option("-t,--threads", o->threads, "Threads; absent: the cores this process may use")->check(CLI::Range(1, 1024));
   command->callback([o, format, recipe, &body] {
     if (format->empty() && recipe->empty()) throw CLI::RequiredError("--format or --recipe");
-    body = [o] { return quantize_folder(*o); };
+    check_format(*o);
+    body = [o] { return quantize_model(*o); };
   });
 }
 

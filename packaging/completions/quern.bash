@@ -38,10 +38,13 @@ _quern() {
     --suite) mapfile -t COMPREPLY < <(compgen -W 'chain single files mixed' -- "$cur"); return ;;
     --split) mapfile -t COMPREPLY < <(compgen -W 'held-out training' -- "$cur"); return ;;
     --formats) mapfile -t COMPREPLY < <(compgen -W 'assert ignore' -- "$cur"); return ;;
+    --to) mapfile -t COMPREPLY < <(compgen -W 'folder gguf' -- "$cur"); return ;;
     --tool-choice) mapfile -t COMPREPLY < <(compgen -W 'auto required' -- "$cur"); return ;;
     --format)
       local formats='bf16'
-      [[ $command == quantize ]] && formats='mxfp4 mxfp4-q8 qx86-hi q4 q6 q8 bf16 f32'
+      if [[ $command == quantize ]]; then
+        formats='mxfp4 mxfp4-q8 qx86-hi q4_k_m q4 q6 q8 bf16 f32 f16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs'
+      fi
       mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur"); return ;;
     --model | -m | --root) _quern_files "$cur" folders; return ;;
     --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe) _quern_files "$cur"; return ;;
@@ -63,7 +66,7 @@ _quern() {
       render) options+=' --template --json' ;;
       inspect) options+=' --model -m --context --json' ;;
       schema) options+=' --instances --formats --bench --model -m --tokenizer --json' ;;
-      quantize) options+=' --format --recipe --fast --force --threads -t' ;;
+      quantize) options+=' --to --format --recipe --fast --force --no-mtp --threads -t' ;;
       synth) options+=' --format --mtp' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;
       eval)
@@ -76,7 +79,8 @@ _quern() {
 
   case $command in
     run | render | schema) _quern_files "$cur" ;;
-    inspect | quantize) _quern_files "$cur" folders ;;
+    inspect) _quern_files "$cur" folders ;;
+    quantize) _quern_files "$cur" ;;
     synth)
       _quern_files "$cur"
       [[ -n $second ]] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'tiny mini slice4 slice8 full80' -- "$cur") ;;

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <array>
 
+#include "convert/folder_text.h"
+#include "convert/gguf_output.h"
+#include "convert/output_plan.h"
 #include "convert/tensor_encoder.h"
 
 namespace quern {
@@ -38,8 +41,13 @@ Result<std::vector<fs::directory_entry>> files_in(const fs::path& folder) {
 }
 
 // What decides about the bytes that are written.
-Result<Json> request_of(const fs::path& in, const QuantizeOptions& options) {
-  QUERN_ASSIGN(const auto files, files_in(in));
+Result<Json> request_of(const fs::path& in, const Model& model, const QuantizeOptions& options) {
+  std::vector<fs::directory_entry> files;
+  if (model.checkpoint.gguf()) {
+    for (const fs::path& part : model.checkpoint.files()) files.emplace_back(part);
+  } else {
+    QUERN_ASSIGN(files, files_in(in));
+  }
   Json sources = Json::array();
   for (const fs::directory_entry& file : files) {
     std::error_code ignored;
@@ -54,6 +62,7 @@ Result<Json> request_of(const fs::path& in, const QuantizeOptions& options) {
   request["source"] = fs::absolute(in).lexically_normal().string();
   request["files"] = std::move(sources);
   request["recipe"] = options.recipe.text();
+  request["mtp"] = options.mtp == MtpBlock::keep;
   request["search"] = options.search == ScaleSearch::full ? "full" : "none";
   request["shard_bytes"] = options.shard_bytes;
   return request;
@@ -89,25 +98,28 @@ Result<void> check_room(const fs::path& folder, int64_t bytes) {
               static_cast<double>(space.available) / 1e9);
 }
 
-QuantizeReport report_of(const OutputPlan& plan, const Model& model) {
-  QuantizeReport report{.layout = plan.layout};
+QuantizeReport report_of(const OutputTensors& out, const Model& model, MtpBlock mtp) {
+  QuantizeReport report{.layout = out.layout};
   const auto add = [](QuantizeReport::Tally& tally, const OutputTensor& tensor) {
     ++tally.tensors, tally.weights += tensor.weights(), tally.bytes += tensor.bytes();
   };
-  for (const OutputFile& file : plan.files) {
-    for (const OutputTensor& tensor : file.tensors) {
-      add(report.total, tensor);
-      if (tensor.matrices.empty()) continue;
-      auto at = std::find_if(report.matrices.begin(), report.matrices.end(),
-                             [&](const auto& tally) { return tally.format == tensor.format; });
-      if (at == report.matrices.end()) at = report.matrices.insert(at, {.format = tensor.format});
-      add(*at, tensor);
-    }
+  for (const OutputTensor& tensor : out.tensors) {
+    add(report.total, tensor);
+    if (tensor.matrices.empty()) continue;
+    auto at = std::find_if(report.matrices.begin(), report.matrices.end(),
+                           [&](const auto& tally) { return tally.format == tensor.format; });
+    if (at == report.matrices.end()) at = report.matrices.insert(at, {.format = tensor.format});
+    add(*at, tensor);
   }
   std::sort(report.matrices.begin(), report.matrices.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   report.source_bytes = static_cast<int64_t>(model.checkpoint.total_bytes());
-  report.files = plan.files.size();
-  report.notes = plan.notes;
+  report.files = 1;
+  report.notes = out.notes;
+  if (model.mtp && mtp == MtpBlock::leave_out) report.notes.emplace_back("the MTP block is left out");
+  if (model.mtp && mtp == MtpBlock::keep && out.layout == OutputLayout::gguf)
+    report.notes.push_back(
+        fmt::format("blk.{} is the MTP block; programs that know none refuse the file, and --no-mtp leaves it out",
+                    model.config.layers.size()));
   return report;
 }
 
@@ -119,21 +131,30 @@ Result<void> write_tensors(const OutputFile& file, const fs::path& path, OutputL
   Json metadata = Json::object();
   metadata["format"] = layout == OutputLayout::mlx ? "mlx" : "pt";
   QUERN_ASSIGN(SafetensorsWriter writer, SafetensorsWriter::create(path, entries, metadata));
-  for (const OutputTensor& tensor : file.tensors) QUERN_TRY(encoder.write(tensor, writer, written));
+  for (const OutputTensor& tensor : file.tensors)
+    QUERN_TRY(encoder.encode(tensor, [&](std::span<const std::byte> bytes) { return writer.write(bytes); }, written));
   return writer.commit();
 }
 
+// Adds up what is written.
+struct Written {
+  const QuantizeOptions& options;
+  int64_t total = 0;
+  int64_t done = 0;
+  void operator()(int64_t weights) {
+    done += weights;
+    if (options.on_progress) options.on_progress(static_cast<double>(done), static_cast<double>(total));
+  }
+};
+
 // All files that are not finished yet.
 Result<void> write_files(const OutputPlan& plan, PartialFolder& folder, const QuantizeOptions& options, ThreadPool& pool) {
-  int64_t done = 0, total = 0, bytes = 0;
+  int64_t total = 0, bytes = 0;
   for (const OutputFile& file : plan.files)
     if (!folder.has(file.name)) total += file.weights(), bytes += file.bytes();
   QUERN_TRY(check_room(folder.path(), bytes));
   TensorEncoder encoder(pool, options.search);
-  const auto written = [&](int64_t weights) {
-    done += weights;
-    if (options.on_progress) options.on_progress(static_cast<double>(done), static_cast<double>(total));
-  };
+  Written written{options, total};
   for (const OutputFile& file : plan.files) {
     if (folder.has(file.name)) continue;
     QUERN_TRY(write_tensors(file, folder.path() / file.name, plan.layout, encoder, written));
@@ -142,27 +163,74 @@ Result<void> write_files(const OutputPlan& plan, PartialFolder& folder, const Qu
   return {};
 }
 
-}  // namespace
+// config.json, and what a folder has beside its tensors: copied, or made from a GGUF file's metadata.
+Result<Json> source_config(const fs::path& in, const Model& model) {
+  if (model.checkpoint.gguf()) return model.config.to_json();
+  const std::string path = (in / "config.json").string();
+  QUERN_ASSIGN(const std::string text, read_file(path, size_t{16} << 20));
+  return Json::parse(text, path);
+}
+Result<void> write_others(const fs::path& in, const Model& model, const fs::path& to) {
+  if (!model.checkpoint.gguf()) return copy_others(in, to);
+  QUERN_ASSIGN(const auto files, folder_text(*model.checkpoint.gguf()));
+  for (const TextFile& file : files) QUERN_TRY(write_file(to / file.name, file.text));
+  return {};
+}
 
-Result<QuantizeReport> quantize(const fs::path& in, const fs::path& out, const QuantizeOptions& options, ThreadPool& pool) {
-  QUERN_ASSIGN(const auto model, Model::load(in));  // everything about it is checked there
-  if (model->checkpoint.gguf())
-    return fail(Errc::unsupported, "{}: quantize reads folders; GGUF files are not converted yet", in.string());
-  QUERN_TRY(check_places(in, out));
-  const std::string config_path = (in / "config.json").string();
-  QUERN_ASSIGN(const std::string config_text, read_file(config_path, size_t{16} << 20));
-  QUERN_ASSIGN(const Json config, Json::parse(config_text, config_path));
-  QUERN_ASSIGN(const OutputPlan plan, plan_output(*model, *model->source, config, options.recipe, options.shard_bytes));
-  QUERN_ASSIGN(const Json request, request_of(in, options));
+Result<QuantizeReport> quantize_to_folder(const Model& model, OutputTensors tensors, const fs::path& in, const fs::path& out,
+                                          const QuantizeOptions& options, ThreadPool& pool) {
+  QuantizeReport report = report_of(tensors, model, options.mtp);
+  QUERN_ASSIGN(const Json config, source_config(in, model));
+  const OutputPlan plan = plan_output(std::move(tensors), config, options.shard_bytes);
+  QUERN_ASSIGN(const Json request, request_of(in, model, options));
   QUERN_ASSIGN(PartialFolder folder, PartialFolder::open(out, request, options.replace));
-  QuantizeReport report = report_of(plan, *model);
+  report.files = plan.files.size();
   for (const OutputFile& file : plan.files) report.resumed_files += folder.has(file.name);
   QUERN_TRY(write_files(plan, folder, options, pool));
-  QUERN_TRY(copy_others(in, folder.path()));
+  QUERN_TRY(write_others(in, model, folder.path()));
   QUERN_TRY(write_file(folder.path() / "model.safetensors.index.json", plan.index.dump_indented() + "\n"));
   QUERN_TRY(write_file(folder.path() / "config.json", plan.config.dump_indented() + "\n"));
   QUERN_TRY(folder.publish());
   return report;
+}
+
+// Replacing deletes what is there, which therefore has to look like what this program writes.
+Result<void> check_target_file(const fs::path& out, const Model& model, Replace replace) {
+  std::error_code ignored;
+  for (const fs::path& file : model.checkpoint.files())
+    if (fs::equivalent(file, out, ignored)) return fail(Errc::invalid_argument, "{}: is the model that is read", out.string());
+  if (!fs::exists(out, ignored)) return {};
+  if (fs::is_directory(out, ignored)) return fail(Errc::denied, "{}: is a folder; a GGUF file is written", out.string());
+  if (replace == Replace::never) return fail(Errc::denied, "{}: exists; --force replaces it", out.string());
+  QUERN_ASSIGN(const auto file, MappedFile::open(out));
+  const auto magic = std::as_bytes(std::span("GGUF", 4));
+  if (file->bytes().size() >= magic.size() && std::equal(magic.begin(), magic.end(), file->bytes().begin())) return {};
+  return fail(Errc::denied, "{}: is no GGUF file, and therefore not replaced", out.string());
+}
+
+Result<QuantizeReport> quantize_to_gguf(const Model& model, const OutputTensors& tensors, const fs::path& in, const fs::path& out,
+                                        const QuantizeOptions& options, ThreadPool& pool) {
+  QUERN_TRY(check_target_file(out, model, options.replace));
+  QUERN_ASSIGN(const GgufKeyValues metadata, gguf_metadata(model, in, tensors, options.mtp));
+  QuantizeReport report = report_of(tensors, model, options.mtp);
+  const fs::path folder = fs::absolute(out).parent_path();
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return fail(Errc::io, "{}: cannot make the folder: {}", folder.string(), error.message());
+  QUERN_TRY(check_room(folder, report.total.bytes));
+  TensorEncoder encoder(pool, options.search);
+  QUERN_TRY(write_gguf(out, metadata, tensors.tensors, encoder, Written{options, report.total.weights}));
+  return report;
+}
+
+}  // namespace
+
+Result<QuantizeReport> quantize(const fs::path& in, const fs::path& out, const QuantizeOptions& options, ThreadPool& pool) {
+  QUERN_ASSIGN(const auto model, Model::load(in));  // everything about it is checked there
+  if (options.container == ModelContainer::folder) QUERN_TRY(check_places(in, out));
+  QUERN_ASSIGN(OutputTensors tensors, output_tensors(*model, options.recipe, options.container, options.mtp));
+  if (options.container == ModelContainer::gguf) return quantize_to_gguf(*model, tensors, in, out, options, pool);
+  return quantize_to_folder(*model, std::move(tensors), in, out, options, pool);
 }
 
 }  // namespace quern

@@ -1,6 +1,7 @@
-// Quantising: a model folder written again with its matrices in other formats, as an MLX folder or, where all matrices are plain floats, as a
-// Hugging Face folder (output_plan.h says which, and how). Tensor by tensor, in memory that does not grow with the model; all or nothing;
-// resumed after an interruption. config.json is adapted; tokenizer and other files are copied as they are.
+// Quantising: a model, from a folder or a GGUF file, written again with its matrices in other formats: as an MLX folder or, where
+// all matrices are plain floats, as a Hugging Face folder (output_plan.h), or as a GGUF file (gguf_output.h). Tensor by tensor, in
+// memory that does not grow with the model; all or nothing; a folder is resumed after an interruption. config.json, tokenizer and
+// the like are copied, adapted, or made from what the other container has.
 #pragma once
 
 #include <filesystem>
@@ -9,7 +10,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "convert/output_plan.h"
+#include "convert/output_tensors.h"
 #include "convert/partial_folder.h"
 #include "convert/recipe.h"
 
@@ -17,9 +18,11 @@ namespace quern {
 
 struct QuantizeOptions {
   Recipe recipe;
+  ModelContainer container = ModelContainer::folder;  // which is written; the recipe is one for it
+  MtpBlock mtp = MtpBlock::keep;
   ScaleSearch search = ScaleSearch::full;
   Replace replace = Replace::never;
-  int64_t shard_bytes = 5'000'000'000;  // what a safetensors file holds at most, unless a single tensor is larger
+  int64_t shard_bytes = 5'000'000'000;  // what a safetensors file holds at most, unless a single tensor is larger; of a folder
   // In weights, of what is left to do when it starts. An exception passes through and leaves what can be resumed.
   std::function<void(double done, double total)> on_progress;
 };
@@ -33,12 +36,12 @@ struct QuantizeReport {
   std::vector<Tally> matrices;  // by bytes, largest first
   Tally total;                  // vectors too
   int64_t source_bytes = 0;
-  size_t files = 0, resumed_files = 0;  // safetensors files, and how many of them an earlier attempt had finished
+  size_t files = 0, resumed_files = 0;  // with tensors, and how many of them an earlier attempt had finished
   std::vector<std::string> notes;       // what did not go as the recipe says, for people
 };
 
-// Errors: those of Model::load, plan_output, PartialFolder and TensorEncoder; invalid_argument (out is the model's own folder or around it);
-// io (not enough room, a file that cannot be read or written).
+// Errors: those of Model::load, output_tensors, gguf_metadata, folder_text, PartialFolder and TensorEncoder; invalid_argument (out is the
+// model that is read, or around it); denied (a file in the way); io (not enough room, a file that cannot be read or written).
 Result<QuantizeReport> quantize(const std::filesystem::path& in, const std::filesystem::path& out, const QuantizeOptions& options,
                                 ThreadPool& pool);
 

@@ -1,5 +1,8 @@
 #include "convert/recipe.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <array>
 
 namespace quern {
@@ -48,23 +51,46 @@ constexpr auto kBuiltin = std::to_array<BuiltinRecipe>({
     {"f32", "32-bit floats, a Hugging Face folder", "* f32\n"},
 });
 
+// What every recipe for GGUF begins with: the same small matrices in f32, as llama.cpp's tools write the router and the gate.
+constexpr std::string_view kSmallF32 = "*gate.weight f32\n*.in_proj_b* f32\n";
+constexpr auto kBuiltinGguf = std::to_array<BuiltinRecipe>({
+    {"mxfp4", "MXFP4, 4.25 bits a weight", "* mxfp4\n"},
+    {"mxfp4-q8", "experts in MXFP4, every other matrix in Q8_0", "*.mlp.experts.* mxfp4\n* q8_0\n"},
+    {"qx86-hi", "experts in Q6_K, every other matrix in Q8_0", "*.mlp.experts.* q6_k\n* q8_0\n"},
+    {"q4_k_m", "Q4_K, embeddings too; experts' down_proj Q5_K; the rest Q6_K",
+     "*.mlp.experts.*.down_proj.weight q5_k\n"
+     "*.self_attn.*                    q6_k\n"
+     "*.linear_attn.*                  q6_k\n"
+     "*.shared_expert.*                q6_k\n"
+     "lm_head.weight                   q6_k\n"
+     "mtp.fc.weight                    q6_k\n"
+     "*                                q4_k\n"},
+    {"q4", "Q4_K, 4.5 bits a weight", "* q4_k\n"},
+    {"q6", "Q6_K, 6.56 bits a weight", "* q6_k\n"},
+    {"q8", "Q8_0, 8.5 bits a weight", "* q8_0\n"},
+    {"bf16", "16-bit floats", "* bf16\n"},
+    {"f32", "32-bit floats", "* f32\n"},
+});
+
 constexpr std::string_view kBlanks = " \t\r";
 constexpr std::string_view kMlx = "mlx-";
 
-bool fits_mlx_folders(const QuantFormatInfo& info) {
-  return info.name.starts_with(kMlx) || info.format == QuantFormat::f32 || info.format == QuantFormat::f16 ||
-         info.format == QuantFormat::bf16;
+bool is_plain(QuantFormat format) {
+  return format == QuantFormat::f32 || format == QuantFormat::f16 || format == QuantFormat::bf16;
 }
 
-// "mxfp4" alone is MLX's here: ggml's does not fit the folder.
-Result<std::optional<QuantFormat>> format_of(std::string_view word) {
+// "mxfp4" alone is MLX's in a folder and ggml's in a GGUF file.
+std::string_view brief_name(const QuantFormatInfo& info) {
+  return info.name.starts_with(kMlx) ? info.name.substr(kMlx.size()) : info.name;
+}
+
+Result<std::optional<QuantFormat>> format_of(std::string_view word, ModelContainer container) {
   if (word == "keep") return std::optional<QuantFormat>();
   std::string known = "keep";
   for (const QuantFormatInfo& info : quant_formats()) {
-    if (!fits_mlx_folders(info)) continue;
-    const std::string_view brief = info.name.starts_with(kMlx) ? info.name.substr(kMlx.size()) : info.name;
-    if (word == info.name || word == brief) return info.format;
-    known += fmt::format(", {}", brief);
+    if (!container_holds(container, info.format)) continue;
+    if (word == info.name || word == brief_name(info)) return info.format;
+    known += fmt::format(", {}", brief_name(info));
   }
   return fail(Errc::invalid_argument, "unknown format \"{}\", expected one of {}", word.substr(0, 40), known);
 }
@@ -78,7 +104,25 @@ std::string_view take_word(std::string_view& line) {
 
 }  // namespace
 
-std::span<const BuiltinRecipe> builtin_recipes() { return kBuiltin; }
+bool container_holds(ModelContainer container, QuantFormat format) {
+  const QuantFormatInfo& info = quant_format_info(format);
+  return is_plain(format) || (container == ModelContainer::gguf ? info.ggml_type >= 0 : info.name.starts_with(kMlx));
+}
+
+std::span<const BuiltinRecipe> builtin_recipes(ModelContainer container) {
+  if (container == ModelContainer::gguf) return kBuiltinGguf;
+  return kBuiltin;
+}
+
+std::vector<std::string> recipe_names(ModelContainer container) {
+  std::vector<std::string> names;
+  for (const BuiltinRecipe& recipe : builtin_recipes(container)) names.emplace_back(recipe.name);
+  if (container != ModelContainer::gguf) return names;
+  for (const QuantFormatInfo& info : quant_formats())
+    if (container_holds(container, info.format) && std::find(names.begin(), names.end(), info.name) == names.end())
+      names.emplace_back(info.name);
+  return names;
+}
 
 // Greedy with one place to come back to: the last *, which takes one more character each time.
 bool glob_matches(std::string_view pattern, std::string_view text) {
@@ -97,7 +141,7 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
   return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
-Result<Recipe> Recipe::parse(std::string_view text, std::string_view where) {
+Result<Recipe> Recipe::parse(std::string_view text, std::string_view where, ModelContainer container) {
   Recipe recipe;
   for (int number = 1; !text.empty(); ++number) {
     const size_t end = std::min(text.find('\n'), text.size());
@@ -112,7 +156,7 @@ Result<Recipe> Recipe::parse(std::string_view text, std::string_view where) {
     if (!more.empty())
       return fail(Errc::malformed, "{}: line {}: \"{}\" after the format; expected PATTERN FORMAT", where, number,
                   more.substr(0, 100));
-    const auto format = format_of(word);
+    const auto format = format_of(word, container);
     if (!format) return with_context(format.error(), fmt::format("{}: line {}", where, number));
     recipe.rules_.push_back({std::string(pattern), *format, number});
   }
@@ -120,17 +164,17 @@ Result<Recipe> Recipe::parse(std::string_view text, std::string_view where) {
   return recipe;
 }
 
-Result<Recipe> Recipe::builtin(std::string_view name) {
-  std::string known;
-  for (const BuiltinRecipe& recipe : kBuiltin) {
-    if (recipe.name == name) {
-      QUERN_ASSIGN(Recipe parsed, parse(recipe.text, name));
-      for (RecipeRule& rule : parsed.rules_) rule.line = 0;
-      return parsed;
-    }
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", recipe.name);
-  }
-  return fail(Errc::invalid_argument, "unknown format \"{}\", expected one of {}", name.substr(0, 40), known);
+Result<Recipe> Recipe::builtin(std::string_view name, ModelContainer container) {
+  const std::vector<std::string> names = recipe_names(container);
+  if (std::find(names.begin(), names.end(), name) == names.end())
+    return fail(Errc::invalid_argument, "unknown format \"{}\", expected one of {}", name.substr(0, 40), fmt::join(names, ", "));
+  std::string text = fmt::format("* {}\n", name);
+  for (const BuiltinRecipe& recipe : builtin_recipes(container))
+    if (recipe.name == name) text = recipe.text;
+  if (container == ModelContainer::gguf) text.insert(0, kSmallF32);
+  QUERN_ASSIGN(Recipe parsed, parse(text, name, container));
+  for (RecipeRule& rule : parsed.rules_) rule.line = 0;
+  return parsed;
 }
 
 std::optional<size_t> Recipe::match(std::string_view tensor) const {

@@ -82,5 +82,39 @@ TEST(Recipe, BuiltInOnesKeepWhatIsSmallAndDecidesMuch) {
   for (const BuiltinRecipe& recipe : builtin_recipes()) EXPECT_TRUE(Recipe::builtin(recipe.name)) << recipe.name;
 }
 
+TEST(Recipe, ForGgufNamesItsFormats) {
+  const auto own = Recipe::parse("*.experts.* mxfp4\n* q5_1\n", "r", ModelContainer::gguf);
+  ASSERT_TRUE(own) << own.error().message;
+  EXPECT_EQ(own->rules()[0].format, QuantFormat::mxfp4) << "ggml's, not MLX's";
+  EXPECT_TRUE(
+      fails(Recipe::parse("* affine-4-g64", "r", ModelContainer::gguf), Errc::invalid_argument, {"q4_k", "iq4_xs", "keep"}));
+  EXPECT_TRUE(fails(Recipe::parse("* fp8", "r", ModelContainer::gguf), Errc::invalid_argument));
+  EXPECT_TRUE(fails(Recipe::builtin("q4_k_m"), Errc::invalid_argument, {"q4_k_m", "qx86-hi"}));
+  EXPECT_TRUE(fails(Recipe::builtin("fp8", ModelContainer::gguf), Errc::invalid_argument, {"q4_k_m", "iq4_nl"}));
+  const std::string layer = "model.layers.0.";
+  struct Row {
+    const char *recipe, *up, *down, *shared, *attention, *delta, *head, *embeddings;
+  };
+  for (const Row& row : {Row{"mxfp4", "mxfp4", "mxfp4", "mxfp4", "mxfp4", "mxfp4", "mxfp4", "mxfp4"},
+                         Row{"mxfp4-q8", "mxfp4", "mxfp4", "q8_0", "q8_0", "q8_0", "q8_0", "q8_0"},
+                         Row{"qx86-hi", "q6_k", "q6_k", "q8_0", "q8_0", "q8_0", "q8_0", "q8_0"},
+                         Row{"q4_k_m", "q4_k", "q5_k", "q6_k", "q6_k", "q6_k", "q6_k", "q4_k"},
+                         Row{"q4", "q4_k", "q4_k", "q4_k", "q4_k", "q4_k", "q4_k", "q4_k"},
+                         Row{"iq4_nl", "iq4_nl", "iq4_nl", "iq4_nl", "iq4_nl", "iq4_nl", "iq4_nl", "iq4_nl"}}) {
+    const Recipe recipe = Recipe::builtin(row.recipe, ModelContainer::gguf).value();
+    EXPECT_EQ(format_for(recipe, layer + "mlp.experts.11.up_proj.weight"), row.up) << row.recipe;
+    EXPECT_EQ(format_for(recipe, layer + "mlp.experts.11.down_proj.weight"), row.down) << row.recipe;
+    EXPECT_EQ(format_for(recipe, layer + "mlp.shared_expert.gate_proj.weight"), row.shared) << row.recipe;
+    EXPECT_EQ(format_for(recipe, layer + "self_attn.q_proj.weight"), row.attention) << row.recipe;
+    EXPECT_EQ(format_for(recipe, layer + "linear_attn.in_proj_qkvz.weight"), row.delta) << row.recipe;
+    EXPECT_EQ(format_for(recipe, "lm_head.weight"), row.head) << row.recipe;
+    EXPECT_EQ(format_for(recipe, "model.embed_tokens.weight"), row.embeddings) << row.recipe;
+    for (const char* name : {"mlp.gate.weight", "mlp.shared_expert_gate.weight", "linear_attn.in_proj_ba.weight"})
+      EXPECT_EQ(format_for(recipe, layer + name), "f32") << row.recipe;
+  }
+  for (const std::string& name : recipe_names(ModelContainer::gguf))
+    EXPECT_TRUE(Recipe::builtin(name, ModelContainer::gguf)) << name;
+}
+
 }  // namespace
 }  // namespace quern

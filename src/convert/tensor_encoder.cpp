@@ -67,13 +67,17 @@ Result<void> encode_rows(const QuantMatrix& matrix, QuantFormat format, int64_t 
 
 }  // namespace
 
-Result<void> TensorEncoder::write(const OutputTensor& tensor, SafetensorsWriter& writer, Written written) {
+Result<void> TensorEncoder::encode(const OutputTensor& tensor, Bytes write, Written written) {
+  const int64_t cols = tensor.cols(), rows = tensor.weights() / cols;
   if (tensor.matrices.empty()) {
-    QUERN_TRY(write_vector(tensor, writer));
+    QUERN_ASSIGN(const QuantBytes encoded, quern::encode(tensor.format, rows, cols, tensor.values));
+    QUERN_TRY(write(encoded.codes));
     written(tensor.weights());
     return {};
   }
-  const int64_t cols = tensor.shape.back(), rows = tensor.weights() / cols;
+  starts_.assign(1, 0);
+  for (const QuantMatrix& matrix : tensor.matrices) starts_.push_back(starts_.back() + matrix.rows());
+  QUERN_CHECK(starts_.back() == rows, starts_.back(), rows);
   QUERN_ASSIGN(const QuantLayout layout, quant_layout(tensor.format, rows, cols));
   scales_.resize(static_cast<size_t>(layout.scale_bytes));
   biases_.resize(quant_format_info(tensor.format).has_biases ? scales_.size() : 0);
@@ -82,39 +86,37 @@ Result<void> TensorEncoder::write(const OutputTensor& tensor, SafetensorsWriter&
     const int64_t count = std::min(window, rows - row);
     codes_.resize(static_cast<size_t>(count * layout.row_bytes));
     QUERN_TRY(encode_window(tensor, row, count));
-    QUERN_TRY(writer.write(codes_));
+    QUERN_TRY(write(codes_));
     written(count * cols);
   }
-  QUERN_TRY(writer.write(scales_));
-  return writer.write(biases_);
+  QUERN_TRY(write(scales_));
+  return write(biases_);
 }
 
 // Rows [first, first + count) of all the matrices, one above the other, into codes_ and their places in scales_ and biases_.
 Result<void> TensorEncoder::encode_window(const OutputTensor& tensor, int64_t first, int64_t count) {
-  const int64_t cols = tensor.shape.back(), rows = tensor.matrices.front().rows();
+  const int64_t cols = tensor.cols();
   QUERN_ASSIGN(const QuantLayout row, quant_layout(tensor.format, 1, cols));
   FirstError error;
   pool_.parallel_for(count, std::max<int64_t>(1, kGrain / cols), [&](int64_t begin, int64_t end) {
-    while (begin < end) {  // a range may pass from one matrix of a stack into the next
-      const int64_t at = first + begin, matrix = at / rows, own_row = at % rows;
-      const int64_t part = std::min(end - begin, rows - own_row);
+    while (begin < end) {  // a range may pass from one matrix into the next
+      const int64_t at = first + begin;
+      const auto matrix = std::upper_bound(starts_.begin(), starts_.end(), at) - starts_.begin() - 1;
+      const QuantMatrix& from = tensor.matrices[static_cast<size_t>(matrix)];
+      const int64_t own_row = at - starts_[static_cast<size_t>(matrix)], part = std::min(end - begin, from.rows() - own_row);
       const Destination to{codes_.data() + begin * row.row_bytes, scales_.data() + at * row.scale_bytes,
                            biases_.data() + (biases_.empty() ? 0 : at * row.scale_bytes)};
-      const auto done = encode_rows(tensor.matrices[static_cast<size_t>(matrix)], tensor.format, own_row, part, search_, to);
+      const auto done = encode_rows(from, tensor.format, own_row, part, search_, to);
       if (!done) {
-        const std::string expert = tensor.matrices.size() > 1 ? fmt::format(", expert {}", matrix) : "";
-        return error.set(
-            at, {done.error().code, fmt::format("{}{}, rows from {}: {}", tensor.name, expert, own_row, done.error().message)});
+        const bool stack = tensor.shape.size() == 3;
+        const std::string expert = stack ? fmt::format(", expert {}", at / tensor.shape[1]) : "";
+        return error.set(at, {done.error().code, fmt::format("{}{}, rows from {}: {}", tensor.name, expert,
+                                                             stack ? at % tensor.shape[1] : at, done.error().message)});
       }
       begin += part;
     }
   });
   return error.result();
-}
-
-Result<void> TensorEncoder::write_vector(const OutputTensor& tensor, SafetensorsWriter& writer) {
-  QUERN_ASSIGN(const QuantBytes encoded, encode(tensor.format, 1, static_cast<int64_t>(tensor.values.size()), tensor.values));
-  return writer.write(encoded.codes);
 }
 
 }  // namespace quern

@@ -5,7 +5,7 @@
 
 #include "base/function_ref.h"
 #include "base/thread_pool.h"
-#include "convert/output_plan.h"
+#include "convert/output_tensors.h"
 
 namespace quern {
 
@@ -15,17 +15,18 @@ class TensorEncoder {
   // The pool must outlive the encoder.
   TensorEncoder(ThreadPool& pool, ScaleSearch search) : pool_(pool), search_(search) {}
 
+  using Bytes = FunctionRef<Result<void>(std::span<const std::byte>)>;
   using Written = FunctionRef<void(int64_t weights)>;
-  // The entries of `tensor`, one after the other; `written` hears of every window. Errors: io, invalid_argument (a weight that is not
-  // finite; the message has the tensor and the row).
-  Result<void> write(const OutputTensor& tensor, SafetensorsWriter& writer, Written written);
+  // The bytes of `tensor` to `write`: its codes, then its scales and biases if the format has them apart. `written` hears of every window.
+  // Errors: those of `write`, invalid_argument (a weight that is not finite; the message has the tensor and the row).
+  Result<void> encode(const OutputTensor& tensor, Bytes write, Written written);
 
  private:
-  Result<void> write_vector(const OutputTensor& tensor, SafetensorsWriter& writer);
   Result<void> encode_window(const OutputTensor& tensor, int64_t first, int64_t count);
 
   ThreadPool& pool_;
   ScaleSearch search_;
+  std::vector<int64_t> starts_;                     // of the tensor's matrices, in rows
   std::vector<std::byte> codes_, scales_, biases_;  // of a window; of the whole tensor
 };
 

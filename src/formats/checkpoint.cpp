@@ -109,6 +109,14 @@ const StoredTensor* Checkpoint::find(std::string_view name) const {
   return at == by_name_.end() ? nullptr : at->second;
 }
 
+std::vector<std::filesystem::path> Checkpoint::files() const {
+  std::vector<std::filesystem::path> paths;
+  for (const SafetensorsFile& file : files_) paths.push_back(file.path());
+  if (gguf_)
+    for (const auto& part : gguf_->parts()) paths.push_back(part->path());
+  return paths;
+}
+
 size_t Checkpoint::total_bytes() const {
   size_t total = 0;
   for (const StoredTensor* tensor : tensors_) total += tensor->bytes.size();

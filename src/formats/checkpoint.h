@@ -33,6 +33,7 @@ class Checkpoint {
   const std::filesystem::path& path() const { return path_; }
   const GgufMetadata* gguf() const { return gguf_ ? &gguf_->metadata() : nullptr; }  // nullptr: safetensors
   size_t total_bytes() const;
+  std::vector<std::filesystem::path> files() const;  // that the tensors are in
 
  private:
   Result<void> open_safetensors();

@@ -124,7 +124,9 @@ void read_size(Fields& config, const ConfigSize& size, ConfigSource source, Mode
 
 void read_mlp_sizes(Fields& config, ConfigSource source, ModelConfig& m) {
   const auto any = [&](MlpKind kind) { return std::find(m.mlps.begin(), m.mlps.end(), kind) != m.mlps.end(); };
-  if (any(MlpKind::dense)) read_size(config, kDenseSize, source, m);
+  const std::string_view dense = source == ConfigSource::json ? kDenseSize.json : kDenseSize.gguf;
+  m.intermediate_size = config.integer(dense, any(MlpKind::dense) ? kDenseSize.low : 0, kDenseSize.high,
+                                       any(MlpKind::dense) ? std::nullopt : std::optional<int64_t>(0));  // else said, not used
   if (!any(MlpKind::sparse)) return;
   for (const ConfigSize& size : kExpertSizes) read_size(config, size, source, m);
 }

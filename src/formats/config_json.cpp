@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "base/check.h"
 #include "base/file.h"
 #include "formats/config_fields.h"
 
@@ -96,6 +97,47 @@ void read_layers(Fields& config, ModelConfig& m, const Family& family) {
   }
 }
 
+// What from_json multiplies by the size of a head and rounds down.
+double partial_rotary_factor(const ModelConfig& m) {
+  const auto size = static_cast<double>(m.head_dim), rotary = static_cast<double>(m.rotary_dim);
+  const double factor = rotary / size;
+  return size * factor < rotary ? std::nextafter(factor, 1.0) : factor;
+}
+
+Json yarn_json(const Yarn& yarn) {
+  Json json = Json::object();
+  json["rope_type"] = "yarn";
+  json["factor"] = yarn.factor;
+  json["original_max_position_embeddings"] = static_cast<int64_t>(yarn.original_max_position);
+  json["beta_fast"] = yarn.beta_fast;
+  json["beta_slow"] = yarn.beta_slow;
+  if (!yarn.truncate) json["truncate"] = false;
+  if (yarn.attention_factor) json["attention_factor"] = *yarn.attention_factor;
+  if (yarn.mscale) json["mscale"] = *yarn.mscale;
+  if (yarn.mscale_all_dim) json["mscale_all_dim"] = *yarn.mscale_all_dim;
+  return json;
+}
+
+// The interval where the layers follow one, their names where they do not.
+void add_layers(const ModelConfig& m, Json& json) {
+  const auto count = static_cast<int64_t>(m.layers.size());
+  json["num_hidden_layers"] = count;
+  const int64_t interval = std::find(m.layers.begin(), m.layers.end(), LayerKind::full_attention) - m.layers.begin() + 1;
+  if (m.layers == layers_by_interval(count, interval)) {
+    json["full_attention_interval"] = interval;
+  } else {
+    Json types = Json::array();
+    for (const LayerKind kind : m.layers)
+      types.push_back(kind == LayerKind::full_attention ? "full_attention" : "linear_attention");
+    json["layer_types"] = std::move(types);
+  }
+  Json dense = Json::array();
+  for (int64_t i = 0; i < count; ++i)
+    if (m.mlps[static_cast<size_t>(i)] == MlpKind::dense) dense.push_back(i);
+  json["decoder_sparse_step"] = 1;
+  json["mlp_only_layers"] = std::move(dense);
+}
+
 }  // namespace
 
 double Yarn::attention_scale() const {
@@ -133,6 +175,27 @@ Result<ModelConfig> ModelConfig::from_json(const Json& root, std::string_view wh
   m.eos_token_ids = config.integers("eos_token_id", 0, kMaxDimension, 64);
   if (config.error()) return tl::unexpected(*config.error());
   return m;
+}
+
+Json ModelConfig::to_json() const {
+  QUERN_CHECK(model_type == "qwen3_next", model_type);
+  Json json = Json::object();
+  json["architectures"] = Json::Array{Json("Qwen3NextForCausalLM")};
+  json["model_type"] = model_type;
+  for (const auto sizes : {model_sizes(), expert_sizes(), std::span(&dense_size(), 1)})
+    for (const ConfigSize& size : sizes) json[size.json] = this->*size.member;
+  add_layers(*this, json);
+  json["attention_bias"] = false;
+  json["hidden_act"] = "silu";
+  json["norm_topk_prob"] = norm_topk_prob;
+  json["partial_rotary_factor"] = partial_rotary_factor(*this);
+  json["rms_norm_eps"] = rms_norm_eps;
+  json["rope_scaling"] = yarn ? yarn_json(*yarn) : Json();
+  json["rope_theta"] = rope_theta;
+  json["tie_word_embeddings"] = tie_word_embeddings;
+  json["torch_dtype"] = "bfloat16";
+  if (!eos_token_ids.empty()) json["eos_token_id"] = eos_token_ids.front();
+  return json;
 }
 
 Result<ModelConfig> ModelConfig::load(const std::filesystem::path& path) {

@@ -65,6 +65,9 @@ struct ModelConfig {
   // Errors: unsupported (an architecture or a setting, by its name), malformed, out_of_range (a field, its value, its bounds).
   static Result<ModelConfig> from_json(const Json& config, std::string_view where);
   static Result<ModelConfig> load(const std::filesystem::path& config_json);
+  // config.json of a qwen3_next model as it is published, without "quantization": what from_json reads as this config, but for
+  // num_mtp_layers, which no published one has. Calling it for another model_type is a bug in the caller (checked).
+  Json to_json() const;
 };
 
 // generation_config.json; a missing file gives the defaults.

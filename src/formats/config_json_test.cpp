@@ -36,6 +36,31 @@ TEST(ModelConfig, ReadsEveryFieldTheArithmeticNeeds) {
   EXPECT_FALSE(c->yarn);
 }
 
+TEST(ModelConfig, IsReadAsItWasWritten) {
+  for (const auto& config :
+       {config_with({}), config_with({{"tie_word_embeddings", "true"}, {"norm_topk_prob", "false"}, {"eos_token_id", "[7, 1]"}}),
+        config_with({{"layer_types", R"(["full_attention", "linear_attention", "full_attention", "linear_attention"])"}}),
+        config_with({{"full_attention_interval", "9"}, {"mlp_only_layers", "[0, 2]"}}),
+        config_with({{"head_dim", "56"}, {"partial_rotary_factor", "0.3572"}}),
+        config_with({{"rope_scaling", R"({"rope_type": "yarn", "factor": 4.5, "original_max_position_embeddings": 1024,
+                                          "beta_fast": 16, "mscale": 0.7, "mscale_all_dim": 0.9, "truncate": false})"}})}) {
+    ASSERT_TRUE(config) << config.error().message;
+    const auto again = ModelConfig::from_json(config->to_json(), "again");
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(again->to_json(), config->to_json());
+    EXPECT_EQ(again->layers, config->layers);
+    EXPECT_EQ(again->mlps, config->mlps);
+    EXPECT_EQ(again->rotary_dim, config->rotary_dim);
+    EXPECT_EQ(again->hidden_size, config->hidden_size);
+    EXPECT_EQ(again->intermediate_size, config->intermediate_size);
+    EXPECT_EQ(again->eos_token_ids.front(), config->eos_token_ids.front());
+    EXPECT_EQ(again->yarn.has_value(), config->yarn.has_value());
+    if (config->yarn) {
+      EXPECT_EQ(again->yarn->attention_scale(), config->yarn->attention_scale());
+    }
+  }
+}
+
 TEST(ModelConfig, NamesAnArchitectureItDoesNotRun) {
   EXPECT_TRUE(fails(config_with({{"model_type", "\"llama\""}, {"architectures", "[\"LlamaForCausalLM\"]"}}), Errc::unsupported,
                     {"llama", "LlamaForCausalLM"}));

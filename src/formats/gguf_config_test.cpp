@@ -160,7 +160,9 @@ TEST(GgufConfig, KnowsALayerWithoutExpertsByItsTensors) {
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->mlps, (std::vector{MlpKind::sparse, MlpKind::dense, MlpKind::sparse, MlpKind::sparse}));
   EXPECT_EQ(config->intermediate_size, 96);
-  EXPECT_TRUE(fails(changed("", {}, tensors), Errc::out_of_range, {"feed_forward_length"}));
+  const auto no_width =
+      changed("qwen3next.feed_forward_length", [](GgufKeyValues& kv) { kv.u32("qwen3next.feed_forward_length", 0); }, tensors);
+  EXPECT_TRUE(fails(no_width, Errc::out_of_range, {"feed_forward_length"}));
 }
 
 TEST(GgufConfig, NamesAnArchitectureItDoesNotRun) {

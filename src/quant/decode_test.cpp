@@ -93,6 +93,28 @@ TEST(QuantDecode, SuperBlocksMatchTheSpecsVectors) {
   }
 }
 
+// Also where a range begins or ends inside the 128 rows that share FP8's scales.
+TEST(QuantDecode, ARangeOfRowsHasTheirWeights) {
+  Random random(3);
+  for (const char* name : {"fp8", "q8_0", "mlx-affine-4-g64"}) {
+    const int64_t rows = 300, cols = 192;
+    const std::vector<float> weights = normal_weights(random, rows * cols);
+    const QuantBytes bytes = encode(named(name), rows, cols, weights).value();
+    const QuantMatrix all = QuantMatrix::make(named(name), rows, cols, bytes.parts()).value();
+    const std::vector<float> decoded = decode_all(all);
+    for (const auto& [first, count] :
+         {std::pair<int64_t, int64_t>{0, 300}, {100, 60}, {128, 128}, {130, 170}, {299, 1}, {300, 0}}) {
+      const QuantMatrix range = all.row_range(first, count);
+      EXPECT_EQ(range.rows(), count);
+      EXPECT_EQ(decode_all(range), std::vector<float>(decoded.begin() + first * cols, decoded.begin() + (first + count) * cols));
+      if (count < 50) continue;
+      const QuantMatrix inner = range.row_range(37, 13);
+      EXPECT_EQ(decode_all(inner),
+                std::vector<float>(decoded.begin() + (first + 37) * cols, decoded.begin() + (first + 50) * cols));
+    }
+  }
+}
+
 TEST(QuantDecode, GgmlMxfp4HasTheLowNibblesFirstAndScalesOfEightExponentBits) {
   std::vector<std::byte> block(17);
   for (size_t j = 0; j < 16; ++j) block[1 + j] = static_cast<std::byte>(j | (15 - j) << 4);

@@ -99,25 +99,30 @@ Result<QuantMatrix> QuantMatrix::make(QuantFormat format, int64_t rows, int64_t 
 QuantRow QuantMatrix::row(int64_t r) const {
   QUERN_CHECK(0 <= r && r < rows_, r, rows_);
   QuantRow row{.codes = parts_.codes.data() + r * layout_.row_bytes, .scale_type = parts_.scale_type};
-  const int64_t scale_at = r / quant_format_info(format_).scale_rows * layout_.scale_cols * scale_type_bytes(parts_.scale_type);
+  const int64_t scale_row = (rows_before_ + r) / quant_format_info(format_).scale_rows;
+  const int64_t scale_at = scale_row * layout_.scale_cols * scale_type_bytes(parts_.scale_type);
   if (!parts_.scales.empty()) row.scales = parts_.scales.data() + scale_at;
   if (!parts_.biases.empty()) row.biases = parts_.biases.data() + scale_at;
   return row;
 }
 
 QuantMatrix QuantMatrix::row_range(int64_t first, int64_t count) const {
-  const int64_t shared = quant_format_info(format_).scale_rows;
-  QUERN_CHECK(0 <= first && 0 <= count && count <= rows_ - first && first % shared == 0, first, count, rows_, shared);
+  QUERN_CHECK(0 <= first && 0 <= count && count <= rows_ - first, first, count, rows_);
   const auto part = [](std::span<const std::byte> bytes, int64_t begin, int64_t size) {
     return bytes.empty() ? bytes : bytes.subspan(static_cast<size_t>(begin), static_cast<size_t>(size));
   };
-  const int64_t scale_row = layout_.scale_cols * scale_type_bytes(parts_.scale_type), from = first / shared * scale_row,
-                scale_bytes = (count + shared - 1) / shared * scale_row;
-  return *make(format_, count, cols_,
-               {.codes = part(parts_.codes, first * layout_.row_bytes, count * layout_.row_bytes),
-                .scales = part(parts_.scales, from, scale_bytes),
-                .biases = part(parts_.biases, from, scale_bytes),
-                .scale_type = parts_.scale_type});
+  const int64_t shared = quant_format_info(format_).scale_rows, begin = rows_before_ + first, end = begin + count;
+  QuantMatrix range = *this;
+  range.rows_ = count, range.rows_before_ = begin % shared;
+  range.layout_.code_bytes = count * layout_.row_bytes;
+  range.parts_.codes = part(parts_.codes, first * layout_.row_bytes, range.layout_.code_bytes);
+  if (layout_.scale_rows == 0) return range;
+  const int64_t scale_row = layout_.scale_cols * scale_type_bytes(parts_.scale_type), from = begin / shared;
+  range.layout_.scale_rows = (end + shared - 1) / shared - from;
+  range.layout_.scale_bytes = range.layout_.scale_rows * scale_row;
+  range.parts_.scales = part(parts_.scales, from * scale_row, range.layout_.scale_bytes);
+  range.parts_.biases = part(parts_.biases, from * scale_row, range.layout_.scale_bytes);
+  return range;
 }
 
 void QuantMatrix::decode_row(int64_t r, float* out) const { ops_of(format_).decode(row(r), cols_, out); }

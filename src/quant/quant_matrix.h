@@ -41,7 +41,7 @@ class QuantMatrix {
   size_t bytes() const { return parts_.codes.size() + parts_.scales.size() + parts_.biases.size(); }
   explicit operator bool() const { return parts_.codes.data() != nullptr; }
   QuantRow row(int64_t r) const;
-  // Rows [first, first + count), first a multiple of the rows that share a scale (1 but for FP8).
+  // Rows [first, first + count).
   QuantMatrix row_range(int64_t first, int64_t count) const;
 
   // out [cols]. Bit for bit what the format's own implementation computes in f32; MLX affine: without MLX's roundings to bf16.
@@ -55,6 +55,7 @@ class QuantMatrix {
  private:
   QuantFormat format_ = QuantFormat::f32;
   int64_t rows_ = 0, cols_ = 0;
+  int64_t rows_before_ = 0;  // that share the first row's scales and are not of this view (FP8)
   QuantLayout layout_;
   Parts parts_;
 };

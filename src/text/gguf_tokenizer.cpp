@@ -54,7 +54,7 @@ Result<void> add_id(std::string_view where, std::string_view key, std::optional<
 
 }  // namespace
 
-Result<std::optional<Tokenizer>> gguf_tokenizer(const GgufMetadata& metadata) {
+Result<std::optional<TokenizerParts>> gguf_tokenizer_parts(const GgufMetadata& metadata) {
   if (!metadata.has(kModel)) return std::nullopt;
   QUERN_ASSIGN(const std::string_view model, metadata.string(kModel));
   if (model == "no_vocab" || model == "none") return std::nullopt;
@@ -70,7 +70,13 @@ Result<std::optional<Tokenizer>> gguf_tokenizer(const GgufMetadata& metadata) {
   QUERN_ASSIGN(const auto merges, metadata.strings(kMerges));
   parts.merges.reserve(merges.size());
   for (const std::string_view merge : merges) parts.merges.push_back(split_merge(merge));
-  QUERN_ASSIGN(Tokenizer tokenizer, Tokenizer::from_parts(parts, metadata.where()));
+  return std::optional<TokenizerParts>(std::move(parts));
+}
+
+Result<std::optional<Tokenizer>> gguf_tokenizer(const GgufMetadata& metadata) {
+  QUERN_ASSIGN(const auto parts, gguf_tokenizer_parts(metadata));
+  if (!parts) return std::nullopt;
+  QUERN_ASSIGN(Tokenizer tokenizer, Tokenizer::from_parts(*parts, metadata.where()));
   return std::optional<Tokenizer>(std::move(tokenizer));
 }
 

@@ -14,8 +14,9 @@
 
 namespace quern {
 
-// None where tokenizer.ggml.model is absent or "no_vocab". Errors: unsupported (another model or pre-tokenizer, tokens added in front or
-// at the end, a token type), not_found and malformed (keys), and those of Tokenizer::from_parts.
+// Both: none where tokenizer.ggml.model is absent or "no_vocab". Errors: unsupported (another model or pre-tokenizer, tokens added in front
+// or at the end, a token type), not_found and malformed (keys); of the second also those of Tokenizer::from_parts.
+Result<std::optional<TokenizerParts>> gguf_tokenizer_parts(const GgufMetadata& metadata);  // views into it
 Result<std::optional<Tokenizer>> gguf_tokenizer(const GgufMetadata& metadata);
 
 // tokenizer.chat_template, or empty. Errors: malformed (not a string of UTF-8).

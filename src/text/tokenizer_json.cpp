@@ -109,6 +109,13 @@ Result<void> Reader::added_tokens() {
   return {};
 }
 
+Json object(Json::Object members) { return Json(std::move(members)); }
+
+// Of the pre-tokenizer, the post-processor and the decoder alike.
+Json byte_level() {
+  return object({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}});
+}
+
 }  // namespace
 
 TokenizerParts::Merge split_merge(std::string_view text) {
@@ -118,5 +125,40 @@ TokenizerParts::Merge split_merge(std::string_view text) {
 }
 
 Result<TokenizerParts> tokenizer_json_parts(const Json& root, std::string_view where) { return Reader(root, where).read(); }
+
+Json tokenizer_json(const TokenizerParts& parts) {
+  Json::Object vocabulary;
+  for (const auto& [text, id] : parts.vocabulary) vocabulary.emplace_back(text, id);
+  Json::Array merges, added;
+  for (const auto& [left, right] : parts.merges) merges.emplace_back(fmt::format("{} {}", left, right));
+  for (const auto& [text, id, special] : parts.added)
+    added.push_back(object({{"id", id},
+                            {"content", text},
+                            {"single_word", false},
+                            {"lstrip", false},
+                            {"rstrip", false},
+                            {"normalized", false},
+                            {"special", special}}));
+  const Json split =
+      object({{"type", "Split"}, {"pattern", object({{"Regex", parts.pattern}})}, {"behavior", "Isolated"}, {"invert", false}});
+  return object({{"version", "1.0"},
+                 {"truncation", nullptr},
+                 {"padding", nullptr},
+                 {"added_tokens", std::move(added)},
+                 {"normalizer", parts.nfc ? object({{"type", "NFC"}}) : Json()},
+                 {"pre_tokenizer", object({{"type", "Sequence"}, {"pretokenizers", Json::Array{split, byte_level()}}})},
+                 {"post_processor", byte_level()},
+                 {"decoder", byte_level()},
+                 {"model", object({{"type", "BPE"},
+                                   {"dropout", nullptr},
+                                   {"unk_token", nullptr},
+                                   {"continuing_subword_prefix", ""},
+                                   {"end_of_word_suffix", ""},
+                                   {"fuse_unk", false},
+                                   {"byte_fallback", false},
+                                   {"ignore_merges", false},
+                                   {"vocab", std::move(vocabulary)},
+                                   {"merges", std::move(merges)}})}});
+}
 
 }  // namespace quern

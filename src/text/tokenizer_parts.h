@@ -37,5 +37,7 @@ TokenizerParts::Merge split_merge(std::string_view text);
 
 // Errors: malformed, or unsupported with the name of the model, normaliser or pre-tokenizer that quern does not know.
 Result<TokenizerParts> tokenizer_json_parts(const Json& root, std::string_view where);
+// The parts as tokenizer.json, as the family's published ones are.
+Json tokenizer_json(const TokenizerParts& parts);
 
 }  // namespace quern
