@@ -134,6 +134,7 @@ class Collector {
                   quant_format_info(chosen.format).name, tensor.module(), quant_format_info(tensor.format).name);
     if (stored.expert) ++tensor.shape[0];
     tensor.matrices.push_back(chosen.matrix);
+    tensor.published.push_back(std::move(chosen.name));
     return {};
   }
   void add(OutputTensor&& vector) { tensors_.push_back(std::move(vector)); }

@@ -55,6 +55,7 @@ Result<Json> request_of(const fs::path& in, const QuantizeOptions& options) {
   request["files"] = std::move(sources);
   request["recipe"] = options.recipe.text();
   request["search"] = options.search == ScaleSearch::full ? "full" : "none";
+  if (options.importance) request["importance"] = fmt::format("{:x}", options.importance->digest());
   request["shard_bytes"] = options.shard_bytes;
   return request;
 }
@@ -129,7 +130,7 @@ Result<void> write_files(const OutputPlan& plan, PartialFolder& folder, const Qu
   for (const OutputFile& file : plan.files)
     if (!folder.has(file.name)) total += file.weights(), bytes += file.bytes();
   QUERN_TRY(check_room(folder.path(), bytes));
-  TensorEncoder encoder(pool, options.search);
+  TensorEncoder encoder(pool, options.search, options.importance);
   const auto written = [&](int64_t weights) {
     done += weights;
     if (options.on_progress) options.on_progress(static_cast<double>(done), static_cast<double>(total));
@@ -148,6 +149,7 @@ Result<QuantizeReport> quantize(const fs::path& in, const fs::path& out, const Q
   QUERN_ASSIGN(const auto model, Model::load(in));  // everything about it is checked there
   if (model->checkpoint.gguf())
     return fail(Errc::unsupported, "{}: quantize reads folders; GGUF files are not converted yet", in.string());
+  if (options.importance) QUERN_TRY(options.importance->check_model(*model));
   QUERN_TRY(check_places(in, out));
   const std::string config_path = (in / "config.json").string();
   QUERN_ASSIGN(const std::string config_text, read_file(config_path, size_t{16} << 20));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "convert/input_statistics.h"
 #include "convert/output_plan.h"
 #include "convert/partial_folder.h"
 #include "convert/recipe.h"
@@ -18,6 +19,7 @@ namespace quern {
 struct QuantizeOptions {
   Recipe recipe;
   ScaleSearch search = ScaleSearch::full;
+  const InputStatistics* importance = nullptr;  // what errors are weighed by, of this model or one of its shapes; absent: all alike
   Replace replace = Replace::never;
   int64_t shard_bytes = 5'000'000'000;  // what a safetensors file holds at most, unless a single tensor is larger
   // In weights, of what is left to do when it starts. An exception passes through and leaves what can be resumed.
@@ -37,7 +39,7 @@ struct QuantizeReport {
   std::vector<std::string> notes;       // what did not go as the recipe says, for people
 };
 
-// Errors: those of Model::load, plan_output, PartialFolder and TensorEncoder; invalid_argument (out is the model's own folder or around it);
+// Errors: those of Model::load, InputStatistics::check_model, plan_output, PartialFolder and TensorEncoder; invalid_argument (out is the model's own folder or around it);
 // io (not enough room, a file that cannot be read or written).
 Result<QuantizeReport> quantize(const std::filesystem::path& in, const std::filesystem::path& out, const QuantizeOptions& options,
                                 ThreadPool& pool);
