@@ -1,16 +1,19 @@
 // quern quantize: a model folder with its matrices in smaller formats.
 #include "convert/quantize.h"
 
+#include <optional>
+
 #include "base/file.h"
-#include "command.h"
+#include "comparison.h"
 
 namespace quern {
 namespace {
 
 struct Options {
-  std::string in, out, format, recipe;
+  std::string in, out, format, recipe, importance;
   bool fast = false, force = false;
   int threads = 0;
+  ComparisonOptions comparison;  // where it has a report
 };
 
 std::string gigabytes(int64_t bytes) { return fmt::format("{:.3f} GB", static_cast<double>(bytes) / 1e9); }
@@ -33,7 +36,21 @@ std::string as_text(const QuantizeReport& r, const std::string& out) {
   return text;
 }
 
+Result<QuantizeReport> quantize_with_progress(const Options& o, QuantizeOptions options) {
+  Progress progress("writing " + o.out);
+  options.on_progress = [&](double done, double total) { progress.update(done, total); };
+  ThreadPool pool(o.threads > 0 ? o.threads : ThreadPool::available_cores());
+  return quantize(o.in, o.out, options, pool);
+}
+
+Result<void> report_quality(const Options& o) {
+  QUERN_ASSIGN(const QualityReport report, compare_models(o.in, o.out, {.threads = o.threads, .kv = KvFormat::f32}, o.comparison));
+  QUERN_TRY(o.comparison.write_report(report));
+  return print_out("\n" + quality_text(report));
+}
+
 Result<int> quantize_folder(const Options& o) {
+  QUERN_TRY(o.comparison.check_report());
   QuantizeOptions options;
   if (o.recipe.empty()) {
     QUERN_ASSIGN(options.recipe, Recipe::builtin(o.format));
@@ -41,13 +58,16 @@ Result<int> quantize_folder(const Options& o) {
     QUERN_ASSIGN(const std::string text, read_file(o.recipe, size_t{1} << 20));
     QUERN_ASSIGN(options.recipe, Recipe::parse(text, o.recipe));
   }
+  std::optional<InputStatistics> statistics;
+  if (!o.importance.empty()) {
+    QUERN_ASSIGN(statistics, InputStatistics::load(o.importance));
+    options.importance = &*statistics;
+  }
   options.search = o.fast ? ScaleSearch::none : ScaleSearch::full;
   options.replace = o.force ? Replace::model_folders : Replace::never;
-  Progress progress("writing " + o.out);
-  options.on_progress = [&](double done, double total) { progress.update(done, total); };
-  ThreadPool pool(o.threads > 0 ? o.threads : ThreadPool::available_cores());
-  QUERN_ASSIGN(const QuantizeReport report, quantize(o.in, o.out, options, pool));
+  QUERN_ASSIGN(const QuantizeReport report, quantize_with_progress(o, std::move(options)));
   QUERN_TRY(print_out(as_text(report, o.out)));
+  if (!o.comparison.report.empty()) QUERN_TRY(report_quality(o));
   return kSuccess;
 }
 
@@ -72,6 +92,16 @@ Recipes:
   FORMAT is f32, f16, bf16, mxfp4, mxfp8, nvfp4, keep, or affine-BITS-gGROUP with
   2, 3, 4, 5, 6 or 8 bits and groups of 32, 64 or 128 weights.
 
+Importance:
+  With --importance, an error in a weight counts in proportion to the mean square
+  of what it is multiplied by. `quern calibrate` records that. STATS may be of
+  another checkpoint with the same matrices; others are refused.
+
+Report:
+  --report compares OUT with IN when it is written: the error of each matrix, KL
+  divergence, agreement and perplexity on a text, tool calls. `quern compare`
+  does the same for two models that exist, and its --help says what is measured.
+
 Interruption:
   OUT appears when it is complete. Until then its files are in OUT.partial, and
   the same command again continues there. Memory does not grow with the model.
@@ -82,6 +112,7 @@ Exit status:
 Examples:
   quern quantize Qwen3-Next-80B-A3B-Instruct qwen-q8 --format mxfp4-q8
   quern quantize DIR OUT --recipe mine.txt --fast
+  quern quantize DIR OUT --format qx86-hi --report quality.html
 
 docs/quantise.md has sizes, and what each format costs.)";
 
@@ -104,9 +135,18 @@ void add_quantize_command(CLI::App& app, Body& body) {
   CLI::Option* format = command->add_option("--format", o->format, "One of the formats below")->check(CLI::IsMember(names));
   CLI::Option* recipe =
       command->add_option("--recipe", o->recipe, "A file with a format for each kind of matrix")->excludes(format);
-  command->add_flag("--fast", o->fast,
-                    "Scales from the range, as MLX's own tools have them: four to fifty times faster, larger error");
+  CLI::Option* fast = command->add_flag(
+      "--fast", o->fast, "Scales from the range, as MLX's own tools have them: four to fifty times faster, larger error");
+  command->add_option("--importance", o->importance, "Statistics of `quern calibrate`, to weigh errors by")->excludes(fast);
   command->add_flag("--force", o->force, "Replace OUT if it is a model folder");
+  CLI::Option* report =
+      command->add_option("--report", o->comparison.report, "Afterwards, measure what was lost: FILE.json or FILE.html");
+  command->add_option("--report-text", o->comparison.text, "Text for the report: .jsonl (conversations) or plain; absent: built in")
+      ->needs(report);
+  command->add_option("--report-episodes", o->comparison.episodes, "Tool-calling episodes of the report; 0: none")
+      ->check(CLI::Range(int64_t{0}, int64_t{1'000'000}))
+      ->capture_default_str()
+      ->needs(report);
   command->add_option("-t,--threads", o->threads, "Threads; absent: the cores this process may use")->check(CLI::Range(1, 1024));
   command->callback([o, format, recipe, &body] {
     if (format->empty() && recipe->empty()) throw CLI::RequiredError("--format or --recipe");
