@@ -50,7 +50,8 @@ double nice_step(double most) {
   return power;
 }
 
-// Bin 0 is below 10^kFirst; each further one is half a power of ten wide, and the last has all that is above.
+// Bin 0 is below 10^kFirst; each further one is half a power of ten wide, and the last has all that is above. Most positions are in bin 0,
+// where a prediction was certain and stayed so: it is told in words, so that the others can be seen.
 constexpr int kFirst = -7;
 constexpr size_t kBins = 16;
 using Histogram = std::array<double, kBins>;
@@ -101,31 +102,34 @@ std::vector<Kind> kinds_of(const TensorErrors& errors) {
 }  // namespace
 
 std::string kl_histogram(const TokenComparison& comparison) {
-  constexpr double kLeft = 56, kTop = 24, kBottom = 244, kStep = (kWidth - kLeft) / kBins;
+  constexpr double kLeft = 56, kTop = 24, kBottom = 244, kStep = (kWidth - kLeft) / (kBins - 1);
   const Histogram all = histogram(comparison.all), spoken = histogram(comparison.spoken);
   const bool both = comparison.spoken.tokens() > 0;
-  const double most = std::max({*std::max_element(all.begin(), all.end()), *std::max_element(spoken.begin(), spoken.end()), 0.01});
+  const double most =
+      std::max({*std::max_element(all.begin() + 1, all.end()), *std::max_element(spoken.begin() + 1, spoken.end()), 0.001});
   const double step = nice_step(most), top = std::ceil(most / step - 1e-9) * step;
   const auto y = [&](double share) { return kBottom - (kBottom - kTop) * share / top; };
 
   Drawing drawing("Distribution of the KL divergence over positions", kBottom + 48);
   drawing.text(0, 12, "start", "positions, %");
+  drawing.text(kWidth, 12, "end",
+               fmt::format("{}: {:.1f} % of all{}", bin_name(0), 100 * all[0],
+                           both ? fmt::format(", {:.1f} % of the assistant's", 100 * spoken[0]) : ""));
   for (double share = 0; share <= top * 1.001; share += step) {
     drawing.line(share == 0 ? "axis" : "grid", kLeft, y(share), kWidth, y(share));
     drawing.text(kLeft - 8, y(share) + 4, "end", fmt::format("{:.3g}", 100 * share));
   }
-  for (size_t i = 0; i < kBins; ++i) {
-    const double x = kLeft + kStep * static_cast<double>(i) + 4, width = (kStep - 8) / (both ? 2 : 1);
-    const auto bar = [&](std::string_view kind, double left, double share, std::string_view who) {
+  for (size_t i = 1; i < kBins; ++i) {
+    const double left = kLeft + kStep * static_cast<double>(i - 1), width = (kStep - 8) / (both ? 2 : 1);
+    const auto bar = [&](std::string_view kind, double x, double share, std::string_view who) {
       if (share > 0)
-        drawing.bar(kind, left, y(share), width, kBottom - y(share), fmt::format("{}: {:.2f} % {}", who, 100 * share, bin_name(i)));
+        drawing.bar(kind, x, y(share), width, kBottom - y(share), fmt::format("{}: {:.2f} % {}", who, 100 * share, bin_name(i)));
     };
-    bar("first", x, all[i], "all");
-    bar("second", x + width, spoken[i], "the assistant's");
-    if (i + 1 < kBins && i % 2 == 0) {  // the edge above bin i is a whole power of ten
-      const double edge = kLeft + kStep * static_cast<double>(i + 1);
-      drawing.line("axis", edge, kBottom, edge, kBottom + 5);
-      drawing.text(edge, kBottom + 20, "middle", fmt::format("{:g}", std::pow(10.0, kFirst + static_cast<double>(i / 2))));
+    bar("first", left + 4, all[i], "all");
+    bar("second", left + 4 + width, spoken[i], "the assistant's");
+    if (i % 2 == 1) {  // the edge below bin i is a whole power of ten
+      drawing.line("axis", left, kBottom, left, kBottom + 5);
+      drawing.text(left, kBottom + 20, "middle", fmt::format("{:g}", std::pow(10.0, kFirst + static_cast<double>(i / 2))));
     }
   }
   drawing.text((kLeft + kWidth) / 2, kBottom + 40, "middle", "KL divergence of a position, nats");

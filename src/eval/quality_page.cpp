@@ -32,9 +32,8 @@ constexpr std::string_view kHead = R"(<!doctype html>
   svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
   .axis { stroke: var(--ink); fill: none; } .grid { stroke: var(--faint); fill: none; }
   .first { fill: var(--first); fill-opacity: 0.8; } .second { fill: var(--second); fill-opacity: 0.8; }
-  .key::before { content: ""; display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.4em; background: currentColor; }
-  .key1 { color: var(--first); } .key2 { color: var(--second); }
-  .key span { color: var(--ink); margin-right: 1.5em; }
+  .key { display: inline-block; width: 0.8em; height: 0.8em; margin: 0 0.4em 0 1em; }
+  .key1 { background: var(--first); } .key2 { background: var(--second); }
   summary { cursor: pointer; }
 </style>
 </head>
@@ -90,8 +89,7 @@ std::string predictions(const QualityReport::Text& text) {
       text.tokens, escaped(text.source), text.documents,
       both ? " The assistant's positions are those whose next token the model itself would write." : "");
   out += table({"", "positions", "mean KL", "median", "99 %", "top-1 same", "perplexity, source", "result"}, rows);
-  out += "<p class=\"key key1\"><span>all positions</span></p>\n";
-  if (both) out += "<p class=\"key key2\"><span>the assistant's</span></p>\n";
+  if (both) out += "<p><span class=\"key key1\"></span>all positions <span class=\"key key2\"></span>the assistant's</p>\n";
   return out + kl_histogram(text.comparison);
 }
 
