@@ -59,7 +59,7 @@ void ComparisonOptions::add_to(CLI::App& app) {
       ->check(CLI::Range(int64_t{0}, int64_t{1'000'000}))
       ->capture_default_str();
   app.add_option("--length", length, "Calls of an episode")->check(CLI::Range(int64_t{2}, int64_t{60}))->capture_default_str();
-  app.add_option("--split", split, "Episodes of held-out or training words")
+  app.add_option("--split", split, "Episodes of training or held-out words; pebble was trained on the former")
       ->check(CLI::IsMember({"held-out", "training"}))
       ->capture_default_str();
   app.add_option("--seed", seed, "Seed of the episodes")->capture_default_str();
