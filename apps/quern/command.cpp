@@ -24,8 +24,12 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
 }
 
 void CommonOptions::add_to(CLI::App& app, const std::string& default_kv) {
-  kv = default_kv;
   app.add_option("--model,-m", model, "Model folder or .gguf file; absent: the embedded model, pebble")->group("Model");
+  add_engine_to(app, default_kv);
+}
+
+void CommonOptions::add_engine_to(CLI::App& app, const std::string& default_kv) {
+  kv = default_kv;
   app.add_option("-t,--threads", threads, "Threads; absent: the cores this process may use")
       ->check(CLI::Range(1, 1024))
       ->group("Model");
@@ -52,8 +56,13 @@ void CommonOptions::add_to(CLI::App& app, const std::string& default_kv) {
 }
 
 Result<EngineOptions> CommonOptions::engine() const {
+  QUERN_ASSIGN(const auto path, find_model(model));
+  return engine_for(path);
+}
+
+Result<EngineOptions> CommonOptions::engine_for(const std::filesystem::path& path) const {
   EngineOptions options;
-  QUERN_ASSIGN(options.model, find_model(model));
+  options.model = path;
   options.threads = threads;
   options.ops = ops == "reference" ? OpsKind::reference : OpsKind::cpu;
   if (!isa.empty()) options.isa = isa == "avx512" ? Isa::avx512 : isa == "avx2" ? Isa::avx2 : Isa::scalar;

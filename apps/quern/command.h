@@ -30,7 +30,9 @@ struct CommonOptions {
   double yarn = 0;
 
   void add_to(CLI::App& app, const std::string& default_kv);
+  void add_engine_to(CLI::App& app, const std::string& default_kv);  // all but --model, for commands whose models are no option
   Result<EngineOptions> engine() const;
+  Result<EngineOptions> engine_for(const std::filesystem::path& model) const;
 };
 
 // The folder or file of --model, or the embedded model's folder when none was named.
@@ -49,6 +51,8 @@ void add_render_command(CLI::App& app, Body& body);
 void add_inspect_command(CLI::App& app, Body& body);
 void add_synth_command(CLI::App& app, Body& body);
 void add_quantize_command(CLI::App& app, Body& body);
+void add_calibrate_command(CLI::App& app, Body& body);
+void add_compare_command(CLI::App& app, Body& body);
 void add_bench_command(CLI::App& app, Body& body);
 void add_eval_command(CLI::App& app, Body& body);
 void add_run_command(CLI::App& app, Body& body);

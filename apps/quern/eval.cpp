@@ -1,11 +1,10 @@
 // quern eval tools: how well a model calls tools, and the same episodes as training data.
 #include <optional>
 
-#include "agent/engine_model.h"
+#include "agent/episode_player.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "command.h"
-#include "eval/evaluate.h"
 #include "eval/export.h"
 #include "eval/survival_chart.h"
 
@@ -38,48 +37,14 @@ Result<int> export_episodes(const Options& o) {
   return kSuccess;
 }
 
-constexpr int64_t kMaxAnswerTokens = 2048;
-
-// What all turns together took.
-struct Work {
-  int64_t tokens = 0, forced_tokens = 0;
-  double decode_s = 0, constrain_s = 0;
-
-  double constrain_share() const { return decode_s > 0 ? constrain_s / decode_s : 0; }
-};
-
 // One way to play the episodes, and what came of it.
 struct Run {
   bool constrained = true;
   ToolScores scores;
-  Work work;
+  PlayWork work;
 
   std::string name() const { return constrained ? "constrained" : "unconstrained"; }
 };
-
-// Greedy turns of one episode, played as `quern run` plays a task.
-Result<EpisodeRecord> play_with(const Engine& engine, const Options& o, const ToolEpisode& episode, Run& run) {
-  EngineModelOptions options{.constrained = run.constrained};
-  if (o.tool_choice == "required") options.choice.kind = ToolChoice::Kind::required;
-  QUERN_ASSIGN(const auto model, EngineModel::create(engine, options));
-  const auto reply_to = [&](const Conversation& conversation) -> Result<std::string> {
-    auto replied = model->reply(conversation, kMaxAnswerTokens, [](std::string_view) { return true; });
-    if (!replied && replied.error().code == Errc::out_of_range)  // a constraint's limit: not the model's failure
-      return fail(Errc::unsupported, "{}", replied.error().message);
-    QUERN_ASSIGN(Reply reply, std::move(replied));
-    run.work.tokens += reply.tokens;
-    run.work.forced_tokens += reply.forced_tokens;
-    run.work.decode_s += reply.decode_s;
-    run.work.constrain_s += reply.constrain_s;
-    // What is cut may end inside a call, which is none: it ends the episode, as it ends a run.
-    if (reply.finish == FinishReason::context)
-      return fail(Errc::out_of_range, "a conversation that fills the context of {} tokens", engine.context());
-    if (reply.finish == FinishReason::length)
-      return fail(Errc::out_of_range, "an answer that reached the budget of {} tokens", kMaxAnswerTokens);
-    return std::move(reply.text);
-  };
-  return play_episode(episode, reply_to, model->format());
-}
 
 // The same episodes for every run.
 Result<void> play_all(const Engine& engine, const Options& o, std::vector<Run>& runs) {
@@ -90,7 +55,9 @@ Result<void> play_all(const Engine& engine, const Options& o, std::vector<Run>& 
   for (int64_t i = 0; i < o.episodes; ++i) {
     const ToolEpisode episode = make_episode(suite, o.which(), o.length, Random::mix(o.seed) + static_cast<uint64_t>(i));
     for (Run& run : runs) {
-      QUERN_ASSIGN(const EpisodeRecord record, play_with(engine, o, episode, run));
+      PlayOptions options{.constrained = run.constrained, .choice = {}};
+      if (o.tool_choice == "required") options.choice.kind = ToolChoice::Kind::required;
+      QUERN_ASSIGN(const EpisodeRecord record, play_episode(engine, episode, options, run.work));
       run.scores.add(record.scores);
       if (o.verbose && !record.difference.empty())
         fmt::print(stderr, "episode {} ({}, {}): {}\n", i, episode.kind, run.name(), record.difference);

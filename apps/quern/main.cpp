@@ -31,6 +31,8 @@ int run(int argc, char** argv) {
   add_inspect_command(app, body);
   add_schema_command(app, body);
   add_quantize_command(app, body);
+  add_calibrate_command(app, body);
+  add_compare_command(app, body);
   add_synth_command(app, body);
   add_bench_command(app, body);
   add_eval_command(app, body);

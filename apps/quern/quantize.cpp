@@ -1,16 +1,19 @@
 // quern quantize: a model with its matrices in smaller formats, as a folder or a GGUF file.
 #include "convert/quantize.h"
 
+#include <optional>
+
 #include "base/file.h"
-#include "command.h"
+#include "comparison.h"
 
 namespace quern {
 namespace {
 
 struct Options {
-  std::string in, out, to, format, recipe;
+  std::string in, out, to, format, recipe, importance;
   bool fast = false, force = false, no_mtp = false;
   int threads = 0;
+  ComparisonOptions comparison;  // where it has a report
 
   ModelContainer container() const {
     const bool gguf = to.empty() ? out.ends_with(".gguf") : to == "gguf";
@@ -41,7 +44,21 @@ std::string as_text(const QuantizeReport& r, const std::string& out) {
   return text;
 }
 
+Result<QuantizeReport> quantize_with_progress(const Options& o, QuantizeOptions options) {
+  Progress progress("writing " + o.out);
+  options.on_progress = [&](double done, double total) { progress.update(done, total); };
+  ThreadPool pool(o.threads > 0 ? o.threads : ThreadPool::available_cores());
+  return quantize(o.in, o.out, options, pool);
+}
+
+Result<void> report_quality(const Options& o) {
+  QUERN_ASSIGN(const QualityReport report, compare_models(o.in, o.out, {.threads = o.threads, .kv = KvFormat::f32}, o.comparison));
+  QUERN_TRY(o.comparison.write_report(report));
+  return print_out("\n" + quality_text(report));
+}
+
 Result<int> quantize_model(const Options& o) {
+  QUERN_TRY(o.comparison.check_report());
   QuantizeOptions options{.container = o.container()};
   if (o.no_mtp) options.mtp = MtpBlock::leave_out;
   if (o.recipe.empty()) {
@@ -50,13 +67,16 @@ Result<int> quantize_model(const Options& o) {
     QUERN_ASSIGN(const std::string text, read_file(o.recipe, size_t{1} << 20));
     QUERN_ASSIGN(options.recipe, Recipe::parse(text, o.recipe, options.container));
   }
+  std::optional<InputStatistics> statistics;
+  if (!o.importance.empty()) {
+    QUERN_ASSIGN(statistics, InputStatistics::load(o.importance));
+    options.importance = &*statistics;
+  }
   options.search = o.fast ? ScaleSearch::none : ScaleSearch::full;
   options.replace = o.force ? Replace::model_folders : Replace::never;
-  Progress progress("writing " + o.out);
-  options.on_progress = [&](double done, double total) { progress.update(done, total); };
-  ThreadPool pool(o.threads > 0 ? o.threads : ThreadPool::available_cores());
-  QUERN_ASSIGN(const QuantizeReport report, quantize(o.in, o.out, options, pool));
+  QUERN_ASSIGN(const QuantizeReport report, quantize_with_progress(o, std::move(options)));
   QUERN_TRY(print_out(as_text(report, o.out)));
+  if (!o.comparison.report.empty()) QUERN_TRY(report_quality(o));
   return kSuccess;
 }
 
@@ -83,6 +103,16 @@ Recipes:
   affine-BITS-gGROUP with 2, 3, 4, 5, 6 or 8 bits and groups of 32, 64 or 128
   weights; for GGUF one of its formats. Names are those of Hugging Face's folders.
 
+Importance:
+  With --importance, an error in a weight counts in proportion to the mean square
+  of what it is multiplied by. `quern calibrate` records that. STATS may be of
+  another checkpoint with the same matrices; others are refused.
+
+Report:
+  --report compares OUT with IN when it is written: the error of each matrix, KL
+  divergence, agreement and perplexity on a text, tool calls. `quern compare`
+  does the same for two models that exist, and its --help says what is measured.
+
 Interruption:
   OUT appears when it is complete. Until then a folder's files are in
   OUT.partial, and the same command again continues there; a GGUF file starts
@@ -96,6 +126,7 @@ Examples:
   quern quantize DIR OUT --recipe mine.txt --fast
   quern quantize DIR model.gguf --format q4_k_m
   quern quantize model.gguf DIR --format bf16
+  quern quantize DIR OUT --format qx86-hi --report quality.html
 
 docs/quantise.md has sizes, and what each format costs.)";
 
@@ -142,9 +173,19 @@ void add_quantize_command(CLI::App& app, Body& body) {
                             ->check(CLI::IsMember(all_recipe_names()).description(""));
   CLI::Option* recipe =
       command->add_option("--recipe", o->recipe, "A file with a format for each kind of matrix")->excludes(format);
-  command->add_flag("--fast", o->fast, "Scales from the range, not searched for: four to fifty times faster, larger error");
+  CLI::Option* fast =
+      command->add_flag("--fast", o->fast, "Scales from the range, not searched for: four to fifty times faster, larger error");
+  command->add_option("--importance", o->importance, "Statistics of `quern calibrate`, to weigh errors by")->excludes(fast);
   command->add_flag("--force", o->force, "Replace OUT if it is a model folder or a GGUF file");
   command->add_flag("--no-mtp", o->no_mtp, "Leave the multi-token prediction block out");
+  CLI::Option* report =
+      command->add_option("--report", o->comparison.report, "Afterwards, measure what was lost: FILE.json or FILE.html");
+  command->add_option("--report-text", o->comparison.text, "Text for the report: .jsonl (conversations) or plain; absent: built in")
+      ->needs(report);
+  command->add_option("--report-episodes", o->comparison.episodes, "Tool-calling episodes of the report; 0: none")
+      ->check(CLI::Range(int64_t{0}, int64_t{1'000'000}))
+      ->capture_default_str()
+      ->needs(report);
   command->add_option("-t,--threads", o->threads, "Threads; absent: the cores this process may use")->check(CLI::Range(1, 1024));
   command->callback([o, format, recipe, &body] {
     if (format->empty() && recipe->empty()) throw CLI::RequiredError("--format or --recipe");

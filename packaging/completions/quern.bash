@@ -2,9 +2,10 @@
 # apps/quern/*.cpp; a new one is added in both places.
 
 _quern() {
-  local model_options='--model -m --threads -t --ops --isa --kv --context --yarn --template'
+  local engine_options='--threads -t --ops --isa --kv --context --yarn --template'
+  local model_options="--model -m $engine_options"
   local input_options='--tokens --tokens-file'
-  local commands='run generate logits tokenize render inspect schema quantize synth bench eval'
+  local commands='run generate logits tokenize render inspect schema quantize calibrate compare synth bench eval'
   # Bash splits words at = and : as well; here "--input=month=may" is one word again.
   local cur prev words cword
   if declare -F _init_completion >/dev/null; then
@@ -47,10 +48,15 @@ _quern() {
       fi
       mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur"); return ;;
     --model | -m | --root) _quern_files "$cur" folders; return ;;
-    --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe) _quern_files "$cur"; return ;;
+    --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe | \
+      --report | --report-text | --importance) _quern_files "$cur"; return ;;
     # Values nobody can guess.
     --threads | -t | --context | --yarn | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
-      --prompt | --tokens | --text | --decode | --chunk | --episodes | --length | --window) return ;;
+      --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes) return ;;
+    --text)
+      case $command in calibrate | compare) _quern_files "$cur" ;; esac
+      return ;;
+    -o) [[ $command == calibrate ]] && { _quern_files "$cur"; return; } ;;
     -p | -n | -d | -r) [[ $command == bench ]] && return ;;
   esac
 
@@ -66,7 +72,11 @@ _quern() {
       render) options+=' --template --json' ;;
       inspect) options+=' --model -m --context --json' ;;
       schema) options+=' --instances --formats --bench --model -m --tokenizer --json' ;;
-      quantize) options+=' --to --format --recipe --fast --force --no-mtp --threads -t' ;;
+      quantize)
+        options+=' --to --format --recipe --fast --importance --force --no-mtp --report --report-text --report-episodes --threads -t' ;;
+      calibrate) options+=" --text --out -o --tokens $engine_options" ;;
+      compare)
+        options+=" --text --tokens --episodes --length --split --seed --report --json $engine_options" ;;
       synth) options+=' --format --mtp' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;
       eval)
@@ -79,7 +89,7 @@ _quern() {
 
   case $command in
     run | render | schema) _quern_files "$cur" ;;
-    inspect) _quern_files "$cur" folders ;;
+    inspect | calibrate | compare) _quern_files "$cur" folders ;;
     quantize) _quern_files "$cur" ;;
     synth)
       _quern_files "$cur"

@@ -160,6 +160,8 @@ class Collector {
                   layout == OutputLayout::gguf ? "a GGUF file" : "an MLX folder");
     if (stored.expert) ++tensor.shape[0];
     tensor.matrices.insert(tensor.matrices.end(), chosen.rows.begin(), chosen.rows.end());
+    const std::string published = layout == OutputLayout::gguf ? published_name(chosen.tensor.name) : chosen.tensor.name;
+    tensor.published.insert(tensor.published.end(), chosen.rows.size(), published);
     return {};
   }
   void add(OutputTensor&& vector) { tensors_.push_back(std::move(vector)); }

@@ -26,8 +26,9 @@ struct OutputTensor {
   std::string name;  // of the weight, as stored in the output
   std::vector<int64_t> shape;
   QuantFormat format = QuantFormat::bf16;
-  std::vector<QuantMatrix> matrices;  // its rows, one matrix above the other: views into the source's files; none for a vector
-  std::vector<float> values;          // of a vector
+  std::vector<QuantMatrix> matrices;   // its rows, one matrix above the other: views into the source's files; none for a vector
+  std::vector<std::string> published;  // of each of them, the name of the matrix that it is part of
+  std::vector<float> values;           // of a vector
 
   std::string module() const;  // the name without ".weight"
   bool is_quantised() const;

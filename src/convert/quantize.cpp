@@ -64,6 +64,7 @@ Result<Json> request_of(const fs::path& in, const Model& model, const QuantizeOp
   request["recipe"] = options.recipe.text();
   request["mtp"] = options.mtp == MtpBlock::keep;
   request["search"] = options.search == ScaleSearch::full ? "full" : "none";
+  if (options.importance) request["importance"] = fmt::format("{:x}", options.importance->digest());
   request["shard_bytes"] = options.shard_bytes;
   return request;
 }
@@ -153,7 +154,7 @@ Result<void> write_files(const OutputPlan& plan, PartialFolder& folder, const Qu
   for (const OutputFile& file : plan.files)
     if (!folder.has(file.name)) total += file.weights(), bytes += file.bytes();
   QUERN_TRY(check_room(folder.path(), bytes));
-  TensorEncoder encoder(pool, options.search);
+  TensorEncoder encoder(pool, options.search, options.importance);
   Written written{options, total};
   for (const OutputFile& file : plan.files) {
     if (folder.has(file.name)) continue;
@@ -218,7 +219,7 @@ Result<QuantizeReport> quantize_to_gguf(const Model& model, const OutputTensors&
   fs::create_directories(folder, error);
   if (error) return fail(Errc::io, "{}: cannot make the folder: {}", folder.string(), error.message());
   QUERN_TRY(check_room(folder, report.total.bytes));
-  TensorEncoder encoder(pool, options.search);
+  TensorEncoder encoder(pool, options.search, options.importance);
   QUERN_TRY(write_gguf(out, metadata, tensors.tensors, encoder, Written{options, report.total.weights}));
   return report;
 }
@@ -227,6 +228,7 @@ Result<QuantizeReport> quantize_to_gguf(const Model& model, const OutputTensors&
 
 Result<QuantizeReport> quantize(const fs::path& in, const fs::path& out, const QuantizeOptions& options, ThreadPool& pool) {
   QUERN_ASSIGN(const auto model, Model::load(in));  // everything about it is checked there
+  if (options.importance) QUERN_TRY(options.importance->check_model(*model));
   if (options.container == ModelContainer::folder) QUERN_TRY(check_places(in, out));
   QUERN_ASSIGN(OutputTensors tensors, output_tensors(*model, options.recipe, options.container, options.mtp));
   if (options.container == ModelContainer::gguf) return quantize_to_gguf(*model, tensors, in, out, options, pool);

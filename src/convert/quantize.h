@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "convert/input_statistics.h"
 #include "convert/output_tensors.h"
 #include "convert/partial_folder.h"
 #include "convert/recipe.h"
@@ -21,6 +22,7 @@ struct QuantizeOptions {
   ModelContainer container = ModelContainer::folder;  // which is written; the recipe is one for it
   MtpBlock mtp = MtpBlock::keep;
   ScaleSearch search = ScaleSearch::full;
+  const InputStatistics* importance = nullptr;  // what errors are weighed by, of this model or one of its shapes; absent: all alike
   Replace replace = Replace::never;
   int64_t shard_bytes = 5'000'000'000;  // what a safetensors file holds at most, unless a single tensor is larger; of a folder
   // In weights, of what is left to do when it starts. An exception passes through and leaves what can be resumed.
@@ -40,8 +42,9 @@ struct QuantizeReport {
   std::vector<std::string> notes;       // what did not go as the recipe says, for people
 };
 
-// Errors: those of Model::load, output_tensors, gguf_metadata, folder_text, PartialFolder and TensorEncoder; invalid_argument (out is the
-// model that is read, or around it); denied (a file in the way); io (not enough room, a file that cannot be read or written).
+// Errors: those of Model::load, InputStatistics::check_model, output_tensors, gguf_metadata, folder_text, PartialFolder and TensorEncoder;
+// invalid_argument (out is the model that is read, or around it); denied (a file in the way); io (not enough room, a file that cannot be
+// read or written).
 Result<QuantizeReport> quantize(const std::filesystem::path& in, const std::filesystem::path& out, const QuantizeOptions& options,
                                 ThreadPool& pool);
 

@@ -22,16 +22,13 @@ constexpr auto kBuiltin = std::to_array<BuiltinRecipe>({
      "*.in_proj_a.weight  keep\n"
      "*.mlp.experts.*     mxfp4\n"
      "*                   affine-8-g64\n"},
-    {"qx86-hi", "6 bits; attention, DeltaNet, head, embeddings, router 8; groups of 32",
+    {"qx86-hi", "experts in 6 bits, every other matrix in 8; groups of 32",
      "*.in_proj_b*        keep\n"
      "*.in_proj_a.weight  keep\n"
      "*gate.weight        affine-8-g32\n"
-     "*.self_attn.*       affine-8-g32\n"
-     "*.linear_attn.*     affine-8-g32\n"
-     "*embed_tokens.*     affine-8-g32\n"
-     "lm_head.weight      affine-8-g32\n"
-     "mtp.fc.weight       affine-8-g32\n"
-     "*                   affine-6-g32\n"},
+     "*.shared_expert.*   affine-8-g32\n"
+     "*.mlp.*             affine-6-g32\n"
+     "*                   affine-8-g32\n"},
     {"q4", "4 bits in groups of 64, 4.5 bits a weight",
      "*gate.weight        keep\n"
      "*.in_proj_b*        keep\n"

@@ -62,7 +62,7 @@ TEST(Recipe, BuiltInOnesKeepWhatIsSmallAndDecidesMuch) {
   for (const Row& row : {Row{"mxfp4", "mlx-mxfp4", "mlx-mxfp4", "mlx-mxfp4", "mlx-mxfp4", "mlx-mxfp4", "keep", "keep"},
                          Row{"mxfp4-q8", "mlx-mxfp4", "mlx-affine-8-g64", "mlx-affine-8-g64", "mlx-affine-8-g64",
                              "mlx-affine-8-g64", "keep", "keep"},
-                         Row{"qx86-hi", "mlx-affine-6-g32", "mlx-affine-6-g32", "mlx-affine-8-g32", "mlx-affine-8-g32",
+                         Row{"qx86-hi", "mlx-affine-6-g32", "mlx-affine-8-g32", "mlx-affine-8-g32", "mlx-affine-8-g32",
                              "mlx-affine-8-g32", "mlx-affine-8-g32", "keep"},
                          Row{"q4", "mlx-affine-4-g64", "mlx-affine-4-g64", "mlx-affine-4-g64", "mlx-affine-4-g64",
                              "mlx-affine-4-g64", "keep", "keep"},

@@ -45,7 +45,7 @@ void copy(std::byte* to, const std::byte* from, int64_t bytes) {
 }
 
 // Rows [first, first + count) of one matrix.
-Result<void> encode_rows(const QuantMatrix& matrix, QuantFormat format, int64_t first, int64_t count, ScaleSearch search,
+Result<void> encode_rows(const QuantMatrix& matrix, QuantFormat format, int64_t first, int64_t count, const EncodeOptions& options,
                          const Destination& to) {
   QUERN_ASSIGN(const QuantLayout layout, quant_layout(format, count, matrix.cols()));
   const bool biases = quant_format_info(format).has_biases;
@@ -58,7 +58,7 @@ Result<void> encode_rows(const QuantMatrix& matrix, QuantFormat format, int64_t 
   }
   std::vector<float> weights(static_cast<size_t>(count * matrix.cols()));
   for (int64_t r = 0; r < count; ++r) matrix.decode_row(first + r, weights.data() + r * matrix.cols());
-  QUERN_ASSIGN(const QuantBytes encoded, encode(format, count, matrix.cols(), weights, {.search = search}));
+  QUERN_ASSIGN(const QuantBytes encoded, encode(format, count, matrix.cols(), weights, options));
   copy(to.codes, encoded.codes.data(), layout.code_bytes);
   copy(to.scales, encoded.scales.data(), layout.scale_bytes);
   if (biases) copy(to.biases, encoded.biases.data(), layout.scale_bytes);
@@ -106,7 +106,9 @@ Result<void> TensorEncoder::encode_window(const OutputTensor& tensor, int64_t fi
       const int64_t own_row = at - starts_[static_cast<size_t>(matrix)], part = std::min(end - begin, from.rows() - own_row);
       const Destination to{codes_.data() + begin * row.row_bytes, scales_.data() + at * row.scale_bytes,
                            biases_.data() + (biases_.empty() ? 0 : at * row.scale_bytes)};
-      const auto done = encode_rows(from, tensor.format, own_row, part, search_, to);
+      EncodeOptions options{.search = search_};
+      if (statistics_) options.importance = statistics_->importance(tensor.published[static_cast<size_t>(matrix)]);
+      const auto done = encode_rows(from, tensor.format, own_row, part, options, to);
       if (!done) {
         const bool stack = tensor.shape.size() == 3;
         const std::string expert = stack ? fmt::format(", expert {}", at / tensor.shape[1]) : "";

@@ -5,6 +5,7 @@
 
 #include "base/function_ref.h"
 #include "base/thread_pool.h"
+#include "convert/input_statistics.h"
 #include "convert/output_tensors.h"
 
 namespace quern {
@@ -12,8 +13,9 @@ namespace quern {
 // Not to be shared between threads.
 class TensorEncoder {
  public:
-  // The pool must outlive the encoder.
-  TensorEncoder(ThreadPool& pool, ScaleSearch search) : pool_(pool), search_(search) {}
+  // statistics: what errors are weighed by; nullptr: all alike. The pool and they must outlive the encoder.
+  TensorEncoder(ThreadPool& pool, ScaleSearch search, const InputStatistics* statistics)
+      : pool_(pool), search_(search), statistics_(statistics) {}
 
   using Bytes = FunctionRef<Result<void>(std::span<const std::byte>)>;
   using Written = FunctionRef<void(int64_t weights)>;
@@ -26,6 +28,7 @@ class TensorEncoder {
 
   ThreadPool& pool_;
   ScaleSearch search_;
+  const InputStatistics* statistics_;
   std::vector<int64_t> starts_;                     // of the tensor's matrices, in rows
   std::vector<std::byte> codes_, scales_, biases_;  // of a window; of the whole tensor
 };

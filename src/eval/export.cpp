@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "eval/sample.h"
 #include "text/chat_template.h"
 
 namespace quern {
@@ -53,23 +54,15 @@ Result<void> export_jsonl(const ExportRequest& request, const std::filesystem::p
 }
 
 Result<std::vector<uint16_t>> packed_ids(const ToolEpisode& episode, const Tokenizer& tokenizer) {
-  const int32_t start = tokenizer.find_added("<|im_start|>"), end = tokenizer.find_added("<|im_end|>");
-  if (start < 0 || end < 0 || tokenizer.vocab_size() > kStart)
+  if (!has_turn_tokens(tokenizer) || tokenizer.vocab_size() > kStart)
     return fail(Errc::unsupported, "the tokenizer has no <|im_start|> and <|im_end|>, or more than 16,384 ids");
   QUERN_ASSIGN(const Prompt prompt, render(episode.conversation, ChatFormat::instruct));
   QUERN_ASSIGN(const std::vector<int32_t> ids, tokenizer.encode(prompt));
-  QUERN_ASSIGN(const std::vector<int32_t> header, tokenizer.encode("assistant\n", false));
+  QUERN_ASSIGN(const std::vector<bool> spoken, spoken_by_assistant(ids, tokenizer));
   std::vector<uint16_t> packed(ids.begin(), ids.end());
   packed.front() |= kStart;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] != start || !std::equal(header.begin(), header.end(),
-                                       ids.begin() + static_cast<std::ptrdiff_t>(std::min(i + 1, ids.size() - header.size()))))
-      continue;
-    for (i += 1 + header.size(); i < ids.size(); ++i) {
-      packed[i] |= kTarget;
-      if (ids[i] == end) break;
-    }
-  }
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (spoken[i]) packed[i] |= kTarget;
   return packed;
 }
 

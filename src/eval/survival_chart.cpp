@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "eval/markup.h"
+
 namespace quern {
 namespace {
 
@@ -31,18 +33,6 @@ constexpr std::string_view kStyle = R"(  <style>
   </style>
 )";
 constexpr size_t kColours = 4;
-
-std::string escaped(std::string_view text) {
-  const auto reference = [](char c) -> std::string_view {
-    return c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '"' ? "&quot;" : "";
-  };
-  std::string out;
-  for (const char c : text) {
-    out += reference(c);
-    if (reference(c).empty()) out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;  // XML has no control characters
-  }
-  return out;
-}
 
 class Chart {
  public:

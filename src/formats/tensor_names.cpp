@@ -98,6 +98,11 @@ std::optional<ExpertTensorName> parse_expert_name(std::string_view name) {
   return {};
 }
 
+std::string any_expert_name(const std::string& name) {
+  const auto expert = parse_expert_name(name);
+  return expert ? fmt::format("{}experts.*.{}.weight", expert->prefix, expert->projection) : name;
+}
+
 StoredName mlx_name(std::string_view name) {
   if (const auto expert = parse_expert_name(name))
     return {fmt::format("{}switch_mlp.{}.weight", expert->prefix, expert->projection), expert->index};

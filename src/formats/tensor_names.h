@@ -15,6 +15,8 @@ struct ExpertTensorName {
   int64_t index = 0;
 };
 std::optional<ExpertTensorName> parse_expert_name(std::string_view name);
+// "PREFIXexperts.*.up_proj.weight", which all experts of a layer share; other names as they are.
+std::string any_expert_name(const std::string& name);
 
 // Where a tensor lies: the stored tensor's name and, in a stack [experts, rows, cols], which of its matrices.
 struct StoredName {

@@ -170,4 +170,14 @@ std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config, bool wit
   return std::move(collect.list);
 }
 
+std::vector<NamedMatrix> named_matrices(const Model& model) {
+  struct {
+    std::vector<NamedMatrix> list;
+    void matrix(const std::string& name, const std::vector<int64_t>&, const Weight& weight) { list.push_back({name, &weight}); }
+    void vector(const std::string&, const std::vector<int64_t>&, VectorRole, const Vector&) {}
+  } collect;
+  visit_model(collect, model);
+  return std::move(collect.list);
+}
+
 }  // namespace quern

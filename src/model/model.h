@@ -90,4 +90,11 @@ struct ExpectedTensor {
 };
 std::vector<ExpectedTensor> expected_tensors(const ModelConfig& config, bool with_mtp);
 
+// A model's matrices with their published names, in the order of the forward pass. The pointers live as long as the model.
+struct NamedMatrix {
+  std::string name;
+  const Weight* weight = nullptr;
+};
+std::vector<NamedMatrix> named_matrices(const Model& model);
+
 }  // namespace quern

@@ -1,0 +1,25 @@
+// Comparing a model with what it was made from: the flags and the work that `quern compare` and `quern quantize --report` share.
+#pragma once
+
+#include "command.h"
+#include "eval/quality_report.h"
+
+namespace quern {
+
+struct ComparisonOptions {
+  std::string text, report;
+  int64_t tokens = 8192, episodes = 8, length = 8;
+  std::string split = "training";  // of held-out chains pebble fails most with any weights; others know neither
+  uint64_t seed = 1;
+
+  void add_to(CLI::App& app);  // all but --report
+  // A place that cannot be written to, or an ending that is neither .json nor .html, is found out before the work.
+  Result<void> check_report() const;
+  Result<void> write_report(const QualityReport& report) const;
+};
+
+// engine.model is not looked at.
+Result<QualityReport> compare_models(const std::filesystem::path& source, const std::filesystem::path& result,
+                                     const EngineOptions& engine, const ComparisonOptions& options);
+
+}  // namespace quern

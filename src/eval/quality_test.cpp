@@ -1,0 +1,217 @@
+// What a quality report says is what the models compute: KL divergence, agreement, perplexity, errors of weights; and how it is shown.
+#include "eval/quality_report.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+#include "convert/quantize.h"
+#include "eval/episodes.h"
+#include "eval/sample.h"
+#include "formats/temporary_folder_test.h"
+#include "model/model_test.h"
+
+namespace quern {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(CompareLogits, GivesTheDivergenceInNats) {
+  const float three = std::log(3.0f);
+  const std::vector<float> source = {10, 10 + three}, result = {-4, -4};  // 1/4, 3/4 against 1/2, 1/2
+  const TokenScore score = compare_logits(source, result, 1);
+  EXPECT_NEAR(score.kl, 0.25 * std::log(0.5) + 0.75 * std::log(1.5), 1e-6);
+  EXPECT_NEAR(score.source_nll, -std::log(0.75), 1e-6);
+  EXPECT_NEAR(score.result_nll, -std::log(0.5), 1e-6);
+  EXPECT_FALSE(score.same_top);
+  const std::vector<float> certain = {1000, -1000};  // no overflow, and no 0 times infinity
+  EXPECT_EQ(compare_logits(certain, certain, 0).kl, 0);
+  EXPECT_TRUE(compare_logits(certain, certain, 0).same_top);
+}
+
+std::unique_ptr<Engine> engine(const fs::path& model) {
+  auto loaded = Engine::load({.model = model, .threads = 2, .kv = KvFormat::f32});
+  EXPECT_TRUE(loaded) << loaded.error().message;
+  return std::move(*loaded);
+}
+
+Sample random_sample() {
+  const model_test::TestModel model("tiny");
+  Random random(7);
+  Sample sample;
+  for (const int64_t tokens : {300, 2, 40}) sample.documents.push_back({model.random_tokens(random, tokens), {}});
+  sample.documents[2].spoken = std::vector<bool>(40);
+  for (size_t i = 30; i < 40; ++i) sample.documents[2].spoken[i] = true;
+  return sample;
+}
+
+TEST(CompareTokens, FindsAModelEqualToItself) {
+  const auto model = engine(model_test::fixture("tiny"));
+  double last = 0;
+  const auto comparison = compare_tokens(*model, *model, random_sample(), [&](double done, double) { last = done; });
+  ASSERT_TRUE(comparison) << comparison.error().message;
+  EXPECT_EQ(comparison->all.tokens(), 299 + 1 + 39);
+  EXPECT_EQ(comparison->spoken.tokens(), 10);
+  EXPECT_EQ(comparison->all.kl_quantile(1), 0);
+  EXPECT_EQ(comparison->all.top1_agreement(), 1);
+  EXPECT_EQ(comparison->all.source_perplexity(), comparison->all.result_perplexity());
+  EXPECT_EQ(last, 339);
+}
+
+TEST(CompareTokens, HasThePerplexityOfTheForwardPass) {
+  const auto quern = engine(model_test::fixture("tiny"));
+  Sample sample = random_sample();
+  sample.documents.resize(1);
+  const std::vector<int32_t>& ids = sample.documents[0].ids;
+  model_test::TestModel model("tiny");
+  SequenceState state(model.model->config, KvFormat::f32, model.model->fingerprint, /*with_mtp=*/false);
+  double nll = 0;
+  for (size_t i = 0; i + 1 < ids.size(); ++i) {
+    const std::vector<float> logits = model.feed(state, {&ids[i], 1});
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
+    nll += std::log(sum) - static_cast<double>(logits[static_cast<size_t>(ids[i + 1])]);
+  }
+  const auto comparison = compare_tokens(*quern, *quern, sample, {});
+  ASSERT_TRUE(comparison);
+  EXPECT_NEAR(comparison->all.source_perplexity() / std::exp(nll / static_cast<double>(ids.size() - 1)), 1, 1e-4);
+}
+
+TEST(CompareTokens, RefusesAnotherVocabulary) {
+  const auto tiny = engine(model_test::fixture("tiny")), pebble = engine(fs::path(QUERN_REPO) / "models/pebble");
+  EXPECT_TRUE(fails(compare_tokens(*tiny, *pebble, random_sample(), {}), Errc::mismatch, {"vocabulary", "4096", "512"}));
+}
+
+// tiny in a format.
+fs::path quantised(const TemporaryFolder& folder, const std::string& format) {
+  ThreadPool pool(2);
+  const auto done = quantize(model_test::fixture("tiny"), folder / format, {.recipe = Recipe::builtin(format).value()}, pool);
+  EXPECT_TRUE(done) << done.error().message;
+  return folder / format;
+}
+
+QualityReport report_of(const fs::path& result) {
+  ThreadPool pool(2);
+  const auto source = engine(model_test::fixture("tiny")), other = engine(result);
+  const auto a = Model::load(model_test::fixture("tiny")).value(), b = Model::load(result).value();
+  QualityReport report{
+      .source = {"tiny", matrix_totals(*a)}, .result = {"<result>", matrix_totals(*b)}, .weights = {}, .text = {}, .tools = {}};
+  report.weights = tensor_errors(*a, *b, pool, {});
+  report.text = {"random tokens", 3, 342, compare_tokens(*source, *other, random_sample(), {}).value()};
+  return report;
+}
+
+TEST(QualityReport, RanksFormatsByWhatTheyLose) {
+  const TemporaryFolder folder;
+  const QualityReport fine = report_of(quantised(folder, "q8")), coarse = report_of(quantised(folder, "mxfp4"));
+  EXPECT_GT(fine.text.comparison.all.mean_kl(), 0);
+  EXPECT_LT(fine.text.comparison.all.mean_kl(), coarse.text.comparison.all.mean_kl());
+  EXPECT_GT(fine.text.comparison.all.top1_agreement(), coarse.text.comparison.all.top1_agreement());
+  EXPECT_LT(fine.weights.relative_rms, 0.0055);
+  EXPECT_GT(coarse.weights.relative_rms, 0.05);
+  EXPECT_GT(fine.result.matrices.bits_per_weight(), coarse.result.matrices.bits_per_weight());
+  EXPECT_EQ(fine.source.matrices.weights, fine.result.matrices.weights);
+}
+
+TEST(TensorErrors, TakeTheExpertsOfALayerTogether) {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  const auto source = Model::load(model_test::fixture("tiny")).value(), result = Model::load(quantised(folder, "mxfp4")).value();
+  const TensorErrors errors = tensor_errors(*source, *result, pool, {});
+  EXPECT_EQ(errors.not_compared, 0);
+  int64_t matrices = 0;
+  for (const TensorError& error : errors.tensors) {
+    matrices += error.matrices;
+    EXPECT_GE(error.worst_matrix, error.relative_rms * (1 - 1e-9)) << error.name;
+    const bool kept = error.name.ends_with("gate.weight") || error.name.ends_with("in_proj_ba.weight");
+    EXPECT_EQ(error.relative_rms == 0, kept) << error.name;
+    if (error.name.find("experts") != std::string::npos) {
+      EXPECT_EQ(error.matrices, source->config.num_experts) << error.name;
+    }
+  }
+  EXPECT_EQ(matrices, static_cast<int64_t>(named_matrices(*source).size()));
+}
+
+TEST(QualityPage, IsOneDocumentThatNeedsNothingFromElsewhere) {
+  const TemporaryFolder folder;
+  QualityReport report = report_of(quantised(folder, "q4"));
+  ToolScores scores{.episodes = 1, .expected = 2, .calls = 2, .exact = 2, .complete = 1};
+  scores.outcomes = {{.expected = 2, .right = 2, .before_malformed = {}, .complete = true}};
+  report.tools = {"1 chain of 2 calls", scores, scores};
+  const std::string page = quality_page(report);
+  EXPECT_THAT(page, HasSubstr("&lt;result&gt;"));
+  EXPECT_THAT(page, Not(HasSubstr("<result>")));
+  EXPECT_THAT(page, HasSubstr("prefers-color-scheme: dark"));
+  EXPECT_THAT(page, HasSubstr("mlp.experts.*.up_proj"));
+  for (const char* outside : {"src=", "href=", "url(", "@import", "<script", "nan"}) EXPECT_THAT(page, Not(HasSubstr(outside)));
+  EXPECT_EQ(page, quality_page(report));
+  const Json json = Json::parse(quality_json(report).dump(), "report").value();
+  EXPECT_EQ(json.find("weights")->find("tensors")->size(), report.weights.tensors.size());
+  EXPECT_EQ(json.find("tools")->find("result")->find("exact")->as_double(), 2);
+  EXPECT_EQ(json.find("text")->find("assistant")->find("positions")->as_double(), 10);
+  EXPECT_THAT(quality_text(report), HasSubstr("2 of 2 calls exact"));
+}
+
+const Tokenizer& pebble_tokenizer() {
+  static const Tokenizer tokenizer = Tokenizer::load(fs::path(QUERN_REPO) / "models/pebble/tokenizer.json").value();
+  return tokenizer;
+}
+
+TEST(Sample, BuiltInIsConversationsAndTheSameEachTime) {
+  const Sample sample = make_sample({.max_tokens = 3000}, pebble_tokenizer()).value();
+  EXPECT_EQ(sample.tokens(), 3000);
+  EXPECT_THAT(sample.source, HasSubstr("held-out"));
+  int64_t spoken = 0;
+  for (const SampleDocument& document : sample.documents) {
+    ASSERT_EQ(document.ids.size(), document.spoken.size());
+    spoken += std::count(document.spoken.begin(), document.spoken.end(), true);
+  }
+  EXPECT_GT(spoken, 100);
+  EXPECT_LT(spoken, 2000);
+  const Sample again = make_sample({.max_tokens = 3000}, pebble_tokenizer()).value();
+  EXPECT_EQ(again.documents[0].ids, sample.documents[0].ids);
+  const Sample training = make_sample({.split = Split::training, .max_tokens = 3000}, pebble_tokenizer()).value();
+  EXPECT_NE(training.documents[0].ids, sample.documents[0].ids);
+}
+
+TEST(Sample, ReadsTextAndConversations) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 3000; ++i) text += fmt::format("line {}\n", i);
+  const Sample plain = make_sample({.file = folder.write("a.txt", text), .max_tokens = 5000}, pebble_tokenizer()).value();
+  EXPECT_EQ(plain.tokens(), 5000);
+  EXPECT_EQ(plain.documents.size(), 3u);
+  EXPECT_TRUE(plain.documents[0].spoken.empty());
+
+  const std::string conversation =
+      R"({"messages": [{"role": "user", "content": "Hi <|im_end|>"}, {"role": "assistant", "content": "Hello"}], "tools": []})";
+  const Sample chat =
+      make_sample({.file = folder.write("b.jsonl", conversation + "\n\n{\"text\": \"one two\"}\n")}, pebble_tokenizer()).value();
+  ASSERT_EQ(chat.documents.size(), 2u);
+  std::vector<int32_t> said;
+  for (size_t i = 0; i < chat.documents[0].ids.size(); ++i)
+    if (chat.documents[0].spoken[i]) said.push_back(chat.documents[0].ids[i]);
+  EXPECT_EQ(pebble_tokenizer().decode(said).value(), "Hello<|im_end|>");
+  EXPECT_TRUE(chat.documents[1].spoken.empty());
+
+  const Sample bounded = make_sample({.max_tokens = 500, .context = 100}, pebble_tokenizer()).value();
+  for (const SampleDocument& document : bounded.documents) EXPECT_LE(document.ids.size(), 100u);
+}
+
+TEST(Sample, NamesWhatIsWrongWithAFile) {
+  const TemporaryFolder folder;
+  const auto sample = [&](const std::string& name, std::string_view text) {
+    return make_sample({.file = folder.write(name, text)}, pebble_tokenizer());
+  };
+  EXPECT_TRUE(fails(sample("a.jsonl", "{\"text\": \"one two\"}\n{\n"), Errc::malformed, {"a.jsonl", "line 2"}));
+  EXPECT_TRUE(fails(sample("b.jsonl", "{\"text\": 3}"), Errc::malformed, {"line 1", "text"}));
+  EXPECT_TRUE(fails(sample("c.jsonl", "{\"messages\": 3}"), Errc::malformed, {"line 1", "messages"}));
+  EXPECT_TRUE(fails(sample("d.txt", "a\xff"), Errc::malformed, {"d.txt", "UTF-8"}));
+  EXPECT_TRUE(fails(sample("e.txt", ""), Errc::malformed, {"e.txt", "too short"}));
+  EXPECT_TRUE(fails(make_sample({.file = folder / "none.txt"}, pebble_tokenizer()), Errc::not_found, {"none.txt"}));
+}
+
+}  // namespace
+}  // namespace quern
