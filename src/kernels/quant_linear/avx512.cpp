@@ -14,24 +14,13 @@
 
 QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")
 
-namespace quern::avx512 {
+namespace quern::panels::avx512 {
+
+PanelKernel::Unpack unpack_of(QuantFormat format);  // panel_avx512.cpp
+
 namespace {
 
-using panels::kChunk, panels::kRows, panels::Panel, panels::PanelFormat, panels::PanelSource;
-
-constexpr int64_t kTokenBlock =
-    256;  // tokens that a panel serves before it is unpacked again: their codes stay in the second-level cache
-constexpr int kTile = 8;
-
-// Tokens of a chunk: the first one's row at the chunk's first column, and the distances to the next.
-struct Tokens {
-  Int8Row first;
-  int64_t blocks = 0;  // of a whole row
-
-  const int8_t* codes(int64_t t) const { return first.codes + t * blocks * kActivationBlock; }
-  const float* scales(int64_t t) const { return first.scales + t * blocks; }
-  const int16_t* sums(int64_t t) const { return first.sums + t * blocks * 2; }
-};
+constexpr int kTile = 8;  // tokens
 
 inline __m512i broadcast4(const int8_t* at) {
   int32_t four;
@@ -69,59 +58,29 @@ void multiply(const Panel& panel, int blocks, int code_offset, const Tokens& x, 
 }
 
 template <int group, bool offsets>
-void multiply_all(const Panel& panel, int blocks, int code_offset, Tokens x, int64_t tokens, float* totals) {
+void multiply_all(const Panel& panel, int blocks, int code_offset, const Tokens& x, int64_t count, float* totals) {
   int64_t t = 0;
-  const auto at = [&](int64_t token) { return Tokens{{x.codes(token), x.scales(token), x.sums(token)}, x.blocks}; };
-  for (; t + kTile <= tokens; t += kTile) multiply<kTile, group, offsets>(panel, blocks, code_offset, at(t), totals + t * kRows);
-  for (; t + 3 <= tokens; t += 3) multiply<3, group, offsets>(panel, blocks, code_offset, at(t), totals + t * kRows);
-  for (; t < tokens; ++t) multiply<1, group, offsets>(panel, blocks, code_offset, at(t), totals + t * kRows);
+  for (; t + kTile <= count; t += kTile) multiply<kTile, group, offsets>(panel, blocks, code_offset, x.from(t), totals + t * kRows);
+  for (; t + 3 <= count; t += 3) multiply<3, group, offsets>(panel, blocks, code_offset, x.from(t), totals + t * kRows);
+  for (; t < count; ++t) multiply<1, group, offsets>(panel, blocks, code_offset, x.from(t), totals + t * kRows);
 }
 
-using Multiply = void (*)(const Panel&, int, int, Tokens, int64_t, float*);
-
-Multiply multiply_for(const PanelFormat& format) {
-  if (format.has_offsets) return multiply_all<32, true>;
-  return format.group == 16 ? multiply_all<16, false> : multiply_all<32, false>;
-}
-
-// Sixteen rows from `row` on, of which those from `end` on repeat the last.
-PanelSource panel_rows(const QuantMatrix& weight, int64_t row, int64_t end) {
-  PanelSource source;
-  for (int r = 0; r < kRows; ++r) source.rows[r] = weight.row(std::min(row + r, end - 1));
-  source.ahead = kRows * weight.layout().row_bytes;
-  source.scales_ahead = kRows * weight.layout().scale_cols * scale_type_bytes(source.rows[0].scale_type);
-  return source;
+void multiply_panel(const PanelFormat& format, const Panel& panel, int blocks, const Tokens& x, int64_t count, float* totals) {
+  if (format.has_offsets)
+    multiply_all<32, true>(panel, blocks, format.code_offset, x, count, totals);
+  else if (format.group == 32)
+    multiply_all<32, false>(panel, blocks, format.code_offset, x, count, totals);
+  else
+    multiply_all<16, false>(panel, blocks, format.code_offset, x, count, totals);
 }
 
 }  // namespace
 
-bool has_quant_linear(QuantFormat format) { return panels::avx512::panel_format(format).unpack != nullptr; }
+PanelKernel panel_kernel() { return {unpack_of, multiply_panel}; }
 
-void quant_linear(const QuantLinearArgs& a, int64_t begin, int64_t end) {
-  const QuantMatrix& weight = *a.weight;
-  const PanelFormat format = panels::avx512::panel_format(weight.format());
-  const Multiply multiply = multiply_for(format);
-  Panel panel;
-  alignas(64) float totals[kTokenBlock * kRows];
-  for (int64_t row = begin; row < end; row += kRows) {
-    PanelSource source = panel_rows(weight, row, end);
-    const auto mask = static_cast<__mmask16>((1U << std::min<int64_t>(kRows, end - row)) - 1);
-    for (int64_t token = 0; token < a.tokens; token += kTokenBlock) {
-      const int64_t count = std::min(kTokenBlock, a.tokens - token);
-      std::fill_n(totals, count * kRows, 0.0f);
-      for (int64_t column = 0; column < weight.cols(); column += kChunk) {
-        source.column = column, source.count = static_cast<int>(std::min<int64_t>(kChunk, weight.cols() - column));
-        format.unpack(source, panel);
-        const Int8Row x = a.x->row(a.first_token + token);
-        const int64_t block = column / kActivationBlock;
-        const Tokens tokens{{x.codes + column, x.scales + block, x.sums + 2 * block}, a.x->blocks()};
-        multiply(panel, source.count / static_cast<int>(kActivationBlock), format.code_offset, tokens, count, totals);
-      }
-      for (int64_t t = 0; t < count; ++t)
-        _mm512_mask_storeu_ps(a.out + (token + t) * a.out_stride + row, mask, _mm512_load_ps(totals + t * kRows));
-    }
-  }
-}
+}  // namespace quern::panels::avx512
+
+namespace quern::avx512 {
 
 void quantize_activations(const float* x, CodeOrder order, Int8Activations& to, int64_t token) {
   const MutableInt8Row row = to.mutable_row(token);
@@ -166,9 +125,10 @@ QUERN_TARGET_END
 
 #else
 
+namespace quern::panels::avx512 {
+PanelKernel panel_kernel() { return {}; }
+}  // namespace quern::panels::avx512
 namespace quern::avx512 {
-bool has_quant_linear(QuantFormat) { return false; }
-void quant_linear(const QuantLinearArgs&, int64_t, int64_t) {}
 void quantize_activations(const float* x, CodeOrder order, Int8Activations& to, int64_t token) { to.quantize(token, x, order); }
 }  // namespace quern::avx512
 

@@ -7,7 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
+#include "quant/activations.h"
 #include "quant/quant_matrix.h"
 
 namespace quern::panels {
@@ -27,18 +29,46 @@ struct PanelSource {
   QuantRow rows[kRows];
   int64_t column = 0;
   int count = 0;
-  int64_t ahead = 0, scales_ahead = 0;  // bytes from here to where the next 16 rows have theirs, to prefetch
+  int64_t chunk_bytes = 0;  // of codes in these columns of a row
+  int64_t ahead = 0;        // bytes from here to where the next 16 rows have their codes, to prefetch
 };
 
+// What a multiplication has to know of a format.
 struct PanelFormat {
-  void (*unpack)(const PanelSource& source, Panel& panel) = nullptr;  // null: no such format
-  int group = 32;                                                     // 16 or 32 columns to a scale
-  int code_offset = 0;                                                // added to codes to make them unsigned
+  int group = 32;       // 16 or 32 columns to a scale
+  int code_offset = 0;  // added to codes to make them unsigned
+  int code_limit = 15;  // the largest unsigned code
   bool has_offsets = false;
 };
+// Absent: the format has no panels.
+std::optional<PanelFormat> panel_format(QuantFormat format);
 
+// Tokens of a chunk: the first one's row at the chunk's first column, and the distance to the next.
+struct Tokens {
+  Int8Row first;
+  int64_t blocks = 0;  // of a whole row
+
+  const int8_t* codes(int64_t t) const { return first.codes + t * blocks * kActivationBlock; }
+  const float* scales(int64_t t) const { return first.scales + t * blocks; }
+  const int16_t* sums(int64_t t) const { return first.sums + t * blocks * 2; }
+  Tokens from(int64_t t) const { return {{codes(t), scales(t), sums(t)}, blocks}; }
+};
+
+// What an instruction set brings.
+struct PanelKernel {
+  using Unpack = void (*)(const PanelSource& source, Panel& panel);
+  Unpack (*unpack_of)(QuantFormat format) = nullptr;  // of any format that has panels
+  // totals [count tokens][16 rows] += panel times tokens, block by block; the panel has `blocks` blocks of 32 columns.
+  void (*multiply)(const PanelFormat& format, const Panel& panel, int blocks, const Tokens& x, int64_t count,
+                   float* totals) = nullptr;
+};
+
+// With null pointers where the compiler does not know the instruction set.
+namespace avx2 {
+PanelKernel panel_kernel();
+}
 namespace avx512 {
-PanelFormat panel_format(QuantFormat format);
+PanelKernel panel_kernel();
 }
 
 }  // namespace quern::panels

@@ -14,6 +14,8 @@
 
 QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")
 
+#include "kernels/quant_linear/block_rows.h"
+
 namespace quern::panels::avx512 {
 namespace {
 
@@ -97,7 +99,6 @@ struct E2m1 {
                                nibbles);
   }
 };
-constexpr int kE2m1Offset = 12;
 
 // rows(r) are 16 groups' scales of row r, as many as there are.
 template <class Rows>
@@ -236,8 +237,6 @@ inline void copy(const uint8_t* from, uint8_t* to) {
   std::memcpy(to, from, bytes);
 }
 
-inline float f16_at(const uint8_t* at) { return _cvtsh_ss(static_cast<uint16_t>(at[0] | at[1] << 8)); }
-
 void ggml_mxfp4(const PanelSource& s, Panel& panel) {
   Copies<kChunk / 2> rows;
   alignas(16) uint8_t exponents[kRows][16];
@@ -267,17 +266,6 @@ void ggml_q8_0(const PanelSource& s, Panel& panel) {
   rows.store(panel.scales, rows.scales, s.count / 32);
 }
 
-// The eight scales and mins of q4_k and q5_k (k_quants.cpp), times d and -dmin.
-inline void super_scales(const uint8_t* at, float* scales, float* offsets) {
-  const float d = f16_at(at), dmin = f16_at(at + 2);
-  const uint8_t* packed = at + 4;
-  for (int g = 0; g < 4; ++g) {
-    const int low = packed[g], mid = packed[g + 4], both = packed[g + 8];
-    scales[g] = d * static_cast<float>(low & 63), scales[g + 4] = d * static_cast<float>((both & 15) | low >> 6 << 4);
-    offsets[g] = -(dmin * static_cast<float>(mid & 63)), offsets[g + 4] = -(dmin * static_cast<float>(both >> 4 | mid >> 6 << 4));
-  }
-}
-
 void ggml_q4_k(const PanelSource& s, Panel& panel) {
   Copies<kChunk / 2> rows;
   for_blocks(s, 256, 144, [&](int r, int b, const uint8_t* at) {
@@ -291,19 +279,9 @@ void ggml_q4_k(const PanelSource& s, Panel& panel) {
 
 void ggml_q5_k(const PanelSource& s, Panel& panel) {
   Copies<kChunk> rows;
-  const __m256i low_four = _mm256_set1_epi8(15), one = _mm256_set1_epi8(1);
   for_blocks(s, 256, 176, [&](int r, int b, const uint8_t* at) {
     super_scales(at, rows.scales[r] + 8 * b, rows.offsets[r] + 8 * b);
-    const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 16));
-    for (int pair = 0; pair < 4; ++pair) {
-      const __m256i nibbles = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 48 + 32 * pair));
-      const __m256i codes[2] = {_mm256_and_si256(nibbles, low_four), _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), low_four)};
-      for (int half = 0; half < 2; ++half) {
-        const __m256i bit = _mm256_slli_epi16(_mm256_and_si256(_mm256_srl_epi16(high, _mm_cvtsi32_si128(2 * pair + half)), one), 4);
-        _mm256_store_si256(reinterpret_cast<__m256i*>(rows.codes[r] + 256 * b + 64 * pair + 32 * half),
-                           _mm256_or_si256(codes[half], bit));
-      }
-    }
+    q5_k_codes(at, rows.codes[r] + 256 * b);
   });
   const RowBytes from = rows.rows();
   store_bytes(s.count, panel, [&](int r, int piece) { return load_row(from, r, 64 * piece, ~__mmask64{0}); });
@@ -313,20 +291,9 @@ void ggml_q5_k(const PanelSource& s, Panel& panel) {
 
 void ggml_q6_k(const PanelSource& s, Panel& panel) {
   Copies<kChunk> rows;
-  const __m256i low_four = _mm256_set1_epi8(15), low_two = _mm256_set1_epi8(3);
   for_blocks(s, 256, 210, [&](int r, int b, const uint8_t* at) {
-    const float d = f16_at(at + 208);
-    for (int g = 0; g < 16; ++g) rows.scales[r][16 * b + g] = d * static_cast<float>(static_cast<int8_t>(at[192 + g]));
-    for (int half = 0; half < 2; ++half) {
-      const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 128 + 32 * half));
-      for (int j = 0; j < 4; ++j) {
-        __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 64 * half + 32 * (j % 2)));
-        if (j >= 2) low = _mm256_srli_epi16(low, 4);
-        const __m256i top = _mm256_and_si256(_mm256_srl_epi16(high, _mm_cvtsi32_si128(2 * j)), low_two);
-        _mm256_store_si256(reinterpret_cast<__m256i*>(rows.codes[r] + 256 * b + 128 * half + 32 * j),
-                           _mm256_or_si256(_mm256_and_si256(low, low_four), _mm256_slli_epi16(top, 4)));
-      }
-    }
+    q6_k_scales(at, rows.scales[r] + 16 * b);
+    q6_k_codes(at, rows.codes[r] + 256 * b);
   });
   const RowBytes from = rows.rows();
   store_bytes(s.count, panel, [&](int r, int piece) { return load_row(from, r, 64 * piece, ~__mmask64{0}); });
@@ -334,67 +301,51 @@ void ggml_q6_k(const PanelSource& s, Panel& panel) {
 }
 
 template <int group>
-PanelFormat affine(int bits) {
-  PanelFormat format{.has_offsets = true};
+PanelKernel::Unpack affine(int64_t bits) {
   switch (bits) {
     case 2:
-      format.unpack = mlx_affine_odd<2, group>;
-      break;
+      return mlx_affine_odd<2, group>;
     case 3:
-      format.unpack = mlx_affine_odd<3, group>;
-      break;
+      return mlx_affine_odd<3, group>;
     case 4:
-      format.unpack = mlx_affine_4<group>;
-      break;
+      return mlx_affine_4<group>;
     case 5:
-      format.unpack = mlx_affine_odd<5, group>;
-      break;
+      return mlx_affine_odd<5, group>;
     case 6:
-      format.unpack = mlx_affine_odd<6, group>;
-      break;
+      return mlx_affine_odd<6, group>;
     default:
-      format.unpack = mlx_affine_8<group>;
+      return mlx_affine_8<group>;
   }
-  return format;
 }
 
 }  // namespace
 
-PanelFormat panel_format(QuantFormat format) {
-  constexpr int kBits[] = {2, 3, 4, 5, 6, 8};
-  const int affine_index = static_cast<int>(format) - static_cast<int>(QuantFormat::mlx_affine_2_g32);
-  if (0 <= affine_index && affine_index < 18) {
-    const int bits = kBits[affine_index / 3];
-    return affine_index % 3 == 0 ? affine<32>(bits) : affine_index % 3 == 1 ? affine<64>(bits) : affine<128>(bits);
-  }
+PanelKernel::Unpack unpack_of(QuantFormat format) {
   switch (format) {
     case QuantFormat::mlx_mxfp4:
-      return {.unpack = mlx_mxfp4, .code_offset = kE2m1Offset};
+      return mlx_mxfp4;
     case QuantFormat::mxfp4:
-      return {.unpack = ggml_mxfp4, .code_offset = kE2m1Offset};
+      return ggml_mxfp4;
     case QuantFormat::q4_0:
-      return {.unpack = ggml_q4_0, .code_offset = 8};
+      return ggml_q4_0;
     case QuantFormat::q8_0:
-      return {.unpack = ggml_q8_0, .code_offset = 128};
+      return ggml_q8_0;
     case QuantFormat::q4_k:
-      return {.unpack = ggml_q4_k, .has_offsets = true};
+      return ggml_q4_k;
     case QuantFormat::q5_k:
-      return {.unpack = ggml_q5_k, .has_offsets = true};
+      return ggml_q5_k;
     case QuantFormat::q6_k:
-      return {.unpack = ggml_q6_k, .group = 16, .code_offset = 32};
+      return ggml_q6_k;
     default:
-      return {};
+      break;
   }
+  const QuantFormatInfo& info = quant_format_info(format);
+  const int64_t bits = info.block_bytes * 8 / info.block_elements;
+  return info.block_elements == 32 ? affine<32>(bits) : info.block_elements == 64 ? affine<64>(bits) : affine<128>(bits);
 }
 
 }  // namespace quern::panels::avx512
 
 QUERN_TARGET_END
-
-#else
-
-namespace quern::panels::avx512 {
-PanelFormat panel_format(QuantFormat) { return {}; }
-}  // namespace quern::panels::avx512
 
 #endif

@@ -1,10 +1,63 @@
 #include "kernels/quant_linear/quant_linear.h"
 
+#include <algorithm>
+
 #include "base/check.h"
+#include "kernels/quant_linear/panel.h"
 
 namespace quern {
+namespace {
 
-bool has_quant_linear(Isa isa, QuantFormat format) { return isa == Isa::avx512 && avx512::has_quant_linear(format); }
+using panels::kChunk, panels::kRows, panels::PanelFormat, panels::PanelKernel, panels::PanelSource, panels::Tokens;
+
+constexpr int64_t kTokenBlock =
+    256;  // tokens that a panel serves before it is unpacked again: their codes stay in the second-level cache
+
+PanelKernel kernel_of(Isa isa) {
+  return isa == Isa::avx512 ? panels::avx512::panel_kernel() : isa == Isa::avx2 ? panels::avx2::panel_kernel() : PanelKernel{};
+}
+
+// Sixteen rows from `row` on, of which those from `end` on repeat the last.
+PanelSource panel_rows(const QuantMatrix& weight, int64_t row, int64_t end) {
+  PanelSource source;
+  for (int r = 0; r < kRows; ++r) source.rows[r] = weight.row(std::min(row + r, end - 1));
+  source.ahead = kRows * weight.layout().row_bytes;
+  return source;
+}
+
+// What is read first, which nobody asked for ahead of time.
+void prefetch_first(const QuantMatrix& weight, int64_t begin, int64_t end) {
+  const std::byte* first = weight.row(begin).codes;
+  const int64_t bytes = std::min<int64_t>(kRows, end - begin) * weight.layout().row_bytes;
+  for (int64_t i = 0; i < std::min<int64_t>(bytes, 65536); i += 64) __builtin_prefetch(first + i, 0, 2);
+}
+
+}  // namespace
+
+std::optional<PanelFormat> panels::panel_format(QuantFormat format) {
+  switch (format) {
+    case QuantFormat::mxfp4:
+    case QuantFormat::mlx_mxfp4:
+      return PanelFormat{.code_offset = 12, .code_limit = 24};  // E2M1 doubled
+    case QuantFormat::q4_0:
+      return PanelFormat{.code_offset = 8};
+    case QuantFormat::q8_0:
+      return PanelFormat{.code_offset = 128, .code_limit = 255};
+    case QuantFormat::q4_k:
+      return PanelFormat{.has_offsets = true};
+    case QuantFormat::q5_k:
+      return PanelFormat{.code_limit = 31, .has_offsets = true};
+    case QuantFormat::q6_k:
+      return PanelFormat{.group = 16, .code_offset = 32, .code_limit = 63};
+    default:
+      break;
+  }
+  if (format < QuantFormat::mlx_affine_2_g32 || format > QuantFormat::mlx_affine_8_g128) return {};
+  const QuantFormatInfo& info = quant_format_info(format);
+  return PanelFormat{.code_limit = (1 << info.block_bytes * 8 / info.block_elements) - 1, .has_offsets = true};
+}
+
+bool has_quant_linear(Isa isa, QuantFormat format) { return kernel_of(isa).unpack_of && panels::panel_format(format); }
 
 CodeOrder code_order(QuantFormat format) {
   switch (format) {
@@ -18,19 +71,41 @@ CodeOrder code_order(QuantFormat format) {
   }
 }
 
-void quant_linear(Isa isa, const QuantLinearArgs& args, int64_t begin, int64_t end) {
-  QUERN_CHECK(has_quant_linear(isa, args.weight->format()) && args.x->cols() == args.weight->cols(), args.x->cols(),
-              args.weight->cols());
-  QUERN_CHECK(0 <= args.first_token && args.first_token + args.tokens <= args.x->tokens() && end <= args.weight->rows(),
-              args.first_token, args.tokens, args.x->tokens(), end, args.weight->rows());
-  if (begin < end && args.tokens > 0) avx512::quant_linear(args, begin, end);
+void quant_linear(Isa isa, const QuantLinearArgs& a, int64_t begin, int64_t end) {
+  const QuantMatrix& weight = *a.weight;
+  QUERN_CHECK(has_quant_linear(isa, weight.format()) && a.x->cols() == weight.cols(), a.x->cols(), weight.cols());
+  QUERN_CHECK(0 <= a.first_token && a.first_token + a.tokens <= a.x->tokens() && end <= weight.rows(), a.first_token, a.tokens,
+              a.x->tokens(), end, weight.rows());
+  const PanelKernel kernel = kernel_of(isa);
+  const PanelKernel::Unpack unpack = kernel.unpack_of(weight.format());
+  const PanelFormat format = *panels::panel_format(weight.format());
+  if (begin < end) prefetch_first(weight, begin, end);
+  panels::Panel panel;
+  alignas(64) float totals[kTokenBlock * kRows];
+  for (int64_t row = begin; row < end; row += kRows) {
+    PanelSource source = panel_rows(weight, row, end);
+    for (int64_t token = 0; token < a.tokens; token += kTokenBlock) {
+      const int64_t count = std::min(kTokenBlock, a.tokens - token);
+      const Tokens x{a.x->row(a.first_token + token), a.x->blocks()};
+      std::fill_n(totals, count * kRows, 0.0f);
+      for (int64_t column = 0; column < weight.cols(); column += kChunk) {
+        source.column = column, source.count = static_cast<int>(std::min<int64_t>(kChunk, weight.cols() - column));
+        source.chunk_bytes = source.count * weight.layout().row_bytes / weight.cols();
+        unpack(source, panel);
+        const int64_t block = column / kActivationBlock;
+        const Tokens chunk{{x.first.codes + column, x.first.scales + block, x.first.sums + 2 * block}, x.blocks};
+        kernel.multiply(format, panel, source.count / static_cast<int>(kActivationBlock), chunk, count, totals);
+      }
+      for (int64_t t = 0; t < count; ++t)
+        std::copy_n(totals + t * kRows, std::min<int64_t>(kRows, end - row), a.out + (token + t) * a.out_stride + row);
+    }
+  }
 }
 
 void quantize_activations(Isa isa, const float* x, CodeOrder order, Int8Activations& to, int64_t token) {
-  if (isa == Isa::avx512)
-    avx512::quantize_activations(x, order, to, token);
-  else
-    to.quantize(token, x, order);
+  if (isa == Isa::avx512) return quern::avx512::quantize_activations(x, order, to, token);
+  if (isa == Isa::avx2) return quern::avx2::quantize_activations(x, order, to, token);
+  to.quantize(token, x, order);
 }
 
 }  // namespace quern

@@ -39,10 +39,11 @@ void quant_linear(Isa isa, const QuantLinearArgs& args, int64_t begin, int64_t e
 // As Int8Activations::quantize, bit for bit: row `token` of `to` from x [to.cols()].
 void quantize_activations(Isa isa, const float* x, CodeOrder order, Int8Activations& to, int64_t token);
 
-namespace avx512 {
-bool has_quant_linear(QuantFormat format);
-void quant_linear(const QuantLinearArgs& args, int64_t begin, int64_t end);
+namespace avx2 {
 void quantize_activations(const float* x, CodeOrder order, Int8Activations& to, int64_t token);
-}  // namespace avx512
+}
+namespace avx512 {
+void quantize_activations(const float* x, CodeOrder order, Int8Activations& to, int64_t token);
+}
 
 }  // namespace quern

@@ -17,9 +17,11 @@ namespace quern {
 namespace {
 
 // Rows of a matrix that one task takes: half a million multiplications, some ten microseconds, far above the cost of handing it out.
-int64_t linear_grain(int64_t k, int64_t tokens) {
+// A large matrix in larger tasks, thirty-two for each thread: at the start of each, memory is waited for.
+int64_t linear_grain(int64_t rows, int64_t k, int64_t tokens, int threads) {
   static_assert(kQuantLinearRows == 16);
-  return std::clamp<int64_t>(32768 / std::max<int64_t>(1, k * std::min<int64_t>(tokens, 8)), 1, 128) * 16;
+  const int64_t least = std::clamp<int64_t>(32768 / std::max<int64_t>(1, k * std::min<int64_t>(tokens, 8)), 1, 128);
+  return std::max(least, rows / (int64_t{16} * 32 * threads)) * 16;
 }
 
 void silu_mul(Tensor gate, Tensor up, int64_t begin, int64_t end) {
@@ -75,10 +77,10 @@ void CpuOps::linear(Tensor x, const Weight& weight, Tensor out) {
                                 .weight = &weight,
                                 .out = out.data,
                                 .out_stride = out.stride};
-    return pool_.parallel_for(weight.rows(), linear_grain(x.cols, x.rows),
+    return pool_.parallel_for(weight.rows(), linear_grain(weight.rows(), x.cols, x.rows, pool_.size()),
                               [&](int64_t begin, int64_t end) { quant_linear(isa_, coded, begin, end); });
   }
-  pool_.parallel_for(weight.rows(), linear_grain(x.cols, x.rows),
+  pool_.parallel_for(weight.rows(), linear_grain(weight.rows(), x.cols, x.rows, pool_.size()),
                      [&](int64_t begin, int64_t end) { quern::linear(isa_, args, begin, end); });
 }
 
@@ -242,7 +244,7 @@ std::vector<CpuOps::ExpertRows> CpuOps::group_by_expert(std::span<const Expert> 
 
 void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Weight Expert::* matrix, Tensor out) {
   const int64_t rows = (groups.front().expert->*matrix).rows(),
-                block = std::min<int64_t>(rows, linear_grain(x.cols, groups.front().count));
+                block = std::min<int64_t>(rows, linear_grain(rows, x.cols, groups.front().count, pool_.size()));
   const int64_t blocks = (rows + block - 1) / block;
   // The experts of a layer need not have one format.
   const Int8Activations* coded[2] = {};
