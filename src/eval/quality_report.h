@@ -34,6 +34,7 @@ struct QualityReport {
 };
 
 std::string quality_text(const QualityReport& report);
+// Errors of weights that are not finite are null.
 Json quality_json(const QualityReport& report);
 // A whole HTML document, light or dark as its reader's system is. The same report gives the same bytes.
 std::string quality_page(const QualityReport& report);

@@ -4,10 +4,14 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <limits>
 
+#include "base/file.h"
 #include "convert/quantize.h"
 #include "eval/episodes.h"
+#include "eval/quality_charts.h"
 #include "eval/sample.h"
+#include "formats/safetensors.h"
 #include "formats/temporary_folder_test.h"
 #include "model/model_test.h"
 
@@ -29,6 +33,31 @@ TEST(CompareLogits, GivesTheDivergenceInNats) {
   const std::vector<float> certain = {1000, -1000};  // no overflow, and no 0 times infinity
   EXPECT_EQ(compare_logits(certain, certain, 0).kl, 0);
   EXPECT_TRUE(compare_logits(certain, certain, 0).same_top);
+}
+
+TEST(CompareLogits, HidesNoLogitThatIsNoNumber) {
+  const std::vector<float> good = {1, 2};
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()})
+    for (const std::vector<float>& broken : {std::vector<float>{bad, 1}, std::vector<float>{1, bad}}) {
+      EXPECT_FALSE(std::isfinite(compare_logits(broken, good, 1).source_nll));
+      EXPECT_FALSE(std::isfinite(compare_logits(good, broken, 1).result_nll));
+      EXPECT_FALSE(std::isfinite(compare_logits(good, broken, 0).kl));
+    }
+}
+
+// tiny with a NaN as the first weight of a row.
+fs::path with_nan(const TemporaryFolder& folder, const std::string& matrix, int64_t row) {
+  fs::copy(model_test::fixture("tiny"), folder / "nan");
+  std::string bytes = read_file(folder / "nan/model.safetensors").value();
+  const SafetensorsFile file = SafetensorsFile::open(folder / "nan/model.safetensors").value();
+  const std::byte* const end = file.tensors().back().bytes.data() + file.tensors().back().bytes.size();
+  for (const StoredTensor& tensor : file.tensors())
+    if (tensor.name == matrix) {
+      const auto at = bytes.size() - static_cast<size_t>(end - tensor.bytes.data()) + static_cast<size_t>(row * tensor.shape[1] * 2);
+      bytes[at] = '\xc0', bytes[at + 1] = '\x7f';
+    }
+  folder.write("nan/model.safetensors", bytes);
+  return folder / "nan";
 }
 
 std::unique_ptr<Engine> engine(const fs::path& model) {
@@ -77,6 +106,14 @@ TEST(CompareTokens, HasThePerplexityOfTheForwardPass) {
   const auto comparison = compare_tokens(*quern, *quern, sample, {});
   ASSERT_TRUE(comparison);
   EXPECT_NEAR(comparison->all.source_perplexity() / std::exp(nll / static_cast<double>(ids.size() - 1)), 1, 1e-4);
+}
+
+TEST(CompareTokens, NamesTheLogitThatIsNoNumber) {
+  const TemporaryFolder folder;
+  const auto tiny = engine(model_test::fixture("tiny")), broken = engine(with_nan(folder, "lm_head.weight", 17));
+  EXPECT_TRUE(fails(compare_tokens(*tiny, *broken, random_sample(), {}), Errc::out_of_range,
+                    {"document 0: result", "nan: after position 0 the logit of token 17 is"}));
+  EXPECT_TRUE(fails(compare_tokens(*broken, *tiny, random_sample(), {}), Errc::out_of_range, {"document 0: source", "token 17"}));
 }
 
 TEST(CompareTokens, RefusesAnotherVocabulary) {
@@ -132,6 +169,23 @@ TEST(TensorErrors, TakeTheExpertsOfALayerTogether) {
     }
   }
   EXPECT_EQ(matrices, static_cast<int64_t>(named_matrices(*source).size()));
+}
+
+TEST(TensorErrors, OfWeightsThatAreNoNumbersAreInfinite) {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  const std::string up = "model.layers.1.mlp.experts.6.up_proj.weight";
+  const auto source = Model::load(model_test::fixture("tiny")).value(), result = Model::load(with_nan(folder, up, 3)).value();
+  QualityReport report{.source = {}, .result = {}, .weights = tensor_errors(*source, *result, pool, {}), .text = {}, .tools = {}};
+  EXPECT_TRUE(std::isinf(report.weights.relative_rms));
+  for (const TensorError& error : report.weights.tensors) {
+    EXPECT_EQ(std::isinf(error.relative_rms), error.name == "model.layers.1.mlp.experts.*.up_proj.weight") << error.name;
+    EXPECT_EQ(error.relative_rms, error.worst_matrix) << error.name;
+  }
+  EXPECT_THAT(quality_text(report), HasSubstr("inf; most in\n  model.layers.1.mlp.experts.*.up_proj.weight"));
+  EXPECT_THAT(quality_page(report), Not(HasSubstr("nan")));
+  report.text.comparison.all.scores.push_back({.kl = std::nan("")});
+  EXPECT_THAT(kl_histogram(report.text.comparison), HasSubstr("100.00 % above"));
 }
 
 TEST(QualityPage, IsOneDocumentThatNeedsNothingFromElsewhere) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <unordered_map>
 
 #include "formats/tensor_names.h"
@@ -18,7 +19,11 @@ struct Squares {
     difference += other.difference, size += other.size;
     return *this;
   }
-  double relative() const { return size > 0 ? std::sqrt(difference / size) : difference > 0 ? 1 : 0; }
+  // Of weights that are no numbers infinity, which is larger than any error and which no maximum passes over as it does NaN.
+  double relative() const {
+    if (!std::isfinite(difference) || !std::isfinite(size)) return std::numeric_limits<double>::infinity();
+    return size > 0 ? std::sqrt(difference / size) : difference > 0 ? 1 : 0;
+  }
 };
 
 // Row sums, added in the order of the rows whatever the threads.

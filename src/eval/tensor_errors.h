@@ -10,7 +10,7 @@
 
 namespace quern {
 
-// One matrix, or the experts of a layer together.
+// One matrix, or the experts of a layer together. Errors are infinite where a weight of either model is not finite, never NaN.
 struct TensorError {
   std::string name;  // published; "model.layers.3.mlp.experts.*.up_proj.weight"
   QuantFormat source = QuantFormat::bf16, result = QuantFormat::bf16;
