@@ -1,6 +1,8 @@
 #include "convert/calibrate.h"
 
-#include "base/check.h"
+#include <unordered_set>
+
+#include "convert/delta_rows.h"
 #include "model/ops/linear_inputs.h"
 #include "runtime/engine_impl.h"
 
@@ -9,10 +11,14 @@ namespace {
 
 constexpr int64_t kChunk = 256;  // tokens at a time: each brings some to most experts, which are decoded once for all of them
 
-// The names of the matrices by their addresses. A tied head is multiplied with under its own address, and published as the embedding.
+// The published names of the matrices by their addresses. A tied head is multiplied with under its own address, and published as the
+// embedding. Parts of one published matrix have the same input: the first of them has its name, and the others are not in the map.
 std::unordered_map<const Weight*, std::string> names_of(const Model& model) {
   std::unordered_map<const Weight*, std::string> names;
-  for (NamedMatrix& matrix : named_matrices(model)) names[matrix.weight] = std::move(matrix.name);
+  std::unordered_set<std::string> taken;
+  for (const NamedMatrix& matrix : named_matrices(model))
+    if (std::string name = published_name(model.config, matrix.name); taken.insert(name).second)
+      names[matrix.weight] = std::move(name);
   names.try_emplace(&model.lm_head, names.at(&model.embed_tokens));
   return names;
 }
@@ -25,7 +31,9 @@ Result<InputStatistics> calibrate(const Engine& engine, std::span<const std::vec
   const Model& model = *impl.model;
   const auto names = names_of(model);
   InputStatistics statistics(model);
-  LinearInputs ops(*impl.ops, [&](const Weight& weight, Tensor x) { statistics.add(names.at(&weight), x); });
+  LinearInputs ops(*impl.ops, [&](const Weight& weight, Tensor x) {
+    if (const auto name = names.find(&weight); name != names.end()) statistics.add(name->second, x);
+  });
   Runner runner{.model = model,
                 .ops = ops,
                 .workspace = *impl.workspace,

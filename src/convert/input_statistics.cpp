@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/random.h"
+#include "convert/delta_rows.h"
 #include "formats/safetensors.h"
 #include "formats/tensor_names.h"
 
@@ -50,8 +51,10 @@ Result<Number> metadata_number(const Json& metadata, std::string_view key, int b
 
 InputStatistics::InputStatistics(const Model& model) : fingerprint_(model.fingerprint) {
   for (const NamedMatrix& matrix : named_matrices(model)) {
-    inputs_[matrix.name].mean_square.resize(static_cast<size_t>(matrix.weight->cols()));
-    order_.push_back(matrix.name);
+    const auto [at, is_new] = inputs_.try_emplace(published_name(model.config, matrix.name));
+    if (!is_new) continue;
+    at->second.mean_square.resize(static_cast<size_t>(matrix.weight->cols()));
+    order_.push_back(at->first);
   }
 }
 
@@ -143,11 +146,12 @@ void InputStatistics::add_layer_means() {
 
 Result<void> InputStatistics::check_model(const Model& model) const {
   for (const NamedMatrix& matrix : named_matrices(model)) {
-    const auto found = inputs_.find(matrix.name);
+    const std::string name = published_name(model.config, matrix.name);
+    const auto found = inputs_.find(name);
     if (found == inputs_.end())
-      return fail(Errc::mismatch, "{}: has nothing about {}: statistics of another model", where_, matrix.name);
+      return fail(Errc::mismatch, "{}: has nothing about {}: statistics of another model", where_, name);
     if (static_cast<int64_t>(found->second.mean_square.size()) != matrix.weight->cols())
-      return fail(Errc::mismatch, "{}: {}: {} columns, expected {}: statistics of another model", where_, matrix.name,
+      return fail(Errc::mismatch, "{}: {}: {} columns, expected {}: statistics of another model", where_, name,
                   found->second.mean_square.size(), matrix.weight->cols());
   }
   return {};

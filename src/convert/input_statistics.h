@@ -31,7 +31,7 @@ class InputStatistics {
   // Of a model that nothing has been multiplied with yet.
   explicit InputStatistics(const Model& model);
 
-  // Counts the rows of x in, as inputs of the matrix `name` of the model.
+  // Counts the rows of x in, as inputs of the matrix that is published as `name` (delta_rows.h), where a GGUF file may have it in parts.
   void add(const std::string& name, Tensor x);
 
   // All or nothing. Errors: io.

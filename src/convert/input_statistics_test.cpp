@@ -11,6 +11,7 @@
 #include "formats/temporary_folder_test.h"
 #include "model/model_test.h"
 #include "model/ops/linear_inputs.h"
+#include "runtime/engine_impl.h"
 
 namespace quern {
 namespace {
@@ -196,6 +197,70 @@ TEST(QuantizeByImportance, LosesLessOfWhatMatters) {
   }
   EXPECT_GT(compared, 20);
   EXPECT_GT(better, compared * 9 / 10);
+}
+
+// tiny as a GGUF file: the same weights, the DeltaNet's input projections in four matrices instead of two.
+fs::path tiny_gguf(const TemporaryFolder& folder) {
+  ThreadPool pool(2);
+  const Recipe f32 = Recipe::builtin("f32", ModelContainer::gguf).value();
+  EXPECT_TRUE(quantize(model_test::fixture("tiny"), folder / "tiny.gguf", {.recipe = f32, .container = ModelContainer::gguf}, pool));
+  return folder / "tiny.gguf";
+}
+
+TEST(InputStatistics, AreTheSameOfAFolderAndAGgufFile) {
+  const TemporaryFolder folder;
+  const auto gguf = Engine::load({.model = tiny_gguf(folder), .threads = 2, .kv = KvFormat::f32}).value();
+  const auto texts = documents(model_test::TestModel("tiny"));
+  const InputStatistics of_gguf = reloaded(calibrate(*gguf, texts, {}).value()), of_folder = reloaded(tiny_statistics());
+  EXPECT_EQ(of_gguf.matrices(), of_folder.matrices());
+  EXPECT_TRUE(of_folder.check_model(*gguf->impl().model));
+  EXPECT_TRUE(of_gguf.check_model(*Model::load(model_test::fixture("tiny")).value()));
+  for (const char* matrix : {"in_proj_qkvz", "in_proj_ba", "out_proj"}) {
+    const std::string name = fmt::format("model.layers.0.linear_attn.{}.weight", matrix);  // nothing routed before it
+    const auto a = of_folder.importance(name), b = of_gguf.importance(name);
+    ASSERT_EQ(a.size(), 64u) << name;
+    ASSERT_EQ(b.size(), 64u) << name;
+    for (size_t c = 0; c < a.size(); ++c) EXPECT_NEAR(b[c], a[c], 1e-3f * a[c]) << name << " " << c;
+  }
+}
+
+std::string bytes_in(const fs::path& model, const std::string& name) {
+  const Checkpoint checkpoint = Checkpoint::open(model).value();
+  const StoredTensor* tensor = checkpoint.find(name);
+  EXPECT_NE(tensor, nullptr) << name;
+  return tensor ? std::string(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->bytes.size()) : std::string();
+}
+
+TEST(QuantizeByImportance, IsTheSameFromAFolderAndFromAGgufFile) {
+  const InputStatistics statistics = reloaded(tiny_statistics());
+  const TemporaryFolder folder;
+  const fs::path gguf = tiny_gguf(folder), tiny = model_test::fixture("tiny");
+  ThreadPool pool(2);
+  const auto convert = [&](const fs::path& in, const std::string& out, const char* format, const InputStatistics* importance) {
+    const auto container = out.ends_with(".gguf") ? ModelContainer::gguf : ModelContainer::folder;
+    const Recipe recipe = Recipe::parse(fmt::format("* {}", format), "recipe", container).value();
+    const auto done =
+        quantize(in, folder / out, {.recipe = recipe, .container = container, .importance = importance}, pool);
+    EXPECT_TRUE(done) << done.error().message;
+    return folder / out;
+  };
+  const std::string layer = "model.layers.1.linear_attn.";
+  const fs::path mlx = convert(tiny, "mlx", "affine-4-g32", &statistics), mlx_too = convert(gguf, "mlx2", "affine-4-g32", &statistics),
+                 alike = convert(gguf, "alike", "affine-4-g32", nullptr);
+  for (const char* name : {"in_proj_qkvz.weight", "in_proj_qkvz.scales", "in_proj_ba.weight", "out_proj.weight"})
+    EXPECT_TRUE(bytes_in(mlx, layer + name) == bytes_in(mlx_too, layer + name)) << name;
+  for (const char* name : {"in_proj_qkvz.weight", "in_proj_ba.weight"})
+    EXPECT_FALSE(bytes_in(alike, layer + name) == bytes_in(mlx_too, layer + name)) << name;
+
+  const fs::path file = convert(tiny, "a.gguf", "q4_1", &statistics), file_too = convert(gguf, "b.gguf", "q4_1", &statistics),
+                 file_alike = convert(gguf, "c.gguf", "q4_1", nullptr);
+  for (const char* name : {"attn_qkv", "attn_gate", "ssm_ba", "ssm_out"})
+    EXPECT_TRUE(bytes_in(file, fmt::format("blk.1.{}.weight", name)) == bytes_in(file_too, fmt::format("blk.1.{}.weight", name)))
+        << name;
+  for (const char* name : {"attn_qkv", "attn_gate", "ssm_ba"})
+    EXPECT_FALSE(bytes_in(file_alike, fmt::format("blk.1.{}.weight", name)) ==
+                 bytes_in(file_too, fmt::format("blk.1.{}.weight", name)))
+        << name;
 }
 
 }  // namespace
