@@ -168,7 +168,12 @@ class Plumbing(Test):
         args = ["quantize", PEBBLE, small, "--format", "mxfp4", "--importance", stats, "--report-text", self.path("text.txt"), "--report-episodes", "0"]
         self.fails(*args, "--report", self.path("page.txt"), says=".json or .html")
         self.fails(*args, "--report", self.path("none/page.html"), says="none/page.html")
-        self.assertFalse(os.path.exists(small))
+        self.fails("quantize", TINY, small, "--format", "q8", "--report", page, says="no tokenizer")
+        self.fails("quantize", PEBBLE, small, "--format", "q8", "--report", page, "--report-text", self.path("none.txt"), says="none.txt")
+        with open(self.path("bad.jsonl"), "w", encoding="utf-8") as file:
+            file.write('{"text": 3}')
+        self.fails("quantize", PEBBLE, small, "--format", "q8", "--report", page, "--report-text", self.path("bad.jsonl"), says="line 1")
+        self.assertFalse(os.path.exists(small) or os.path.exists(small + ".partial"))
         self.assertIn("mean KL", self.ok(*args, "--report", page))
         with open(page, encoding="utf-8") as file:
             self.assertIn("<svg", file.read())

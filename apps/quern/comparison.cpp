@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "eval/sample.h"
 #include "runtime/engine_impl.h"
+#include "text/model_text.h"
 
 namespace quern {
 namespace {
@@ -17,9 +18,12 @@ QualityReport::Side side_of(const Engine& engine) {
   return {engine.impl().options.model.string(), matrix_totals(*engine.impl().model)};
 }
 
+tl::unexpected<Error> no_tokenizer(const std::filesystem::path& model) {
+  return fail(Errc::not_found, "{} has no tokenizer: there is no text that it could read", model.string());
+}
+
 Result<Sample> sample_for(const Engine& source, const Engine& result, const ComparisonOptions& o) {
-  if (!source.tokenizer())
-    return fail(Errc::not_found, "{} has no tokenizer: there is no text that it could read", source.impl().options.model.string());
+  if (!source.tokenizer()) return no_tokenizer(source.impl().options.model);
   return make_sample({.file = o.text,
                       .split = Split::held_out,
                       .max_tokens = o.tokens,
@@ -71,6 +75,13 @@ Result<void> ComparisonOptions::check_report() const {
     return fail(Errc::invalid_argument, "--report {}: expected a name that ends in .json or .html", report);
   QUERN_ASSIGN(const AtomicFile writable, AtomicFile::create(report));
   return {};
+}
+
+Result<void> ComparisonOptions::check_source(const std::filesystem::path& source) const {
+  QUERN_ASSIGN(const ModelText model, load_model_text(source));
+  if (!model.tokenizer) return no_tokenizer(source);
+  const SampleRequest request{.file = text, .split = Split::held_out, .max_tokens = tokens};
+  return make_sample(request, *model.tokenizer).map([](const Sample&) {});
 }
 
 Result<void> ComparisonOptions::write_report(const QualityReport& quality) const {

@@ -15,6 +15,8 @@ struct ComparisonOptions {
   void add_to(CLI::App& app);  // all but --report
   // A place that cannot be written to, or an ending that is neither .json nor .html, is found out before the work.
   Result<void> check_report() const;
+  // So is what compare_models could not read of a model that will be its source: no tokenizer, or a text that does not parse.
+  Result<void> check_source(const std::filesystem::path& source) const;
   Result<void> write_report(const QualityReport& report) const;
 };
 

@@ -72,6 +72,7 @@ Result<int> quantize_model(const Options& o) {
     QUERN_ASSIGN(statistics, InputStatistics::load(o.importance));
     options.importance = &*statistics;
   }
+  if (!o.comparison.report.empty()) QUERN_TRY(o.comparison.check_source(o.in));
   options.search = o.fast ? ScaleSearch::none : ScaleSearch::full;
   options.replace = o.force ? Replace::model_folders : Replace::never;
   QUERN_ASSIGN(const QuantizeReport report, quantize_with_progress(o, std::move(options)));
