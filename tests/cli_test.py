@@ -163,6 +163,15 @@ class Plumbing(Test):
         said = self.ok("calibrate", PEBBLE, "-o", stats, "--text", self.path("text.txt"), "--tokens", "200")
         self.assertIn("200 tokens of text.txt", said)
         self.assertIn("layer's mean", said)
+        self.ok("calibrate", PEBBLE, "-o", stats, "--text", self.path("text.txt"), "--tokens", "200")  # statistics are replaced
+        shutil.copytree(PEBBLE, self.path("model"))
+        for file in ("model-00001-of-00002.safetensors", "config.json"):
+            self.fails("calibrate", self.path("model"), "-o", self.path("model/" + file), "--tokens", "50", says="not replaced")
+        for name in ("config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json"):
+            self.fails("compare", self.path("model"), PEBBLE, "--report", self.path("model/" + name), says="a file of models has that name")
+        self.ok("quantize", PEBBLE, self.path("odd.json"), "--to", "gguf", "--format", "q8", "--fast")
+        self.fails("compare", PEBBLE, self.path("odd.json"), "--report", self.path("odd.json"), says="is a model that is compared")
+        self.ok("inspect", self.path("model"))
         self.fails("quantize", TINY, self.path("none"), "--format", "q4", "--importance", stats, says="statistics of another model")
         self.assertFalse(os.path.exists(self.path("none")) or os.path.exists(self.path("none.partial")))
         args = ["quantize", PEBBLE, small, "--format", "mxfp4", "--importance", stats, "--report-text", self.path("text.txt"), "--report-episodes", "0"]

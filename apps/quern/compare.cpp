@@ -12,7 +12,7 @@ struct Options {
 };
 
 Result<int> compare(const Options& o) {
-  QUERN_TRY(o.comparison.check_report());
+  QUERN_TRY(o.comparison.check_report({o.source, o.result}));
   QUERN_ASSIGN(const EngineOptions engine, o.common.engine_for(o.source));
   QUERN_ASSIGN(const QualityReport report, compare_models(o.source, o.result, engine, o.comparison));
   QUERN_TRY(o.comparison.write_report(report));

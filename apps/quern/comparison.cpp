@@ -1,5 +1,8 @@
 #include "comparison.h"
 
+#include <algorithm>
+#include <array>
+
 #include "agent/episode_player.h"
 #include "base/file.h"
 #include "eval/sample.h"
@@ -50,6 +53,14 @@ Result<QualityReport::Tools> play_both(const Engine& source, const Engine& resul
   return tools;
 }
 
+// Of those that end in .json; other endings are no report's.
+bool is_name_of_model_file(const std::string& name) {
+  constexpr auto kNames = std::to_array<std::string_view>(
+      {"config.json", "generation_config.json", "tokenizer_config.json", "preprocessor_config.json", "tokenizer.json", "vocab.json",
+       "added_tokens.json", "special_tokens_map.json", "chat_template.json", "quantize.json", "model.safetensors.index.json"});
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
 bool speaks_tool_calls(const Engine& engine) { return engine.tokenizer() && engine.tokenizer()->find_added("<tool_call>") >= 0; }
 
 }  // namespace
@@ -69,10 +80,16 @@ void ComparisonOptions::add_to(CLI::App& app) {
   app.add_option("--seed", seed, "Seed of the episodes")->capture_default_str();
 }
 
-Result<void> ComparisonOptions::check_report() const {
+Result<void> ComparisonOptions::check_report(std::initializer_list<std::filesystem::path> models) const {
   if (report.empty()) return {};
   if (!report.ends_with(".json") && !report.ends_with(".html"))
     return fail(Errc::invalid_argument, "--report {}: expected a name that ends in .json or .html", report);
+  if (is_name_of_model_file(std::filesystem::path(report).filename().string()))
+    return fail(Errc::denied, "--report {}: a file of models has that name", report);
+  std::error_code ignored;
+  for (const std::filesystem::path& model : models)  // a GGUF file may have any name
+    if (std::filesystem::equivalent(model, report, ignored))
+      return fail(Errc::denied, "--report {}: is a model that is compared", report);
   QUERN_ASSIGN(const AtomicFile writable, AtomicFile::create(report));
   return {};
 }

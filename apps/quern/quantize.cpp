@@ -58,7 +58,7 @@ Result<void> report_quality(const Options& o) {
 }
 
 Result<int> quantize_model(const Options& o) {
-  QUERN_TRY(o.comparison.check_report());
+  QUERN_TRY(o.comparison.check_report({o.in, o.out}));
   QuantizeOptions options{.container = o.container()};
   if (o.no_mtp) options.mtp = MtpBlock::leave_out;
   if (o.recipe.empty()) {

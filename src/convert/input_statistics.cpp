@@ -36,6 +36,11 @@ Result<std::vector<float>> values_of(const StoredTensor& tensor, std::string_vie
   return values;
 }
 
+bool is_statistics(const SafetensorsFile& file) {
+  const Json* kind = file.metadata().find("kind");
+  return kind && kind->is_string() && kind->as_string() == kKind;
+}
+
 template <class Number>
 Result<Number> metadata_number(const Json& metadata, std::string_view key, int base, std::string_view where) {
   const Json* found = metadata.find(key);
@@ -72,7 +77,19 @@ void InputStatistics::add(const std::string& name, Tensor x) {
   }
 }
 
+Result<void> InputStatistics::check_target(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return {};
+  if (!std::filesystem::is_regular_file(path, ignored)) return fail(Errc::denied, "{}: exists and is no file", path.string());
+  if (std::filesystem::file_size(path, ignored) == 0) return {};
+  if (const auto file = SafetensorsFile::open(path); file && is_statistics(*file)) return {};
+  return fail(Errc::denied, "{}: is no file of `quern calibrate`, and therefore not replaced", path.string());
+}
+
 Result<void> InputStatistics::save(const std::filesystem::path& path) const {
+  for (const std::string& name : order_)
+    for (const float mean : inputs_.at(name).mean_square)
+      if (!std::isfinite(mean)) return fail(Errc::out_of_range, "{}: a mean square of its inputs is {}", name, mean);
   std::vector<SafetensorsWriter::Entry> entries;
   std::vector<std::vector<float>> counts;  // of the layers, in order
   std::string layer;
@@ -104,9 +121,7 @@ Result<InputStatistics> InputStatistics::load(const std::filesystem::path& path)
   InputStatistics statistics;
   statistics.where_ = path.string();
   const std::string& where = statistics.where_;
-  const Json* kind = file.metadata().find("kind");
-  if (!kind || !kind->is_string() || kind->as_string() != kKind)
-    return fail(Errc::malformed, "{}: no file of `quern calibrate`", where);
+  if (!is_statistics(file)) return fail(Errc::malformed, "{}: no file of `quern calibrate`", where);
   QUERN_ASSIGN(statistics.tokens_, metadata_number<int64_t>(file.metadata(), "tokens", 10, where));
   if (statistics.tokens_ < 0) return fail(Errc::malformed, "{}: metadata: tokens: {}", where, statistics.tokens_);
   QUERN_ASSIGN(statistics.fingerprint_, metadata_number<uint64_t>(file.metadata(), "fingerprint", 16, where));

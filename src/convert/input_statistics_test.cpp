@@ -119,6 +119,31 @@ TEST(InputStatistics, OfAnotherModelAreRefused) {
   EXPECT_FALSE(fs::exists(folder / "out") || fs::exists(folder / "out.partial"));
 }
 
+TEST(InputStatistics, ThatLoadWouldRefuseAreNotSaved) {
+  const model_test::TestModel model("tiny");
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity(), 1e30f}) {  // of the last the square is too large
+    InputStatistics statistics(*model.model);
+    std::vector<float> x(64, 1.0f);
+    x[5] = bad;
+    statistics.add("model.layers.2.mlp.gate.weight", Tensor{x.data(), 1, 64, 64});
+    const TemporaryFolder folder;
+    EXPECT_TRUE(fails(statistics.save(folder / "stats"), Errc::out_of_range, {"model.layers.2.mlp.gate.weight"}));
+    EXPECT_TRUE(fs::is_empty(folder.path()));
+  }
+}
+
+TEST(InputStatistics, ReplaceNothingButStatistics) {
+  const TemporaryFolder folder;
+  EXPECT_TRUE(InputStatistics::check_target(folder / "none"));
+  EXPECT_TRUE(InputStatistics::check_target(folder.write("empty", "")));
+  ASSERT_TRUE(tiny_statistics().save(folder / "stats"));
+  EXPECT_TRUE(InputStatistics::check_target(folder / "stats"));
+  EXPECT_TRUE(fails(InputStatistics::check_target(folder.write("notes", "mine")), Errc::denied, {"notes", "not replaced"}));
+  EXPECT_TRUE(fails(InputStatistics::check_target(folder.path()), Errc::denied, {"no file"}));
+  fs::create_symlink(model_test::fixture("tiny") / "model.safetensors", folder / "link");
+  EXPECT_TRUE(fails(InputStatistics::check_target(folder / "link"), Errc::denied, {"link", "not replaced"}));
+}
+
 // A file with one tensor and this metadata.
 fs::path write_statistics(const TemporaryFolder& folder, const std::string& dtype, std::vector<int64_t> shape,
                           std::span<const std::byte> bytes, Json metadata) {
