@@ -116,6 +116,15 @@ TEST(CompareTokens, NamesTheLogitThatIsNoNumber) {
   EXPECT_TRUE(fails(compare_tokens(*broken, *tiny, random_sample(), {}), Errc::out_of_range, {"document 0: source", "token 17"}));
 }
 
+TEST(CompareTokens, RefusesIdsOutsideTheVocabulary) {
+  const auto tiny = engine(model_test::fixture("tiny"));
+  for (const int32_t id : {-1, 512}) {
+    Sample sample = random_sample();
+    sample.documents[2].ids.back() = id;  // which no model is fed
+    EXPECT_TRUE(fails(compare_tokens(*tiny, *tiny, sample, {}), Errc::out_of_range, {"document 2: token 39", "vocabulary of 512"}));
+  }
+}
+
 TEST(CompareTokens, RefusesAnotherVocabulary) {
   const auto tiny = engine(model_test::fixture("tiny")), pebble = engine(fs::path(QUERN_REPO) / "models/pebble");
   EXPECT_TRUE(fails(compare_tokens(*tiny, *pebble, random_sample(), {}), Errc::mismatch, {"vocabulary", "4096", "512"}));

@@ -141,6 +141,10 @@ Result<TokenComparison> compare_tokens(const Engine& source, const Engine& resul
   if (vocab != other)
     return fail(Errc::mismatch, "{}: a vocabulary of {}, expected {} as in {}", result.impl().options.model.string(), other, vocab,
                 source.impl().options.model.string());
+  for (size_t d = 0; d < sample.documents.size(); ++d)
+    for (size_t i = 0; i < sample.documents[d].ids.size(); ++i)
+      if (const int32_t id = sample.documents[d].ids[i]; id < 0 || id >= vocab)
+        return fail(Errc::out_of_range, "document {}: token {}: id {} is outside the vocabulary of {}", d, i, id, vocab);
   TokenComparison comparison;
   int64_t done = 0;
   const auto read = [&](int64_t tokens) {
