@@ -52,6 +52,7 @@ Result<InputStatistics> calibrate(const Engine& engine, std::span<const std::vec
       return true;
     }));
   }
+  statistics.update_layer_means();
   return statistics;
 }
 

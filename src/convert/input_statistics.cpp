@@ -142,20 +142,32 @@ Result<InputStatistics> InputStatistics::load(const std::filesystem::path& path)
         if (found != statistics.inputs_.end()) found->second.tokens = static_cast<int64_t>(std::min(counts[e], 1e12f));
       }
   }
-  statistics.add_layer_means();
+  statistics.update_layer_means();
   return statistics;
 }
 
-void InputStatistics::add_layer_means() {
-  for (const auto& [name, inputs] : inputs_) {
+// In the order of the model, so that the same statistics give the same bits.
+void InputStatistics::update_layer_means() {
+  struct Sum {
+    double tokens = 0;
+    std::vector<double> squares;
+  };
+  std::unordered_map<std::string, Sum> sums;
+  for (const std::string& name : order_) {
+    const Inputs& inputs = inputs_.at(name);
     const std::string layer = any_expert_name(name);
     if (layer == name || inputs.tokens == 0) continue;
+    Sum& sum = sums[layer];
+    sum.squares.resize(std::max(sum.squares.size(), inputs.mean_square.size()));
+    const auto tokens = static_cast<double>(inputs.tokens);
+    sum.tokens += tokens;
+    for (size_t c = 0; c < inputs.mean_square.size(); ++c) sum.squares[c] += tokens * static_cast<double>(inputs.mean_square[c]);
+  }
+  layer_means_.clear();
+  for (const auto& [layer, sum] : sums) {
     Inputs& mean = layer_means_[layer];
-    mean.mean_square.resize(std::max(mean.mean_square.size(), inputs.mean_square.size()));
-    mean.tokens += inputs.tokens;
-    const float share = static_cast<float>(static_cast<double>(inputs.tokens) / static_cast<double>(mean.tokens));
-    for (size_t c = 0; c < inputs.mean_square.size(); ++c)
-      mean.mean_square[c] += share * (inputs.mean_square[c] - mean.mean_square[c]);
+    mean.tokens = static_cast<int64_t>(sum.tokens);
+    for (const double square : sum.squares) mean.mean_square.push_back(static_cast<float>(square / sum.tokens));
   }
 }
 

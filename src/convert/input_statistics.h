@@ -33,6 +33,8 @@ class InputStatistics {
 
   // Counts the rows of x in, as inputs of the matrix that is published as `name` (delta_rows.h), where a GGUF file may have it in parts.
   void add(const std::string& name, Tensor x);
+  // What importance() answers for experts with few tokens, from all that was added so far.
+  void update_layer_means();
 
   // All or nothing. Errors: io; out_of_range (a mean that is not finite, which load would refuse: the message has the matrix).
   Result<void> save(const std::filesystem::path& path) const;
@@ -57,8 +59,6 @@ class InputStatistics {
   int64_t experts_with_few_tokens() const;
 
  private:
-  void add_layer_means();
-
   int64_t tokens_ = 0;
   uint64_t fingerprint_ = 0;
   std::string where_;                                    // the file, for messages

@@ -105,6 +105,30 @@ TEST(InputStatistics, OfExpertsAreTheirOwnUnlessTheySawTooLittle) {
   }
 }
 
+TEST(InputStatistics, AreTheSameBeforeTheyAreSavedAndAfter) {
+  const std::vector<std::vector<int32_t>> texts = {{1, 2, 3, 4, 5, 6}};
+  const InputStatistics fresh = calibrate(*tiny_engine(), texts, {}).value(), loaded = reloaded(fresh);
+  for (const NamedMatrix& matrix : named_matrices(*model_test::TestModel("tiny").model)) {
+    const auto a = fresh.importance(matrix.name), b = loaded.importance(matrix.name);
+    EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin(), b.end())) << matrix.name;
+  }
+}
+
+// Each mean over the layer's experts, weighted by their tokens; large and small ones in turn, which a running mean in f32 mixes up.
+TEST(InputStatistics, OfALayerAreTheMeanOverItsTokens) {
+  const model_test::TestModel model("tiny");
+  InputStatistics statistics(*model.model);
+  double sum = 0, tokens = 0;
+  for (int64_t e = 0; e < model.model->config.num_experts; ++e) {
+    std::vector<float> x(static_cast<size_t>(64 * (e + 1)), e % 2 ? 300.0f : 0.01f);
+    statistics.add(fmt::format("model.layers.0.mlp.experts.{}.up_proj.weight", e), Tensor{x.data(), e + 1, 64, 64});
+    sum += static_cast<double>(e + 1) * std::pow(static_cast<double>(x[0]), 2), tokens += static_cast<double>(e + 1);
+  }
+  statistics.update_layer_means();
+  for (const float mean : statistics.importance("model.layers.0.mlp.experts.0.up_proj.weight"))
+    EXPECT_FLOAT_EQ(mean, static_cast<float>(sum / tokens));
+}
+
 TEST(InputStatistics, KnowNothingAboutTheEmbedding) {
   EXPECT_TRUE(reloaded(tiny_statistics()).importance("model.embed_tokens.weight").empty());
 }
