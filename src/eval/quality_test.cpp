@@ -263,6 +263,35 @@ TEST(Sample, ReadsTextAndConversations) {
   for (const SampleDocument& document : bounded.documents) EXPECT_LE(document.ids.size(), 100u);
 }
 
+TEST(Sample, DropsNoTextWhereTheContextIsSmall) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; text.size() < 200'000; ++i) text += fmt::format("{}line {}, über\n", i % 7 ? "" : "\n  ", i);
+  const std::vector<int32_t> whole = pebble_tokenizer().encode(text, false).value();
+  const fs::path file = folder.write("a.txt", text);
+  const Sample sample = make_sample({.file = file, .max_tokens = 1 << 24, .context = 100}, pebble_tokenizer()).value();
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < sample.documents.size(); ++i) {
+    ids.insert(ids.end(), sample.documents[i].ids.begin(), sample.documents[i].ids.end());
+    EXPECT_TRUE(sample.documents[i].ids.size() == 100 || i + 1 == sample.documents.size()) << i;
+  }
+  EXPECT_EQ(ids, std::vector<int32_t>(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(ids.size())));
+  EXPECT_GE(ids.size() + 1, whole.size()) << "a single token at the end predicts nothing";
+}
+
+TEST(Sample, ReadsATextAsFarAsItIsNeeded) {
+  const TemporaryFolder folder;
+  std::string text;
+  while (text.size() < 70'000) text += "漢字 ";  // no line ends; the 65,536th byte is inside a character
+  const Sample sample = make_sample({.file = folder.write("a.txt", text), .max_tokens = 1 << 24}, pebble_tokenizer()).value();
+  EXPECT_GT(sample.tokens(), 1000);
+  text += "\xff";
+  const fs::path broken = folder.write("b.txt", text);
+  EXPECT_TRUE(make_sample({.file = broken, .max_tokens = 100}, pebble_tokenizer()));
+  EXPECT_TRUE(fails(make_sample({.file = broken, .max_tokens = 1 << 24}, pebble_tokenizer()), Errc::malformed,
+                    {"b.txt", "from byte 65", "UTF-8"}));
+}
+
 TEST(Sample, NamesWhatIsWrongWithAFile) {
   const TemporaryFolder folder;
   const auto sample = [&](const std::string& name, std::string_view text) {
