@@ -31,7 +31,10 @@ Result<InputStatistics> calibrate(const Engine& engine, std::span<const std::vec
   const Model& model = *impl.model;
   const auto names = names_of(model);
   InputStatistics statistics(model);
+  // The MTP block has the head read hidden states of its own, as many as the trunk's: drafts, which the answers do not depend on.
+  bool in_mtp = false;
   LinearInputs ops(*impl.ops, [&](const Weight& weight, Tensor x) {
+    if (in_mtp && &weight == &model.lm_head) return;
     if (const auto name = names.find(&weight); name != names.end()) statistics.add(name->second, x);
   });
   Runner runner{.model = model,
@@ -46,7 +49,9 @@ Result<InputStatistics> calibrate(const Engine& engine, std::span<const std::vec
   for (const std::vector<int32_t>& document : documents) {
     Timeline timeline(runner);
     QUERN_TRY(timeline.feed(document, Batch::Logits::all, [&](int64_t, std::span<const int32_t> part) {
+      in_mtp = true;
       if (model.mtp) mtp_forward(ops, model, timeline.state(), part, runner.workspace);
+      in_mtp = false;
       statistics.count_tokens(static_cast<int64_t>(part.size()));
       if (on_progress) on_progress(static_cast<double>(statistics.tokens()), static_cast<double>(total));
       return true;

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 
 #include "convert/calibrate.h"
@@ -62,20 +63,25 @@ TEST(InputStatistics, AreTheMeanSquaresOfTheForwardPass) {
   EXPECT_EQ(statistics.fingerprint(), model.model->fingerprint);
   EXPECT_TRUE(statistics.check_model(*model.model));
 
-  // The head sees the final hidden states, and so does the MTP block's half of it; without that block they would be all.
+  // Of the head they are those of the trunk's hidden states, not of the MTP block's too.
   SequenceState state = model.fresh();
   Batch batch = Batch::single(state, texts[0], Batch::Logits::all);
-  std::vector<double> router(static_cast<size_t>(model.model->config.hidden_size));
-  const Weight* const first_router = &model.model->layers[0].mlp.router;
+  std::map<const Weight*, std::vector<double>> sums = {{&model.model->layers[0].mlp.router, {}}, {&model.model->lm_head, {}}};
+  for (auto& [weight, sum] : sums) sum.resize(static_cast<size_t>(model.model->config.hidden_size));
   LinearInputs watched(model.ops, [&](const Weight& weight, Tensor x) {
-    if (&weight != first_router) return;
+    const auto sum = sums.find(&weight);
+    if (sum == sums.end()) return;
     for (int64_t t = 0; t < x.rows; ++t)
-      for (int64_t c = 0; c < x.cols; ++c) router[static_cast<size_t>(c)] += std::pow(static_cast<double>(x.row(t)[c]), 2);
+      for (int64_t c = 0; c < x.cols; ++c) sum->second[static_cast<size_t>(c)] += std::pow(static_cast<double>(x.row(t)[c]), 2);
   });
   forward(watched, *model.model, batch, model.workspace);
-  const auto found = statistics.importance("model.layers.0.mlp.gate.weight");
-  ASSERT_EQ(found.size(), router.size());
-  for (size_t c = 0; c < router.size(); ++c) EXPECT_NEAR(found[c], router[c] / 300, 1e-3 * (router[c] / 300)) << c;
+  for (const auto& [weight, name] : {std::pair(&model.model->layers[0].mlp.router, "model.layers.0.mlp.gate.weight"),
+                                     std::pair(&model.model->lm_head, "lm_head.weight")}) {
+    const auto found = statistics.importance(name);
+    const std::vector<double>& sum = sums.at(weight);
+    ASSERT_EQ(found.size(), sum.size());
+    for (size_t c = 0; c < sum.size(); ++c) EXPECT_NEAR(found[c], sum[c] / 300, 1e-3 * (sum[c] / 300)) << name << " " << c;
+  }
 }
 
 TEST(InputStatistics, OfExpertsAreTheirOwnUnlessTheySawTooLittle) {
