@@ -6,6 +6,7 @@
 #include "agent/episode_player.h"
 #include "base/file.h"
 #include "eval/sample.h"
+#include "kernels/quant_linear/quant_linear.h"
 #include "runtime/engine_impl.h"
 #include "text/model_text.h"
 
@@ -23,6 +24,16 @@ QualityReport::Side side_of(const Engine& engine) {
 
 tl::unexpected<Error> no_tokenizer(const std::filesystem::path& model) {
   return fail(Errc::not_found, "{} has no tokenizer: there is no text that it could read", model.string());
+}
+
+// Formats without a kernel for int8 activations are decoded; under the reference ops all are.
+QualityReport::Machine machine_of(const Engine& source, const Engine& result) {
+  const Engine::Impl& impl = result.impl();
+  QualityReport::Machine machine{impl.options.ops == OpsKind::reference ? "reference" : "cpu", std::string(isa_name(impl.isa)), false};
+  for (const Engine* engine : {&source, &result})
+    for (const NamedMatrix& matrix : named_matrices(*engine->impl().model))
+      machine.int8_activations = machine.int8_activations || has_quant_linear(impl.isa, matrix.weight->format());
+  return machine;
 }
 
 Result<Sample> sample_for(const Engine& source, const Engine& result, const ComparisonOptions& o) {
@@ -111,7 +122,12 @@ Result<QualityReport> compare_models(const std::filesystem::path& source_path, c
   QUERN_ASSIGN(const auto source, load(source_path, engine));
   QUERN_ASSIGN(const auto result, load(result_path, engine));
   QUERN_ASSIGN(const Sample sample, sample_for(*source, *result, options));
-  QualityReport report{.source = side_of(*source), .result = side_of(*result), .weights = {}, .text = {}, .tools = {}};
+  QualityReport report{.source = side_of(*source),
+                       .result = side_of(*result),
+                       .machine = machine_of(*source, *result),
+                       .weights = {},
+                       .text = {},
+                       .tools = {}};
   report.text.source = sample.source;
   report.text.documents = static_cast<int64_t>(sample.documents.size());
   report.text.tokens = sample.tokens();

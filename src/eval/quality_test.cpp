@@ -143,7 +143,7 @@ QualityReport report_of(const fs::path& result) {
   const auto source = engine(model_test::fixture("tiny")), other = engine(result);
   const auto a = Model::load(model_test::fixture("tiny")).value(), b = Model::load(result).value();
   QualityReport report{
-      .source = {"tiny", matrix_totals(*a)}, .result = {"<result>", matrix_totals(*b)}, .weights = {}, .text = {}, .tools = {}};
+      .source = {"tiny", matrix_totals(*a)}, .result = {"<result>", matrix_totals(*b)}, .machine = {"cpu", "avx2", true}, .weights = {}, .text = {}, .tools = {}};
   report.weights = tensor_errors(*a, *b, pool, {});
   report.text = {"random tokens", 3, 342, compare_tokens(*source, *other, random_sample(), {}).value()};
   return report;
@@ -185,7 +185,7 @@ TEST(TensorErrors, OfWeightsThatAreNoNumbersAreInfinite) {
   ThreadPool pool(2);
   const std::string up = "model.layers.1.mlp.experts.6.up_proj.weight";
   const auto source = Model::load(model_test::fixture("tiny")).value(), result = Model::load(with_nan(folder, up, 3)).value();
-  QualityReport report{.source = {}, .result = {}, .weights = tensor_errors(*source, *result, pool, {}), .text = {}, .tools = {}};
+  QualityReport report{.source = {}, .result = {}, .machine = {}, .weights = tensor_errors(*source, *result, pool, {}), .text = {}, .tools = {}};
   EXPECT_TRUE(std::isinf(report.weights.relative_rms));
   for (const TensorError& error : report.weights.tensors) {
     EXPECT_EQ(std::isinf(error.relative_rms), error.name == "model.layers.1.mlp.experts.*.up_proj.weight") << error.name;
@@ -212,6 +212,9 @@ TEST(QualityPage, IsOneDocumentThatNeedsNothingFromElsewhere) {
   EXPECT_EQ(page, quality_page(report));
   const Json json = Json::parse(quality_json(report).dump(), "report").value();
   EXPECT_EQ(json.find("weights")->find("tensors")->size(), report.weights.tensors.size());
+  EXPECT_EQ(json.find("isa")->as_string(), "avx2");
+  EXPECT_THAT(page, HasSubstr("cpu ops, avx2: quantised weights are multiplied with int8 activations"));
+  EXPECT_THAT(quality_text(report), HasSubstr("cpu ops, avx2: quantised"));
   EXPECT_EQ(json.find("tools")->find("result")->find("exact")->as_double(), 2);
   EXPECT_EQ(json.find("text")->find("assistant")->find("positions")->as_double(), 10);
   EXPECT_THAT(quality_text(report), HasSubstr("2 of 2 calls exact"));
