@@ -180,6 +180,39 @@ TEST(TensorErrors, TakeTheExpertsOfALayerTogether) {
   EXPECT_EQ(matrices, static_cast<int64_t>(named_matrices(*source).size()));
 }
 
+TEST(TensorErrors, FindTheDeltaNetsRowsWhereAGgufFileHasThem) {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  const auto gguf = [&](const std::string& format, MtpBlock mtp = MtpBlock::keep) {
+    QuantizeOptions options{.recipe = Recipe::parse("* " + format, "recipe", ModelContainer::gguf).value(),
+                            .container = ModelContainer::gguf,
+                            .mtp = mtp};
+    EXPECT_TRUE(quantize(model_test::fixture("tiny"), folder / (format + ".gguf"), options, pool));
+    return Model::load(folder / (format + ".gguf")).value();
+  };
+  const auto tiny = Model::load(model_test::fixture("tiny")).value(), same = gguf("f32"), coarse = gguf("q4_0"),
+             less = gguf("bf16", MtpBlock::leave_out);
+  double done = 0, all = 0;
+  const auto update = [&](double d, double a) { done = d, all = a; };
+  for (const auto& [source, result] : {std::pair(&tiny, &same), {&same, &tiny}, {&same, &same}}) {
+    const TensorErrors errors = tensor_errors(**source, **result, pool, update);
+    EXPECT_EQ(errors.not_compared, 0);
+    EXPECT_EQ(errors.relative_rms, 0);
+    EXPECT_EQ(done, all);
+  }
+  const TensorErrors errors = tensor_errors(*tiny, *coarse, pool, update);
+  EXPECT_EQ(errors.not_compared, 0);
+  int64_t bytes = 0;
+  for (const TensorError& error : errors.tensors) {
+    EXPECT_GT(error.relative_rms, 0.01) << error.name;
+    EXPECT_LT(error.relative_rms, 0.2) << error.name;
+    bytes += error.bytes;
+  }
+  EXPECT_EQ(bytes, matrix_totals(*coarse).bytes);
+  EXPECT_GT(tensor_errors(*tiny, *less, pool, update).not_compared, 0);
+  EXPECT_EQ(done, all);
+}
+
 TEST(TensorErrors, OfWeightsThatAreNoNumbersAreInfinite) {
   const TemporaryFolder folder;
   ThreadPool pool(2);
