@@ -78,8 +78,9 @@ Sample random_sample() {
 
 TEST(CompareTokens, FindsAModelEqualToItself) {
   const auto model = engine(model_test::fixture("tiny"));
-  double last = 0;
-  const auto comparison = compare_tokens(*model, *model, random_sample(), [&](double done, double) { last = done; });
+  double last = 0, all = 0;
+  const auto comparison =
+      compare_tokens(*model, *model, random_sample(), [&](double done, double total) { last = done, all = total; });
   ASSERT_TRUE(comparison) << comparison.error().message;
   EXPECT_EQ(comparison->all.tokens(), 299 + 1 + 39);
   EXPECT_EQ(comparison->spoken.tokens(), 10);
@@ -87,6 +88,7 @@ TEST(CompareTokens, FindsAModelEqualToItself) {
   EXPECT_EQ(comparison->all.top1_agreement(), 1);
   EXPECT_EQ(comparison->all.source_perplexity(), comparison->all.result_perplexity());
   EXPECT_EQ(last, 339);
+  EXPECT_EQ(all, 339);
 }
 
 TEST(CompareTokens, HasThePerplexityOfTheForwardPass) {

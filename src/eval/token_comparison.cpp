@@ -146,10 +146,12 @@ Result<TokenComparison> compare_tokens(const Engine& source, const Engine& resul
       if (const int32_t id = sample.documents[d].ids[i]; id < 0 || id >= vocab)
         return fail(Errc::out_of_range, "document {}: token {}: id {} is outside the vocabulary of {}", d, i, id, vocab);
   TokenComparison comparison;
-  int64_t done = 0;
+  int64_t done = 0, positions = 0;
+  for (const SampleDocument& document : sample.documents)
+    positions += std::max<int64_t>(0, static_cast<int64_t>(document.ids.size()) - 1);
   const auto read = [&](int64_t tokens) {
     done += tokens;
-    if (on_progress) on_progress(static_cast<double>(done), static_cast<double>(sample.tokens()));
+    if (on_progress) on_progress(static_cast<double>(done), static_cast<double>(positions));
   };
   for (size_t i = 0; i < sample.documents.size(); ++i) {
     const auto compared = compare_document(source, result, sample.documents[i], comparison, read);
