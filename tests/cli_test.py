@@ -62,6 +62,8 @@ class Usage(Test):
         self.assertRegex(self.ok("--version"), r"^quern \d+\.\d+\.\d+\n$")
         for command in COMMANDS:
             self.assertIn("Usage: quern", self.ok(command, "--help"))
+        formats = [line for line in self.ok("quantize", "--help").splitlines() if line.startswith("  f16, ")]
+        self.assertTrue(len(formats) == 1 and len(formats[0]) <= 82 and "iq4_xs" in formats[0] and "bf16" not in formats[0], formats)
 
     def test_wrong_usage_is_2(self):
         for args in ([], ["nonsense"], ["generate", "--nonsense"], ["generate", "--prompt", "a", "--tokens", "1"], ["bench", "-r", "0"],

@@ -1,6 +1,9 @@
 // quern quantize: a model with its matrices in smaller formats, as a folder or a GGUF file.
 #include "convert/quantize.h"
 
+#include <fmt/ranges.h>
+
+#include <iterator>
 #include <optional>
 
 #include "base/file.h"
@@ -141,8 +144,9 @@ std::string help() {
   recipes(ModelContainer::folder);
   text += "\nFormats of a GGUF file:\n";
   recipes(ModelContainer::gguf);
-  text += "  f16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs\n";
-  text += "             that for every matrix but the small ones\n";
+  std::vector<std::string> formats = recipe_names(ModelContainer::gguf);
+  formats.erase(formats.begin(), formats.begin() + std::ssize(builtin_recipes(ModelContainer::gguf)));
+  text += fmt::format("  {}\n             that for every matrix but the small ones\n", fmt::join(formats, ", "));
   return text += kDetails;
 }
 

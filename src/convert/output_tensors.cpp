@@ -12,10 +12,6 @@
 namespace quern {
 namespace {
 
-bool is_plain(QuantFormat format) {
-  return format == QuantFormat::f32 || format == QuantFormat::f16 || format == QuantFormat::bf16;
-}
-
 // The containers' words.
 std::string_view plain_dtype(QuantFormat format) {
   return format == QuantFormat::f32 ? "F32" : format == QuantFormat::f16 ? "F16" : "BF16";
