@@ -98,8 +98,9 @@ Result<void> ComparisonOptions::check_report(std::initializer_list<std::filesyst
   if (is_name_of_model_file(std::filesystem::path(report).filename().string()))
     return fail(Errc::denied, "--report {}: a file of models has that name", report);
   std::error_code ignored;
-  for (const std::filesystem::path& model : models)  // a GGUF file may have any name
-    if (std::filesystem::equivalent(model, report, ignored))
+  const auto place = [&](const std::filesystem::path& path) { return std::filesystem::weakly_canonical(path, ignored); };
+  for (const std::filesystem::path& model : models)  // a GGUF file may have any name, also one that is still to be written
+    if (std::filesystem::equivalent(model, report, ignored) || place(model) == place(report))
       return fail(Errc::denied, "--report {}: is a model that is compared", report);
   QUERN_ASSIGN(const AtomicFile writable, AtomicFile::create(report));
   return {};

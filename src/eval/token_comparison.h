@@ -41,8 +41,8 @@ struct TokenComparison {
 };
 
 // Both models run side by side, a few hundred tokens at a time: memory holds the two states and the logits of one such part.
-// Errors: mismatch (vocabularies of different sizes); out_of_range (an id outside the vocabulary; a logit that is not finite: the message has the side, the document and
-// the position); those of Timeline::feed.
+// Errors: mismatch (vocabularies of different sizes); out_of_range (an id outside the vocabulary; a logit that is not finite: the message
+// has the side, the document and the position); those of Timeline::feed.
 Result<TokenComparison> compare_tokens(const Engine& source, const Engine& result, const Sample& sample,
                                        const std::function<void(double done, double total)>& on_progress);
 
