@@ -29,7 +29,8 @@ tl::unexpected<Error> no_tokenizer(const std::filesystem::path& model) {
 // Formats without a kernel for int8 activations are decoded; under the reference ops all are.
 QualityReport::Machine machine_of(const Engine& source, const Engine& result) {
   const Engine::Impl& impl = result.impl();
-  QualityReport::Machine machine{impl.options.ops == OpsKind::reference ? "reference" : "cpu", std::string(isa_name(impl.isa)), false};
+  QualityReport::Machine machine{impl.options.ops == OpsKind::reference ? "reference" : "cpu", std::string(isa_name(impl.isa)),
+                                 false};
   for (const Engine* engine : {&source, &result})
     for (const NamedMatrix& matrix : named_matrices(*engine->impl().model))
       machine.int8_activations = machine.int8_activations || has_quant_linear(impl.isa, matrix.weight->format());

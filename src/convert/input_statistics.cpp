@@ -175,8 +175,7 @@ Result<void> InputStatistics::check_model(const Model& model) const {
   for (const NamedMatrix& matrix : named_matrices(model)) {
     const std::string name = published_name(model.config, matrix.name);
     const auto found = inputs_.find(name);
-    if (found == inputs_.end())
-      return fail(Errc::mismatch, "{}: has nothing about {}: statistics of another model", where_, name);
+    if (found == inputs_.end()) return fail(Errc::mismatch, "{}: has nothing about {}: statistics of another model", where_, name);
     if (static_cast<int64_t>(found->second.mean_square.size()) != matrix.weight->cols())
       return fail(Errc::mismatch, "{}: {}: {} columns, expected {}: statistics of another model", where_, name,
                   found->second.mean_square.size(), matrix.weight->cols());

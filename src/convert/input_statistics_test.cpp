@@ -258,7 +258,8 @@ TEST(QuantizeByImportance, LosesLessOfWhatMatters) {
 fs::path tiny_gguf(const TemporaryFolder& folder) {
   ThreadPool pool(2);
   const Recipe f32 = Recipe::builtin("f32", ModelContainer::gguf).value();
-  EXPECT_TRUE(quantize(model_test::fixture("tiny"), folder / "tiny.gguf", {.recipe = f32, .container = ModelContainer::gguf}, pool));
+  EXPECT_TRUE(
+      quantize(model_test::fixture("tiny"), folder / "tiny.gguf", {.recipe = f32, .container = ModelContainer::gguf}, pool));
   return folder / "tiny.gguf";
 }
 
@@ -294,13 +295,13 @@ TEST(QuantizeByImportance, IsTheSameFromAFolderAndFromAGgufFile) {
   const auto convert = [&](const fs::path& in, const std::string& out, const char* format, const InputStatistics* importance) {
     const auto container = out.ends_with(".gguf") ? ModelContainer::gguf : ModelContainer::folder;
     const Recipe recipe = Recipe::parse(fmt::format("* {}", format), "recipe", container).value();
-    const auto done =
-        quantize(in, folder / out, {.recipe = recipe, .container = container, .importance = importance}, pool);
+    const auto done = quantize(in, folder / out, {.recipe = recipe, .container = container, .importance = importance}, pool);
     EXPECT_TRUE(done) << done.error().message;
     return folder / out;
   };
   const std::string layer = "model.layers.1.linear_attn.";
-  const fs::path mlx = convert(tiny, "mlx", "affine-4-g32", &statistics), mlx_too = convert(gguf, "mlx2", "affine-4-g32", &statistics),
+  const fs::path mlx = convert(tiny, "mlx", "affine-4-g32", &statistics),
+                 mlx_too = convert(gguf, "mlx2", "affine-4-g32", &statistics),
                  alike = convert(gguf, "alike", "affine-4-g32", nullptr);
   for (const char* name : {"in_proj_qkvz.weight", "in_proj_qkvz.scales", "in_proj_ba.weight", "out_proj.weight"})
     EXPECT_TRUE(bytes_in(mlx, layer + name) == bytes_in(mlx_too, layer + name)) << name;

@@ -59,7 +59,9 @@ using Histogram = std::array<double, kBins>;
 Histogram histogram(const TokenScores& scores) {
   Histogram shares{};
   for (const TokenScore& score : scores.scores) {
-    const double at = std::isnan(score.kl) ? static_cast<double>(kBins) : score.kl > 0 ? 2 * (std::log10(score.kl) - kFirst) + 1 : 0;
+    const double at = std::isnan(score.kl) ? static_cast<double>(kBins)
+                      : score.kl > 0       ? 2 * (std::log10(score.kl) - kFirst) + 1
+                                           : 0;
     shares[static_cast<size_t>(std::clamp(std::floor(at), 0.0, static_cast<double>(kBins - 1)))] += 1;
   }
   for (double& share : shares) share /= static_cast<double>(std::max<int64_t>(1, scores.tokens()));

@@ -111,7 +111,9 @@ std::string weights(const TensorErrors& errors) {
       "<h2>Weights</h2>\n<p>Each point is a matrix (the experts of a layer are one): the root mean square of its error over that of its "
       "weights. Of all together it is {:.3f} %.{}</p>\n",
       100 * errors.relative_rms,
-      errors.not_compared > 0 ? fmt::format(" Not compared: {} matrices that only one of the models has, or in another shape.", errors.not_compared) : "");
+      errors.not_compared > 0
+          ? fmt::format(" Not compared: {} matrices that only one of the models has, or in another shape.", errors.not_compared)
+          : "");
   out += tensor_error_chart(errors);
   std::vector<Cells> rows;
   for (const TensorError& error : errors.tensors)

@@ -77,7 +77,8 @@ void add_weights(std::string& out, const TensorErrors& errors) {
   out += fmt::format("weights: relative rms error {:.5f}; most in\n", errors.relative_rms);
   for (const TensorError* error : worst)
     out += fmt::format("  {:<58}{:<20}{:.5f}\n", error->name, quant_format_info(error->result).name, error->relative_rms);
-  if (errors.not_compared > 0) out += fmt::format("  not compared: {} matrices that only one of the models has, or in another shape\n", errors.not_compared);
+  if (errors.not_compared > 0)
+    out += fmt::format("  not compared: {} matrices that only one of the models has, or in another shape\n", errors.not_compared);
 }
 
 void add_tools(std::string& out, std::string_view name, const ToolScores& scores) {

@@ -53,7 +53,8 @@ fs::path with_nan(const TemporaryFolder& folder, const std::string& matrix, int6
   const std::byte* const end = file.tensors().back().bytes.data() + file.tensors().back().bytes.size();
   for (const StoredTensor& tensor : file.tensors())
     if (tensor.name == matrix) {
-      const auto at = bytes.size() - static_cast<size_t>(end - tensor.bytes.data()) + static_cast<size_t>(row * tensor.shape[1] * 2);
+      const auto at =
+          bytes.size() - static_cast<size_t>(end - tensor.bytes.data()) + static_cast<size_t>(row * tensor.shape[1] * 2);
       bytes[at] = '\xc0', bytes[at + 1] = '\x7f';
     }
   folder.write("nan/model.safetensors", bytes);
@@ -144,8 +145,12 @@ QualityReport report_of(const fs::path& result) {
   ThreadPool pool(2);
   const auto source = engine(model_test::fixture("tiny")), other = engine(result);
   const auto a = Model::load(model_test::fixture("tiny")).value(), b = Model::load(result).value();
-  QualityReport report{
-      .source = {"tiny", matrix_totals(*a)}, .result = {"<result>", matrix_totals(*b)}, .machine = {"cpu", "avx2", true}, .weights = {}, .text = {}, .tools = {}};
+  QualityReport report{.source = {"tiny", matrix_totals(*a)},
+                       .result = {"<result>", matrix_totals(*b)},
+                       .machine = {"cpu", "avx2", true},
+                       .weights = {},
+                       .text = {},
+                       .tools = {}};
   report.weights = tensor_errors(*a, *b, pool, {});
   report.text = {"random tokens", 3, 342, compare_tokens(*source, *other, random_sample(), {}).value()};
   return report;
@@ -220,7 +225,8 @@ TEST(TensorErrors, OfWeightsThatAreNoNumbersAreInfinite) {
   ThreadPool pool(2);
   const std::string up = "model.layers.1.mlp.experts.6.up_proj.weight";
   const auto source = Model::load(model_test::fixture("tiny")).value(), result = Model::load(with_nan(folder, up, 3)).value();
-  QualityReport report{.source = {}, .result = {}, .machine = {}, .weights = tensor_errors(*source, *result, pool, {}), .text = {}, .tools = {}};
+  QualityReport report{
+      .source = {}, .result = {}, .machine = {}, .weights = tensor_errors(*source, *result, pool, {}), .text = {}, .tools = {}};
   EXPECT_TRUE(std::isinf(report.weights.relative_rms));
   for (const TensorError& error : report.weights.tensors) {
     EXPECT_EQ(std::isinf(error.relative_rms), error.name == "model.layers.1.mlp.experts.*.up_proj.weight") << error.name;

@@ -9,7 +9,8 @@ namespace quern {
 namespace {
 
 constexpr int64_t kWindow = 2048;  // tokens of a document of plain text
-constexpr size_t kPiece = size_t{64} << 10;  // bytes of plain text that are encoded at a time, because most files are longer than a sample
+constexpr size_t kPiece =
+    size_t{64} << 10;  // bytes of plain text that are encoded at a time, because most files are longer than a sample
 constexpr uint64_t kSeed = 20'000;
 constexpr size_t kMaxFile = size_t{1} << 30;
 
@@ -72,7 +73,8 @@ class SampleMaker {
     for (size_t at = 0; at < text.size() && !full();) {
       const std::string_view piece = first_piece(text.substr(at));
       const auto encoded = tokenizer_.encode(piece, /*trusted=*/false);
-      if (!encoded) return at == 0 ? tl::unexpected(encoded.error()) : with_context(encoded.error(), fmt::format("from byte {}", at));
+      if (!encoded)
+        return at == 0 ? tl::unexpected(encoded.error()) : with_context(encoded.error(), fmt::format("from byte {}", at));
       ids.insert(ids.end(), encoded->begin(), encoded->end());
       at += piece.size();
       size_t used = 0;

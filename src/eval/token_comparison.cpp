@@ -30,8 +30,8 @@ bool is_finite(const TokenScore& score) {
 }
 
 // The first logit that is no number, where a score is none: finite logits have finite scores.
-tl::unexpected<Error> not_finite(const Engine& source, const Engine& result, std::span<const float> of_source, std::span<const float> of_result,
-                 int64_t position) {
+tl::unexpected<Error> not_finite(const Engine& source, const Engine& result, std::span<const float> of_source,
+                                 std::span<const float> of_result, int64_t position) {
   const auto bad = [](float logit) { return !std::isfinite(logit); };
   const auto in_source = std::find_if(of_source.begin(), of_source.end(), bad);
   const bool is_source = in_source != of_source.end();
