@@ -62,6 +62,8 @@ class Usage(Test):
         self.assertRegex(self.ok("--version"), r"^quern \d+\.\d+\.\d+\n$")
         for command in COMMANDS:
             self.assertIn("Usage: quern", self.ok(command, "--help"))
+        formats = [line for line in self.ok("quantize", "--help").splitlines() if line.startswith("  f16, ")]
+        self.assertTrue(len(formats) == 1 and len(formats[0]) <= 82 and "iq4_xs" in formats[0] and "bf16" not in formats[0], formats)
 
     def test_wrong_usage_is_2(self):
         for args in ([], ["nonsense"], ["generate", "--nonsense"], ["generate", "--prompt", "a", "--tokens", "1"], ["bench", "-r", "0"],
@@ -163,12 +165,26 @@ class Plumbing(Test):
         said = self.ok("calibrate", PEBBLE, "-o", stats, "--text", self.path("text.txt"), "--tokens", "200")
         self.assertIn("200 tokens of text.txt", said)
         self.assertIn("layer's mean", said)
+        self.ok("calibrate", PEBBLE, "-o", stats, "--text", self.path("text.txt"), "--tokens", "200")  # statistics are replaced
+        shutil.copytree(PEBBLE, self.path("model"))
+        for file in ("model-00001-of-00002.safetensors", "config.json"):
+            self.fails("calibrate", self.path("model"), "-o", self.path("model/" + file), "--tokens", "50", says="not replaced")
+        for name in ("config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json"):
+            self.fails("compare", self.path("model"), PEBBLE, "--report", self.path("model/" + name), says="a file of models has that name")
+        self.ok("quantize", PEBBLE, self.path("odd.json"), "--to", "gguf", "--format", "q8", "--fast")
+        self.fails("compare", PEBBLE, self.path("odd.json"), "--report", self.path("odd.json"), says="is a model that is compared")
+        self.ok("inspect", self.path("model"))
         self.fails("quantize", TINY, self.path("none"), "--format", "q4", "--importance", stats, says="statistics of another model")
         self.assertFalse(os.path.exists(self.path("none")) or os.path.exists(self.path("none.partial")))
         args = ["quantize", PEBBLE, small, "--format", "mxfp4", "--importance", stats, "--report-text", self.path("text.txt"), "--report-episodes", "0"]
         self.fails(*args, "--report", self.path("page.txt"), says=".json or .html")
         self.fails(*args, "--report", self.path("none/page.html"), says="none/page.html")
-        self.assertFalse(os.path.exists(small))
+        self.fails("quantize", TINY, small, "--format", "q8", "--report", page, says="no tokenizer")
+        self.fails("quantize", PEBBLE, small, "--format", "q8", "--report", page, "--report-text", self.path("none.txt"), says="none.txt")
+        with open(self.path("bad.jsonl"), "w", encoding="utf-8") as file:
+            file.write('{"text": 3}')
+        self.fails("quantize", PEBBLE, small, "--format", "q8", "--report", page, "--report-text", self.path("bad.jsonl"), says="line 1")
+        self.assertFalse(os.path.exists(small) or os.path.exists(small + ".partial"))
         self.assertIn("mean KL", self.ok(*args, "--report", page))
         with open(page, encoding="utf-8") as file:
             self.assertIn("<svg", file.read())
@@ -179,6 +195,9 @@ class Plumbing(Test):
             self.assertEqual(json.load(file), document)
         self.assertEqual(document["text"]["tokens"], 300)
         self.assertGreater(document["text"]["all"]["mean_kl"], 0)
+        self.assertEqual((document["ops"], document["int8_activations"]), ("cpu", document["isa"] == "avx512"))
+        alone = json.loads(self.ok("compare", PEBBLE, small, "--tokens", "50", "--episodes", "0", "--ops", "reference", "--json"))
+        self.assertEqual((alone["ops"], alone["isa"], alone["int8_activations"]), ("reference", "scalar", False))
         self.assertLess(document["result"]["bits_per_weight"], document["source"]["bits_per_weight"])
         same = json.loads(self.ok("compare", small, small, "--tokens", "100", "--episodes", "0", "--json"))
         self.assertEqual((same["text"]["all"]["top1_agreement"], same["weights"]["relative_rms"]), (1, 0))

@@ -15,7 +15,8 @@ struct Options {
 };
 
 Result<int> calibrate_model(const Options& o) {
-  QUERN_TRY(AtomicFile::create(o.out).map([](const AtomicFile&) {}));  // found out before the work
+  QUERN_TRY(InputStatistics::check_target(o.out));  // found out before the work
+  QUERN_TRY(AtomicFile::create(o.out).map([](const AtomicFile&) {}));
   QUERN_ASSIGN(const EngineOptions options, o.common.engine_for(o.model));
   QUERN_ASSIGN(const auto engine, Engine::load(options));
   if (!engine->tokenizer()) return fail(Errc::not_found, "{} has no tokenizer: there is no text that it could read", o.model);
@@ -55,7 +56,8 @@ Text:
 Statistics:
   A safetensors file with a vector of 32-bit floats for each matrix, under its
   published name. Experts that saw fewer than 32 tokens are quantised by the mean
-  of their layer's. It appears when it is complete.
+  of their layer's. It appears when it is complete. Of the files that exist, only
+  statistics are replaced.
 
 Exit status:
   0 done, 1 failed (one line on stderr), 2 wrong usage.

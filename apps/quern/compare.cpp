@@ -12,7 +12,7 @@ struct Options {
 };
 
 Result<int> compare(const Options& o) {
-  QUERN_TRY(o.comparison.check_report());
+  QUERN_TRY(o.comparison.check_report({o.source, o.result}));
   QUERN_ASSIGN(const EngineOptions engine, o.common.engine_for(o.source));
   QUERN_ASSIGN(const QualityReport report, compare_models(o.source, o.result, engine, o.comparison));
   QUERN_TRY(o.comparison.write_report(report));
@@ -31,7 +31,10 @@ Predictions:
   each time: conversations with tool calls, made by the generator of `quern eval
   tools` from words that pebble's training never had; for a model without tool
   calls, a page of prose. Where there are conversations, what the assistant says
-  is counted by itself as well.
+  is counted by itself as well. Where this machine has kernels for it, quantised
+  weights are multiplied with activations rounded to int8, and that rounding is
+  part of what is measured, as it is part of what RESULT will compute here. With
+  --ops reference it is not: the weights alone are measured, slowly.
 
 Weights:
   The error of each matrix, relative to its size. The experts of a layer are one.
@@ -48,7 +51,8 @@ Exit status:
 
 Examples:
   quern compare Qwen3-Next-80B-A3B-Instruct qwen-q8 --report quality.html
-  quern compare models/pebble DIR --text notes.txt --episodes 0 --json)";
+  quern compare models/pebble DIR --text notes.txt --episodes 0 --json
+  quern compare models/pebble DIR --ops reference --tokens 1024 --episodes 0)";
 
 }  // namespace
 

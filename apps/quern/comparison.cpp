@@ -1,9 +1,14 @@
 #include "comparison.h"
 
+#include <algorithm>
+#include <array>
+
 #include "agent/episode_player.h"
 #include "base/file.h"
 #include "eval/sample.h"
+#include "kernels/quant_linear/quant_linear.h"
 #include "runtime/engine_impl.h"
+#include "text/model_text.h"
 
 namespace quern {
 namespace {
@@ -17,9 +22,23 @@ QualityReport::Side side_of(const Engine& engine) {
   return {engine.impl().options.model.string(), matrix_totals(*engine.impl().model)};
 }
 
+tl::unexpected<Error> no_tokenizer(const std::filesystem::path& model) {
+  return fail(Errc::not_found, "{} has no tokenizer: there is no text that it could read", model.string());
+}
+
+// Formats without a kernel for int8 activations are decoded; under the reference ops all are.
+QualityReport::Machine machine_of(const Engine& source, const Engine& result) {
+  const Engine::Impl& impl = result.impl();
+  QualityReport::Machine machine{impl.options.ops == OpsKind::reference ? "reference" : "cpu", std::string(isa_name(impl.isa)),
+                                 false};
+  for (const Engine* engine : {&source, &result})
+    for (const NamedMatrix& matrix : named_matrices(*engine->impl().model))
+      machine.int8_activations = machine.int8_activations || has_quant_linear(impl.isa, matrix.weight->format());
+  return machine;
+}
+
 Result<Sample> sample_for(const Engine& source, const Engine& result, const ComparisonOptions& o) {
-  if (!source.tokenizer())
-    return fail(Errc::not_found, "{} has no tokenizer: there is no text that it could read", source.impl().options.model.string());
+  if (!source.tokenizer()) return no_tokenizer(source.impl().options.model);
   return make_sample({.file = o.text,
                       .split = Split::held_out,
                       .max_tokens = o.tokens,
@@ -46,6 +65,14 @@ Result<QualityReport::Tools> play_both(const Engine& source, const Engine& resul
   return tools;
 }
 
+// Of those that end in .json; other endings are no report's.
+bool is_name_of_model_file(const std::string& name) {
+  constexpr auto kNames = std::to_array<std::string_view>(
+      {"config.json", "generation_config.json", "tokenizer_config.json", "preprocessor_config.json", "tokenizer.json", "vocab.json",
+       "added_tokens.json", "special_tokens_map.json", "chat_template.json", "quantize.json", "model.safetensors.index.json"});
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
 bool speaks_tool_calls(const Engine& engine) { return engine.tokenizer() && engine.tokenizer()->find_added("<tool_call>") >= 0; }
 
 }  // namespace
@@ -65,12 +92,26 @@ void ComparisonOptions::add_to(CLI::App& app) {
   app.add_option("--seed", seed, "Seed of the episodes")->capture_default_str();
 }
 
-Result<void> ComparisonOptions::check_report() const {
+Result<void> ComparisonOptions::check_report(std::initializer_list<std::filesystem::path> models) const {
   if (report.empty()) return {};
   if (!report.ends_with(".json") && !report.ends_with(".html"))
     return fail(Errc::invalid_argument, "--report {}: expected a name that ends in .json or .html", report);
+  if (is_name_of_model_file(std::filesystem::path(report).filename().string()))
+    return fail(Errc::denied, "--report {}: a file of models has that name", report);
+  std::error_code ignored;
+  const auto place = [&](const std::filesystem::path& path) { return std::filesystem::weakly_canonical(path, ignored); };
+  for (const std::filesystem::path& model : models)  // a GGUF file may have any name, also one that is still to be written
+    if (std::filesystem::equivalent(model, report, ignored) || place(model) == place(report))
+      return fail(Errc::denied, "--report {}: is a model that is compared", report);
   QUERN_ASSIGN(const AtomicFile writable, AtomicFile::create(report));
   return {};
+}
+
+Result<void> ComparisonOptions::check_source(const std::filesystem::path& source) const {
+  QUERN_ASSIGN(const ModelText model, load_model_text(source));
+  if (!model.tokenizer) return no_tokenizer(source);
+  const SampleRequest request{.file = text, .split = Split::held_out, .max_tokens = tokens};
+  return make_sample(request, *model.tokenizer).map([](const Sample&) {});
 }
 
 Result<void> ComparisonOptions::write_report(const QualityReport& quality) const {
@@ -83,7 +124,12 @@ Result<QualityReport> compare_models(const std::filesystem::path& source_path, c
   QUERN_ASSIGN(const auto source, load(source_path, engine));
   QUERN_ASSIGN(const auto result, load(result_path, engine));
   QUERN_ASSIGN(const Sample sample, sample_for(*source, *result, options));
-  QualityReport report{.source = side_of(*source), .result = side_of(*result), .weights = {}, .text = {}, .tools = {}};
+  QualityReport report{.source = side_of(*source),
+                       .result = side_of(*result),
+                       .machine = machine_of(*source, *result),
+                       .weights = {},
+                       .text = {},
+                       .tools = {}};
   report.text.source = sample.source;
   report.text.documents = static_cast<int64_t>(sample.documents.size());
   report.text.tokens = sample.tokens();

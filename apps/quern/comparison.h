@@ -13,8 +13,11 @@ struct ComparisonOptions {
   uint64_t seed = 1;
 
   void add_to(CLI::App& app);  // all but --report
-  // A place that cannot be written to, or an ending that is neither .json nor .html, is found out before the work.
-  Result<void> check_report() const;
+  // A place that cannot be written to, an ending that is neither .json nor .html, or the name of a model's file, which may be one or become
+  // one while the model is written, is found out before the work. `models`: those that are compared.
+  Result<void> check_report(std::initializer_list<std::filesystem::path> models) const;
+  // So is what compare_models could not read of a model that will be its source: no tokenizer, or a text that does not parse.
+  Result<void> check_source(const std::filesystem::path& source) const;
   Result<void> write_report(const QualityReport& report) const;
 };
 

@@ -1,6 +1,9 @@
 // quern quantize: a model with its matrices in smaller formats, as a folder or a GGUF file.
 #include "convert/quantize.h"
 
+#include <fmt/ranges.h>
+
+#include <iterator>
 #include <optional>
 
 #include "base/file.h"
@@ -58,7 +61,7 @@ Result<void> report_quality(const Options& o) {
 }
 
 Result<int> quantize_model(const Options& o) {
-  QUERN_TRY(o.comparison.check_report());
+  QUERN_TRY(o.comparison.check_report({o.in, o.out}));
   QuantizeOptions options{.container = o.container()};
   if (o.no_mtp) options.mtp = MtpBlock::leave_out;
   if (o.recipe.empty()) {
@@ -72,6 +75,7 @@ Result<int> quantize_model(const Options& o) {
     QUERN_ASSIGN(statistics, InputStatistics::load(o.importance));
     options.importance = &*statistics;
   }
+  if (!o.comparison.report.empty()) QUERN_TRY(o.comparison.check_source(o.in));
   options.search = o.fast ? ScaleSearch::none : ScaleSearch::full;
   options.replace = o.force ? Replace::model_folders : Replace::never;
   QUERN_ASSIGN(const QuantizeReport report, quantize_with_progress(o, std::move(options)));
@@ -111,7 +115,8 @@ Importance:
 Report:
   --report compares OUT with IN when it is written: the error of each matrix, KL
   divergence, agreement and perplexity on a text, tool calls. `quern compare`
-  does the same for two models that exist, and its --help says what is measured.
+  does the same for two models that exist, and its --help says what is measured:
+  here with activations in int8 where a kernel exists, there also without.
 
 Interruption:
   OUT appears when it is complete. Until then a folder's files are in
@@ -139,8 +144,9 @@ std::string help() {
   recipes(ModelContainer::folder);
   text += "\nFormats of a GGUF file:\n";
   recipes(ModelContainer::gguf);
-  text += "  f16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs\n";
-  text += "             that for every matrix but the small ones\n";
+  std::vector<std::string> formats = recipe_names(ModelContainer::gguf);
+  formats.erase(formats.begin(), formats.begin() + std::ssize(builtin_recipes(ModelContainer::gguf)));
+  text += fmt::format("  {}\n             that for every matrix but the small ones\n", fmt::join(formats, ", "));
   return text += kDetails;
 }
 

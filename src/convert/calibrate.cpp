@@ -1,6 +1,8 @@
 #include "convert/calibrate.h"
 
-#include "base/check.h"
+#include <unordered_set>
+
+#include "convert/delta_rows.h"
 #include "model/ops/linear_inputs.h"
 #include "runtime/engine_impl.h"
 
@@ -9,10 +11,14 @@ namespace {
 
 constexpr int64_t kChunk = 256;  // tokens at a time: each brings some to most experts, which are decoded once for all of them
 
-// The names of the matrices by their addresses. A tied head is multiplied with under its own address, and published as the embedding.
+// The published names of the matrices by their addresses. A tied head is multiplied with under its own address, and published as the
+// embedding. Parts of one published matrix have the same input: the first of them has its name, and the others are not in the map.
 std::unordered_map<const Weight*, std::string> names_of(const Model& model) {
   std::unordered_map<const Weight*, std::string> names;
-  for (NamedMatrix& matrix : named_matrices(model)) names[matrix.weight] = std::move(matrix.name);
+  std::unordered_set<std::string> taken;
+  for (const NamedMatrix& matrix : named_matrices(model))
+    if (std::string name = published_name(model.config, matrix.name); taken.insert(name).second)
+      names[matrix.weight] = std::move(name);
   names.try_emplace(&model.lm_head, names.at(&model.embed_tokens));
   return names;
 }
@@ -25,7 +31,12 @@ Result<InputStatistics> calibrate(const Engine& engine, std::span<const std::vec
   const Model& model = *impl.model;
   const auto names = names_of(model);
   InputStatistics statistics(model);
-  LinearInputs ops(*impl.ops, [&](const Weight& weight, Tensor x) { statistics.add(names.at(&weight), x); });
+  // The MTP block has the head read hidden states of its own, as many as the trunk's: drafts, which the answers do not depend on.
+  bool in_mtp = false;
+  LinearInputs ops(*impl.ops, [&](const Weight& weight, Tensor x) {
+    if (in_mtp && &weight == &model.lm_head) return;
+    if (const auto name = names.find(&weight); name != names.end()) statistics.add(name->second, x);
+  });
   Runner runner{.model = model,
                 .ops = ops,
                 .workspace = *impl.workspace,
@@ -38,12 +49,15 @@ Result<InputStatistics> calibrate(const Engine& engine, std::span<const std::vec
   for (const std::vector<int32_t>& document : documents) {
     Timeline timeline(runner);
     QUERN_TRY(timeline.feed(document, Batch::Logits::all, [&](int64_t, std::span<const int32_t> part) {
+      in_mtp = true;
       if (model.mtp) mtp_forward(ops, model, timeline.state(), part, runner.workspace);
+      in_mtp = false;
       statistics.count_tokens(static_cast<int64_t>(part.size()));
       if (on_progress) on_progress(static_cast<double>(statistics.tokens()), static_cast<double>(total));
       return true;
     }));
   }
+  statistics.update_layer_means();
   return statistics;
 }
 

@@ -10,7 +10,8 @@
 
 namespace quern {
 
-// Each document is read from its beginning; the MTP block takes part where the model has one.
+// Each document is read from its beginning; the MTP block takes part where the model has one, but for what the head
+// would be multiplied by in it.
 // Errors: those of Timeline::feed (an id outside the vocabulary, a document longer than the context).
 Result<InputStatistics> calibrate(const Engine& engine, std::span<const std::vector<int32_t>> documents,
                                   const std::function<void(double done, double total)>& on_progress);

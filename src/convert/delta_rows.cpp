@@ -68,9 +68,12 @@ std::vector<ExpectedTensor> output_list(const ModelConfig& source, bool with_mtp
   return list;
 }
 
-std::string published_name(const std::string& name) {
+std::string published_name(const ModelConfig& config, const std::string& name) {
+  if (config.model_type != "qwen3_next") return name;
   for (const std::string_view part : {kQkv, kZ})
     if (name.ends_with(part)) return replaced(name, part, kQkvz);
+  for (const std::string_view part : {kB, kA})
+    if (name.ends_with(part)) return replaced(name, part, kBa);
   return name;
 }
 

@@ -16,8 +16,9 @@ namespace quern {
 // in_proj_z and in_proj_ba.
 std::vector<ExpectedTensor> output_list(const ModelConfig& config, bool with_mtp, ModelContainer container);
 
-// Of a matrix of a GGUF file: the one that is published and has it or is it, which is what recipes know it by.
-std::string published_name(const std::string& name);
+// Of a matrix of a model of this config: the one that is published and has it or is it, which is what recipes and statistics know it by.
+// qwen3_next's in_proj_qkv and in_proj_z are of in_proj_qkvz, its in_proj_b and in_proj_a of in_proj_ba; other models' are published apart.
+std::string published_name(const ModelConfig& config, const std::string& name);
 
 // The rows of a matrix of output_list, as views to put one above the other; `config` is the source's. Errors: those of TensorSource.
 Result<std::vector<QuantMatrix>> source_rows(const ExpectedTensor& tensor, const ModelConfig& config, TensorSource& source);

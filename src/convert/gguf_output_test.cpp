@@ -397,6 +397,11 @@ TEST(GgufOutput, IsNeverWrittenOverSomethingUnasked) {
   EXPECT_TRUE(fails(convert(fixture("tiny"), folder / "notes.gguf", "q8_0", force), Errc::denied, {"no GGUF file"}));
   fs::create_directories(folder / "folder.gguf");
   EXPECT_TRUE(fails(convert(fixture("tiny"), folder / "folder.gguf", "q8_0", force), Errc::denied, {"is a folder"}));
+  QuantizeOptions untouched{.recipe = Recipe::builtin("q8_0", ModelContainer::gguf).value(), .container = ModelContainer::gguf};
+  untouched.on_progress = [](double, double) { FAIL() << "a weight is written"; };
+  ThreadPool pool(1);
+  EXPECT_TRUE(fails(quantize(fixture("tiny"), folder / "slash/", untouched, pool), Errc::invalid_argument, {"names a folder"}));
+  EXPECT_FALSE(fs::exists(folder / "slash"));
   QuantizeOptions interrupted;
   struct Interruption {};
   interrupted.on_progress = [](double, double) { throw Interruption(); };

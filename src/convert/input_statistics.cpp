@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/random.h"
+#include "convert/delta_rows.h"
 #include "formats/safetensors.h"
 #include "formats/tensor_names.h"
 
@@ -35,6 +36,11 @@ Result<std::vector<float>> values_of(const StoredTensor& tensor, std::string_vie
   return values;
 }
 
+bool is_statistics(const SafetensorsFile& file) {
+  const Json* kind = file.metadata().find("kind");
+  return kind && kind->is_string() && kind->as_string() == kKind;
+}
+
 template <class Number>
 Result<Number> metadata_number(const Json& metadata, std::string_view key, int base, std::string_view where) {
   const Json* found = metadata.find(key);
@@ -50,8 +56,10 @@ Result<Number> metadata_number(const Json& metadata, std::string_view key, int b
 
 InputStatistics::InputStatistics(const Model& model) : fingerprint_(model.fingerprint) {
   for (const NamedMatrix& matrix : named_matrices(model)) {
-    inputs_[matrix.name].mean_square.resize(static_cast<size_t>(matrix.weight->cols()));
-    order_.push_back(matrix.name);
+    const auto [at, is_new] = inputs_.try_emplace(published_name(model.config, matrix.name));
+    if (!is_new) continue;
+    at->second.mean_square.resize(static_cast<size_t>(matrix.weight->cols()));
+    order_.push_back(at->first);
   }
 }
 
@@ -69,7 +77,19 @@ void InputStatistics::add(const std::string& name, Tensor x) {
   }
 }
 
+Result<void> InputStatistics::check_target(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return {};
+  if (!std::filesystem::is_regular_file(path, ignored)) return fail(Errc::denied, "{}: exists and is no file", path.string());
+  if (std::filesystem::file_size(path, ignored) == 0) return {};
+  if (const auto file = SafetensorsFile::open(path); file && is_statistics(*file)) return {};
+  return fail(Errc::denied, "{}: is no file of `quern calibrate`, and therefore not replaced", path.string());
+}
+
 Result<void> InputStatistics::save(const std::filesystem::path& path) const {
+  for (const std::string& name : order_)
+    for (const float mean : inputs_.at(name).mean_square)
+      if (!std::isfinite(mean)) return fail(Errc::out_of_range, "{}: a mean square of its inputs is {}", name, mean);
   std::vector<SafetensorsWriter::Entry> entries;
   std::vector<std::vector<float>> counts;  // of the layers, in order
   std::string layer;
@@ -101,9 +121,7 @@ Result<InputStatistics> InputStatistics::load(const std::filesystem::path& path)
   InputStatistics statistics;
   statistics.where_ = path.string();
   const std::string& where = statistics.where_;
-  const Json* kind = file.metadata().find("kind");
-  if (!kind || !kind->is_string() || kind->as_string() != kKind)
-    return fail(Errc::malformed, "{}: no file of `quern calibrate`", where);
+  if (!is_statistics(file)) return fail(Errc::malformed, "{}: no file of `quern calibrate`", where);
   QUERN_ASSIGN(statistics.tokens_, metadata_number<int64_t>(file.metadata(), "tokens", 10, where));
   if (statistics.tokens_ < 0) return fail(Errc::malformed, "{}: metadata: tokens: {}", where, statistics.tokens_);
   QUERN_ASSIGN(statistics.fingerprint_, metadata_number<uint64_t>(file.metadata(), "fingerprint", 16, where));
@@ -124,30 +142,42 @@ Result<InputStatistics> InputStatistics::load(const std::filesystem::path& path)
         if (found != statistics.inputs_.end()) found->second.tokens = static_cast<int64_t>(std::min(counts[e], 1e12f));
       }
   }
-  statistics.add_layer_means();
+  statistics.update_layer_means();
   return statistics;
 }
 
-void InputStatistics::add_layer_means() {
-  for (const auto& [name, inputs] : inputs_) {
+// In the order of the model, so that the same statistics give the same bits.
+void InputStatistics::update_layer_means() {
+  struct Sum {
+    double tokens = 0;
+    std::vector<double> squares;
+  };
+  std::unordered_map<std::string, Sum> sums;
+  for (const std::string& name : order_) {
+    const Inputs& inputs = inputs_.at(name);
     const std::string layer = any_expert_name(name);
     if (layer == name || inputs.tokens == 0) continue;
+    Sum& sum = sums[layer];
+    sum.squares.resize(std::max(sum.squares.size(), inputs.mean_square.size()));
+    const auto tokens = static_cast<double>(inputs.tokens);
+    sum.tokens += tokens;
+    for (size_t c = 0; c < inputs.mean_square.size(); ++c) sum.squares[c] += tokens * static_cast<double>(inputs.mean_square[c]);
+  }
+  layer_means_.clear();
+  for (const auto& [layer, sum] : sums) {
     Inputs& mean = layer_means_[layer];
-    mean.mean_square.resize(std::max(mean.mean_square.size(), inputs.mean_square.size()));
-    mean.tokens += inputs.tokens;
-    const float share = static_cast<float>(static_cast<double>(inputs.tokens) / static_cast<double>(mean.tokens));
-    for (size_t c = 0; c < inputs.mean_square.size(); ++c)
-      mean.mean_square[c] += share * (inputs.mean_square[c] - mean.mean_square[c]);
+    mean.tokens = static_cast<int64_t>(sum.tokens);
+    for (const double square : sum.squares) mean.mean_square.push_back(static_cast<float>(square / sum.tokens));
   }
 }
 
 Result<void> InputStatistics::check_model(const Model& model) const {
   for (const NamedMatrix& matrix : named_matrices(model)) {
-    const auto found = inputs_.find(matrix.name);
-    if (found == inputs_.end())
-      return fail(Errc::mismatch, "{}: has nothing about {}: statistics of another model", where_, matrix.name);
+    const std::string name = published_name(model.config, matrix.name);
+    const auto found = inputs_.find(name);
+    if (found == inputs_.end()) return fail(Errc::mismatch, "{}: has nothing about {}: statistics of another model", where_, name);
     if (static_cast<int64_t>(found->second.mean_square.size()) != matrix.weight->cols())
-      return fail(Errc::mismatch, "{}: {}: {} columns, expected {}: statistics of another model", where_, matrix.name,
+      return fail(Errc::mismatch, "{}: {}: {} columns, expected {}: statistics of another model", where_, name,
                   found->second.mean_square.size(), matrix.weight->cols());
   }
   return {};

@@ -31,11 +31,15 @@ class InputStatistics {
   // Of a model that nothing has been multiplied with yet.
   explicit InputStatistics(const Model& model);
 
-  // Counts the rows of x in, as inputs of the matrix `name` of the model.
+  // Counts the rows of x in, as inputs of the matrix that is published as `name` (delta_rows.h), where a GGUF file may have it in parts.
   void add(const std::string& name, Tensor x);
+  // What importance() answers for experts with few tokens, from all that was added so far.
+  void update_layer_means();
 
-  // All or nothing. Errors: io.
+  // All or nothing. Errors: io; out_of_range (a mean that is not finite, which load would refuse: the message has the matrix).
   Result<void> save(const std::filesystem::path& path) const;
+  // Whether a file may be written there: it is absent, empty, or one of statistics. Errors: denied.
+  static Result<void> check_target(const std::filesystem::path& path);
   // Errors: those of SafetensorsFile::open; malformed (no file of this kind; a tensor of another type or shape; a value that is not finite,
   // or negative; the message has the tensor).
   static Result<InputStatistics> load(const std::filesystem::path& path);
@@ -55,8 +59,6 @@ class InputStatistics {
   int64_t experts_with_few_tokens() const;
 
  private:
-  void add_layer_means();
-
   int64_t tokens_ = 0;
   uint64_t fingerprint_ = 0;
   std::string where_;                                    // the file, for messages

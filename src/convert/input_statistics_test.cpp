@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 
 #include "convert/calibrate.h"
@@ -11,6 +12,7 @@
 #include "formats/temporary_folder_test.h"
 #include "model/model_test.h"
 #include "model/ops/linear_inputs.h"
+#include "runtime/engine_impl.h"
 
 namespace quern {
 namespace {
@@ -61,20 +63,25 @@ TEST(InputStatistics, AreTheMeanSquaresOfTheForwardPass) {
   EXPECT_EQ(statistics.fingerprint(), model.model->fingerprint);
   EXPECT_TRUE(statistics.check_model(*model.model));
 
-  // The head sees the final hidden states, and so does the MTP block's half of it; without that block they would be all.
+  // Of the head they are those of the trunk's hidden states, not of the MTP block's too.
   SequenceState state = model.fresh();
   Batch batch = Batch::single(state, texts[0], Batch::Logits::all);
-  std::vector<double> router(static_cast<size_t>(model.model->config.hidden_size));
-  const Weight* const first_router = &model.model->layers[0].mlp.router;
+  std::map<const Weight*, std::vector<double>> sums = {{&model.model->layers[0].mlp.router, {}}, {&model.model->lm_head, {}}};
+  for (auto& [weight, sum] : sums) sum.resize(static_cast<size_t>(model.model->config.hidden_size));
   LinearInputs watched(model.ops, [&](const Weight& weight, Tensor x) {
-    if (&weight != first_router) return;
+    const auto sum = sums.find(&weight);
+    if (sum == sums.end()) return;
     for (int64_t t = 0; t < x.rows; ++t)
-      for (int64_t c = 0; c < x.cols; ++c) router[static_cast<size_t>(c)] += std::pow(static_cast<double>(x.row(t)[c]), 2);
+      for (int64_t c = 0; c < x.cols; ++c) sum->second[static_cast<size_t>(c)] += std::pow(static_cast<double>(x.row(t)[c]), 2);
   });
   forward(watched, *model.model, batch, model.workspace);
-  const auto found = statistics.importance("model.layers.0.mlp.gate.weight");
-  ASSERT_EQ(found.size(), router.size());
-  for (size_t c = 0; c < router.size(); ++c) EXPECT_NEAR(found[c], router[c] / 300, 1e-3 * (router[c] / 300)) << c;
+  for (const auto& [weight, name] : {std::pair(&model.model->layers[0].mlp.router, "model.layers.0.mlp.gate.weight"),
+                                     std::pair(&model.model->lm_head, "lm_head.weight")}) {
+    const auto found = statistics.importance(name);
+    const std::vector<double>& sum = sums.at(weight);
+    ASSERT_EQ(found.size(), sum.size());
+    for (size_t c = 0; c < sum.size(); ++c) EXPECT_NEAR(found[c], sum[c] / 300, 1e-3 * (sum[c] / 300)) << name << " " << c;
+  }
 }
 
 TEST(InputStatistics, OfExpertsAreTheirOwnUnlessTheySawTooLittle) {
@@ -104,6 +111,30 @@ TEST(InputStatistics, OfExpertsAreTheirOwnUnlessTheySawTooLittle) {
   }
 }
 
+TEST(InputStatistics, AreTheSameBeforeTheyAreSavedAndAfter) {
+  const std::vector<std::vector<int32_t>> texts = {{1, 2, 3, 4, 5, 6}};
+  const InputStatistics fresh = calibrate(*tiny_engine(), texts, {}).value(), loaded = reloaded(fresh);
+  for (const NamedMatrix& matrix : named_matrices(*model_test::TestModel("tiny").model)) {
+    const auto a = fresh.importance(matrix.name), b = loaded.importance(matrix.name);
+    EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin(), b.end())) << matrix.name;
+  }
+}
+
+// Each mean over the layer's experts, weighted by their tokens; large and small ones in turn, which a running mean in f32 mixes up.
+TEST(InputStatistics, OfALayerAreTheMeanOverItsTokens) {
+  const model_test::TestModel model("tiny");
+  InputStatistics statistics(*model.model);
+  double sum = 0, tokens = 0;
+  for (int64_t e = 0; e < model.model->config.num_experts; ++e) {
+    std::vector<float> x(static_cast<size_t>(64 * (e + 1)), e % 2 ? 300.0f : 0.01f);
+    statistics.add(fmt::format("model.layers.0.mlp.experts.{}.up_proj.weight", e), Tensor{x.data(), e + 1, 64, 64});
+    sum += static_cast<double>(e + 1) * std::pow(static_cast<double>(x[0]), 2), tokens += static_cast<double>(e + 1);
+  }
+  statistics.update_layer_means();
+  for (const float mean : statistics.importance("model.layers.0.mlp.experts.0.up_proj.weight"))
+    EXPECT_FLOAT_EQ(mean, static_cast<float>(sum / tokens));
+}
+
 TEST(InputStatistics, KnowNothingAboutTheEmbedding) {
   EXPECT_TRUE(reloaded(tiny_statistics()).importance("model.embed_tokens.weight").empty());
 }
@@ -116,6 +147,31 @@ TEST(InputStatistics, OfAnotherModelAreRefused) {
   EXPECT_TRUE(fails(quantize(fs::path(QUERN_REPO) / "models/pebble", folder / "out", options, pool), Errc::mismatch,
                     {"statistics of another model"}));
   EXPECT_FALSE(fs::exists(folder / "out") || fs::exists(folder / "out.partial"));
+}
+
+TEST(InputStatistics, ThatLoadWouldRefuseAreNotSaved) {
+  const model_test::TestModel model("tiny");
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity(), 1e30f}) {  // of the last the square is too large
+    InputStatistics statistics(*model.model);
+    std::vector<float> x(64, 1.0f);
+    x[5] = bad;
+    statistics.add("model.layers.2.mlp.gate.weight", Tensor{x.data(), 1, 64, 64});
+    const TemporaryFolder folder;
+    EXPECT_TRUE(fails(statistics.save(folder / "stats"), Errc::out_of_range, {"model.layers.2.mlp.gate.weight"}));
+    EXPECT_TRUE(fs::is_empty(folder.path()));
+  }
+}
+
+TEST(InputStatistics, ReplaceNothingButStatistics) {
+  const TemporaryFolder folder;
+  EXPECT_TRUE(InputStatistics::check_target(folder / "none"));
+  EXPECT_TRUE(InputStatistics::check_target(folder.write("empty", "")));
+  ASSERT_TRUE(tiny_statistics().save(folder / "stats"));
+  EXPECT_TRUE(InputStatistics::check_target(folder / "stats"));
+  EXPECT_TRUE(fails(InputStatistics::check_target(folder.write("notes", "mine")), Errc::denied, {"notes", "not replaced"}));
+  EXPECT_TRUE(fails(InputStatistics::check_target(folder.path()), Errc::denied, {"no file"}));
+  fs::create_symlink(model_test::fixture("tiny") / "model.safetensors", folder / "link");
+  EXPECT_TRUE(fails(InputStatistics::check_target(folder / "link"), Errc::denied, {"link", "not replaced"}));
 }
 
 // A file with one tensor and this metadata.
@@ -196,6 +252,71 @@ TEST(QuantizeByImportance, LosesLessOfWhatMatters) {
   }
   EXPECT_GT(compared, 20);
   EXPECT_GT(better, compared * 9 / 10);
+}
+
+// tiny as a GGUF file: the same weights, the DeltaNet's input projections in four matrices instead of two.
+fs::path tiny_gguf(const TemporaryFolder& folder) {
+  ThreadPool pool(2);
+  const Recipe f32 = Recipe::builtin("f32", ModelContainer::gguf).value();
+  EXPECT_TRUE(
+      quantize(model_test::fixture("tiny"), folder / "tiny.gguf", {.recipe = f32, .container = ModelContainer::gguf}, pool));
+  return folder / "tiny.gguf";
+}
+
+TEST(InputStatistics, AreTheSameOfAFolderAndAGgufFile) {
+  const TemporaryFolder folder;
+  const auto gguf = Engine::load({.model = tiny_gguf(folder), .threads = 2, .kv = KvFormat::f32}).value();
+  const auto texts = documents(model_test::TestModel("tiny"));
+  const InputStatistics of_gguf = reloaded(calibrate(*gguf, texts, {}).value()), of_folder = reloaded(tiny_statistics());
+  EXPECT_EQ(of_gguf.matrices(), of_folder.matrices());
+  EXPECT_TRUE(of_folder.check_model(*gguf->impl().model));
+  EXPECT_TRUE(of_gguf.check_model(*Model::load(model_test::fixture("tiny")).value()));
+  for (const char* matrix : {"in_proj_qkvz", "in_proj_ba", "out_proj"}) {
+    const std::string name = fmt::format("model.layers.0.linear_attn.{}.weight", matrix);  // nothing routed before it
+    const auto a = of_folder.importance(name), b = of_gguf.importance(name);
+    ASSERT_EQ(a.size(), 64u) << name;
+    ASSERT_EQ(b.size(), 64u) << name;
+    for (size_t c = 0; c < a.size(); ++c) EXPECT_NEAR(b[c], a[c], 1e-3f * a[c]) << name << " " << c;
+  }
+}
+
+std::string bytes_in(const fs::path& model, const std::string& name) {
+  const Checkpoint checkpoint = Checkpoint::open(model).value();
+  const StoredTensor* tensor = checkpoint.find(name);
+  EXPECT_NE(tensor, nullptr) << name;
+  return tensor ? std::string(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->bytes.size()) : std::string();
+}
+
+TEST(QuantizeByImportance, IsTheSameFromAFolderAndFromAGgufFile) {
+  const InputStatistics statistics = reloaded(tiny_statistics());
+  const TemporaryFolder folder;
+  const fs::path gguf = tiny_gguf(folder), tiny = model_test::fixture("tiny");
+  ThreadPool pool(2);
+  const auto convert = [&](const fs::path& in, const std::string& out, const char* format, const InputStatistics* importance) {
+    const auto container = out.ends_with(".gguf") ? ModelContainer::gguf : ModelContainer::folder;
+    const Recipe recipe = Recipe::parse(fmt::format("* {}", format), "recipe", container).value();
+    const auto done = quantize(in, folder / out, {.recipe = recipe, .container = container, .importance = importance}, pool);
+    EXPECT_TRUE(done) << done.error().message;
+    return folder / out;
+  };
+  const std::string layer = "model.layers.1.linear_attn.";
+  const fs::path mlx = convert(tiny, "mlx", "affine-4-g32", &statistics),
+                 mlx_too = convert(gguf, "mlx2", "affine-4-g32", &statistics),
+                 alike = convert(gguf, "alike", "affine-4-g32", nullptr);
+  for (const char* name : {"in_proj_qkvz.weight", "in_proj_qkvz.scales", "in_proj_ba.weight", "out_proj.weight"})
+    EXPECT_TRUE(bytes_in(mlx, layer + name) == bytes_in(mlx_too, layer + name)) << name;
+  for (const char* name : {"in_proj_qkvz.weight", "in_proj_ba.weight"})
+    EXPECT_FALSE(bytes_in(alike, layer + name) == bytes_in(mlx_too, layer + name)) << name;
+
+  const fs::path file = convert(tiny, "a.gguf", "q4_1", &statistics), file_too = convert(gguf, "b.gguf", "q4_1", &statistics),
+                 file_alike = convert(gguf, "c.gguf", "q4_1", nullptr);
+  for (const char* name : {"attn_qkv", "attn_gate", "ssm_ba", "ssm_out"})
+    EXPECT_TRUE(bytes_in(file, fmt::format("blk.1.{}.weight", name)) == bytes_in(file_too, fmt::format("blk.1.{}.weight", name)))
+        << name;
+  for (const char* name : {"attn_qkv", "attn_gate", "ssm_ba"})
+    EXPECT_FALSE(bytes_in(file_alike, fmt::format("blk.1.{}.weight", name)) ==
+                 bytes_in(file_too, fmt::format("blk.1.{}.weight", name)))
+        << name;
 }
 
 }  // namespace

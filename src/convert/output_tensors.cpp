@@ -12,10 +12,6 @@
 namespace quern {
 namespace {
 
-bool is_plain(QuantFormat format) {
-  return format == QuantFormat::f32 || format == QuantFormat::f16 || format == QuantFormat::bf16;
-}
-
 // The containers' words.
 std::string_view plain_dtype(QuantFormat format) {
   return format == QuantFormat::f32 ? "F32" : format == QuantFormat::f16 ? "F16" : "BF16";
@@ -38,10 +34,11 @@ struct Chosen {
 // Looks up formats and remembers what is worth telling.
 class Chooser {
  public:
-  Chooser(const Recipe& recipe, ModelContainer container) : recipe_(recipe), container_(container), used_(recipe.rules().size()) {}
+  Chooser(const Recipe& recipe, ModelContainer container, const ModelConfig& config)
+      : recipe_(recipe), container_(container), config_(config), used_(recipe.rules().size()) {}
 
   QuantFormat choose(const std::string& name, std::span<const QuantMatrix> rows) {
-    const auto rule = recipe_.match(container_ == ModelContainer::gguf ? published_name(name) : name);
+    const auto rule = recipe_.match(published_name(config_, name));
     if (rule) used_[*rule] = true;
     const auto wanted = rule ? recipe_.rules()[*rule].format : std::nullopt;
     if (!wanted) return kept(rows);
@@ -79,6 +76,7 @@ class Chooser {
 
   const Recipe& recipe_;
   ModelContainer container_;
+  const ModelConfig& config_;
   std::vector<bool> used_;
   std::map<std::pair<QuantFormat, int64_t>, Misfits> misfits_;
 };
@@ -144,7 +142,7 @@ Result<StoredName> stored_name(const std::string& name, OutputLayout layout, int
 // Puts a matrix where the layout wants it: alone, or onto its stack.
 class Collector {
  public:
-  Result<void> add(Chosen&& chosen, const StoredName& stored, OutputLayout layout) {
+  Result<void> add(Chosen&& chosen, const StoredName& stored, OutputLayout layout, const std::string& published) {
     const auto [at, is_new] = places_.try_emplace(stored.name, tensors_.size());
     if (is_new) {
       OutputTensor tensor{.name = stored.name, .shape = chosen.tensor.shape, .format = chosen.format};
@@ -160,7 +158,6 @@ class Collector {
                   layout == OutputLayout::gguf ? "a GGUF file" : "an MLX folder");
     if (stored.expert) ++tensor.shape[0];
     tensor.matrices.insert(tensor.matrices.end(), chosen.rows.begin(), chosen.rows.end());
-    const std::string published = layout == OutputLayout::gguf ? published_name(chosen.tensor.name) : chosen.tensor.name;
     tensor.published.insert(tensor.published.end(), chosen.rows.size(), published);
     return {};
   }
@@ -222,7 +219,7 @@ Result<OutputTensors> output_tensors(const Model& model, const Recipe& recipe, M
   OutputTensors out;
   if (container == ModelContainer::gguf) out.layout = OutputLayout::gguf;
   TensorSource& source = *model.source;
-  Chooser chooser(recipe, container);
+  Chooser chooser(recipe, container, model.config);
   std::vector<Chosen> matrices;
   std::map<QuantFormat, int64_t> weights;
   const std::vector<ExpectedTensor> list = output_list(model.config, model.mtp && mtp == MtpBlock::keep, container);
@@ -244,7 +241,7 @@ Result<OutputTensors> output_tensors(const Model& model, const Recipe& recipe, M
   for (const ExpectedTensor& tensor : list) {
     QUERN_ASSIGN(const StoredName stored, stored_name(tensor.name, out.layout, static_cast<int64_t>(model.config.layers.size())));
     if (!tensor.vector) {
-      QUERN_TRY(collector.add(std::move(matrices[next++]), stored, out.layout));
+      QUERN_TRY(collector.add(std::move(matrices[next++]), stored, out.layout, published_name(model.config, tensor.name)));
       continue;
     }
     QUERN_ASSIGN(OutputTensor vector, vector_tensor(source, tensor, out.layout, all_f32, stored.name));

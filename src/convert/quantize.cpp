@@ -197,6 +197,7 @@ Result<QuantizeReport> quantize_to_folder(const Model& model, OutputTensors tens
 
 // Replacing deletes what is there, which therefore has to look like what this program writes.
 Result<void> check_target_file(const fs::path& out, const Model& model, Replace replace) {
+  if (out.filename().empty()) return fail(Errc::invalid_argument, "{}: names a folder; a GGUF file is written", out.string());
   std::error_code ignored;
   for (const fs::path& file : model.checkpoint.files())
     if (fs::equivalent(file, out, ignored)) return fail(Errc::invalid_argument, "{}: is the model that is read", out.string());

@@ -72,10 +72,6 @@ constexpr auto kBuiltinGguf = std::to_array<BuiltinRecipe>({
 constexpr std::string_view kBlanks = " \t\r";
 constexpr std::string_view kMlx = "mlx-";
 
-bool is_plain(QuantFormat format) {
-  return format == QuantFormat::f32 || format == QuantFormat::f16 || format == QuantFormat::bf16;
-}
-
 // "mxfp4" alone is MLX's in a folder and ggml's in a GGUF file.
 std::string_view brief_name(const QuantFormatInfo& info) {
   return info.name.starts_with(kMlx) ? info.name.substr(kMlx.size()) : info.name;

@@ -56,7 +56,7 @@ struct BuiltinRecipe {
   std::string_view text;  // for GGUF: what follows the rules that all of them begin with
 };
 std::span<const BuiltinRecipe> builtin_recipes(ModelContainer container = ModelContainer::folder);
-// What Recipe::builtin takes: the built-in recipes, and for GGUF the formats.
+// What Recipe::builtin takes: the built-in recipes, then for GGUF the formats.
 std::vector<std::string> recipe_names(ModelContainer container);
 
 // Whether all of `text` is what the pattern says.

@@ -59,7 +59,9 @@ using Histogram = std::array<double, kBins>;
 Histogram histogram(const TokenScores& scores) {
   Histogram shares{};
   for (const TokenScore& score : scores.scores) {
-    const double at = score.kl > 0 ? 2 * (std::log10(score.kl) - kFirst) + 1 : 0;
+    const double at = std::isnan(score.kl) ? static_cast<double>(kBins)
+                      : score.kl > 0       ? 2 * (std::log10(score.kl) - kFirst) + 1
+                                           : 0;
     shares[static_cast<size_t>(std::clamp(std::floor(at), 0.0, static_cast<double>(kBins - 1)))] += 1;
   }
   for (double& share : shares) share /= static_cast<double>(std::max<int64_t>(1, scores.tokens()));
@@ -139,11 +141,12 @@ std::string kl_histogram(const TokenComparison& comparison) {
 std::string tensor_error_chart(const TensorErrors& errors) {
   constexpr double kLeft = 220, kRight = kWidth - 16, kTop = 30, kRow = 24;
   const std::vector<Kind> kinds = kinds_of(errors);
-  double most = 1e-4;
-  for (const TensorError& error : errors.tensors) most = std::max(most, error.relative_rms);
+  double most = 1e-4;  // of the errors that are finite; the others stand at the right edge
+  for (const TensorError& error : errors.tensors)
+    if (std::isfinite(error.relative_rms)) most = std::max(most, error.relative_rms);
   const double step = nice_step(most), end = std::ceil(most / step - 1e-9) * step;
   const double bottom = kTop + kRow * static_cast<double>(kinds.size());
-  const auto x = [&](double error) { return kLeft + (kRight - kLeft) * error / end; };
+  const auto x = [&](double error) { return kLeft + (kRight - kLeft) * std::min(error, end) / end; };
 
   Drawing drawing("Relative error of each matrix, by kind", bottom + 46);
   for (double at = 0; at <= end * 1.001; at += step) {

@@ -69,7 +69,7 @@ std::string sides(const QualityReport& report) {
   return table({"", "weights in matrices", "size", "bits a weight"}, {row("source", report.source), row("result", report.result)});
 }
 
-std::string predictions(const QualityReport::Text& text) {
+std::string predictions(const QualityReport::Text& text, const QualityReport::Machine& machine) {
   const auto row = [](std::string_view name, const TokenScores& scores) -> Cells {
     return {std::string(name),
             fmt::format("{}", scores.tokens()),
@@ -85,9 +85,9 @@ std::string predictions(const QualityReport::Text& text) {
   if (both) rows.push_back(row("the assistant's", text.comparison.spoken));
   std::string out = fmt::format(
       "<h2>Predictions</h2>\n<p>Both models read {} tokens of {} ({} documents). The KL divergence, in nats, is what the result's "
-      "distribution over the next token loses against the source's; top-1: both find the same token likeliest.{}</p>\n",
+      "distribution over the next token loses against the source's; top-1: both find the same token likeliest.{}</p>\n<p>{}.</p>\n",
       text.tokens, escaped(text.source), text.documents,
-      both ? " The assistant's positions are those whose next token the model itself would write." : "");
+      both ? " The assistant's positions are those whose next token the model itself would write." : "", escaped(machine.text()));
   out += table({"", "positions", "mean KL", "median", "99 %", "top-1 same", "perplexity, source", "result"}, rows);
   if (both) out += "<p><span class=\"key key1\"></span>all positions <span class=\"key key2\"></span>the assistant's</p>\n";
   return out + kl_histogram(text.comparison);
@@ -111,7 +111,9 @@ std::string weights(const TensorErrors& errors) {
       "<h2>Weights</h2>\n<p>Each point is a matrix (the experts of a layer are one): the root mean square of its error over that of its "
       "weights. Of all together it is {:.3f} %.{}</p>\n",
       100 * errors.relative_rms,
-      errors.not_compared > 0 ? fmt::format(" {} matrices have other names or shapes in the result.", errors.not_compared) : "");
+      errors.not_compared > 0
+          ? fmt::format(" Not compared: {} matrices that only one of the models has, or in another shape.", errors.not_compared)
+          : "");
   out += tensor_error_chart(errors);
   std::vector<Cells> rows;
   for (const TensorError& error : errors.tensors)
@@ -126,7 +128,7 @@ std::string weights(const TensorErrors& errors) {
 
 std::string quality_page(const QualityReport& report) {
   std::string out(kHead);
-  out += "<h1>Quality of a quantised model</h1>\n" + sides(report) + predictions(report.text);
+  out += "<h1>Quality of a quantised model</h1>\n" + sides(report) + predictions(report.text, report.machine);
   if (report.tools) out += tool_calls(*report.tools);
   return out + weights(report.weights) + "</body>\n</html>\n";
 }

@@ -77,7 +77,8 @@ void add_weights(std::string& out, const TensorErrors& errors) {
   out += fmt::format("weights: relative rms error {:.5f}; most in\n", errors.relative_rms);
   for (const TensorError* error : worst)
     out += fmt::format("  {:<58}{:<20}{:.5f}\n", error->name, quant_format_info(error->result).name, error->relative_rms);
-  if (errors.not_compared > 0) out += fmt::format("  {} matrices have other names or shapes there\n", errors.not_compared);
+  if (errors.not_compared > 0)
+    out += fmt::format("  not compared: {} matrices that only one of the models has, or in another shape\n", errors.not_compared);
 }
 
 void add_tools(std::string& out, std::string_view name, const ToolScores& scores) {
@@ -91,6 +92,12 @@ void add_tools(std::string& out, std::string_view name, const ToolScores& scores
 
 }  // namespace
 
+std::string QualityReport::Machine::text() const {
+  return fmt::format("{} ops, {}: {}", ops, isa,
+                     int8_activations ? "quantised weights are multiplied with int8 activations where a kernel exists"
+                                      : "activations are not rounded");
+}
+
 Json quality_json(const QualityReport& report) {
   Json text = Json::object(), out = Json::object();
   text["source"] = report.text.source;
@@ -100,6 +107,9 @@ Json quality_json(const QualityReport& report) {
   if (report.text.comparison.spoken.tokens() > 0) text["assistant"] = scores_json(report.text.comparison.spoken);
   out["source"] = side_json(report.source);
   out["result"] = side_json(report.result);
+  out["ops"] = report.machine.ops;
+  out["isa"] = report.machine.isa;
+  out["int8_activations"] = report.machine.int8_activations;
   out["text"] = std::move(text);
   if (report.tools) {
     Json tools = Json::object();
@@ -117,7 +127,7 @@ std::string quality_text(const QualityReport& report) {
   for (const auto& [name, side] : {std::pair{"source", &report.source}, {"result", &report.result}})
     out += fmt::format("{:<8}{:>7.3f} bits a weight  {:>10.1f} MB  {}\n", name, side->matrices.bits_per_weight(),
                        static_cast<double>(side->matrices.bytes) / 1e6, side->path);
-  out += fmt::format("\n{} tokens of {}\n", report.text.tokens, report.text.source);
+  out += fmt::format("\n{}\n{} tokens of {}\n", report.machine.text(), report.text.tokens, report.text.source);
   out += fmt::format("{:<22}{:>10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "", "positions", "mean KL", "median", "99 %",
                      "top-1 same", "ppl source", "ppl result");
   add_scores(out, "all", report.text.comparison.all);

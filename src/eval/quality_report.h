@@ -27,13 +27,23 @@ struct QualityReport {
     ToolScores source, result;
   };
 
+  // What computed the predictions and the tool calls: decoded weights, or kernels that round activations to int8 as well.
+  struct Machine {
+    std::string ops, isa;
+    bool int8_activations = false;
+
+    std::string text() const;  // a line
+  };
+
   Side source, result;
+  Machine machine;
   TensorErrors weights;
   Text text;
   std::optional<Tools> tools;  // absent: the model has no tool calls, or no episodes were asked for
 };
 
 std::string quality_text(const QualityReport& report);
+// Errors of weights that are not finite are null.
 Json quality_json(const QualityReport& report);
 // A whole HTML document, light or dark as its reader's system is. The same report gives the same bytes.
 std::string quality_page(const QualityReport& report);

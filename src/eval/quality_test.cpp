@@ -4,10 +4,14 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <limits>
 
+#include "base/file.h"
 #include "convert/quantize.h"
 #include "eval/episodes.h"
+#include "eval/quality_charts.h"
 #include "eval/sample.h"
+#include "formats/safetensors.h"
 #include "formats/temporary_folder_test.h"
 #include "model/model_test.h"
 
@@ -31,6 +35,32 @@ TEST(CompareLogits, GivesTheDivergenceInNats) {
   EXPECT_TRUE(compare_logits(certain, certain, 0).same_top);
 }
 
+TEST(CompareLogits, HidesNoLogitThatIsNoNumber) {
+  const std::vector<float> good = {1, 2};
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()})
+    for (const std::vector<float>& broken : {std::vector<float>{bad, 1}, std::vector<float>{1, bad}}) {
+      EXPECT_FALSE(std::isfinite(compare_logits(broken, good, 1).source_nll));
+      EXPECT_FALSE(std::isfinite(compare_logits(good, broken, 1).result_nll));
+      EXPECT_FALSE(std::isfinite(compare_logits(good, broken, 0).kl));
+    }
+}
+
+// tiny with a NaN as the first weight of a row.
+fs::path with_nan(const TemporaryFolder& folder, const std::string& matrix, int64_t row) {
+  fs::copy(model_test::fixture("tiny"), folder / "nan");
+  std::string bytes = read_file(folder / "nan/model.safetensors").value();
+  const SafetensorsFile file = SafetensorsFile::open(folder / "nan/model.safetensors").value();
+  const std::byte* const end = file.tensors().back().bytes.data() + file.tensors().back().bytes.size();
+  for (const StoredTensor& tensor : file.tensors())
+    if (tensor.name == matrix) {
+      const auto at =
+          bytes.size() - static_cast<size_t>(end - tensor.bytes.data()) + static_cast<size_t>(row * tensor.shape[1] * 2);
+      bytes[at] = '\xc0', bytes[at + 1] = '\x7f';
+    }
+  folder.write("nan/model.safetensors", bytes);
+  return folder / "nan";
+}
+
 std::unique_ptr<Engine> engine(const fs::path& model) {
   auto loaded = Engine::load({.model = model, .threads = 2, .kv = KvFormat::f32});
   EXPECT_TRUE(loaded) << loaded.error().message;
@@ -49,8 +79,9 @@ Sample random_sample() {
 
 TEST(CompareTokens, FindsAModelEqualToItself) {
   const auto model = engine(model_test::fixture("tiny"));
-  double last = 0;
-  const auto comparison = compare_tokens(*model, *model, random_sample(), [&](double done, double) { last = done; });
+  double last = 0, all = 0;
+  const auto comparison =
+      compare_tokens(*model, *model, random_sample(), [&](double done, double total) { last = done, all = total; });
   ASSERT_TRUE(comparison) << comparison.error().message;
   EXPECT_EQ(comparison->all.tokens(), 299 + 1 + 39);
   EXPECT_EQ(comparison->spoken.tokens(), 10);
@@ -58,6 +89,7 @@ TEST(CompareTokens, FindsAModelEqualToItself) {
   EXPECT_EQ(comparison->all.top1_agreement(), 1);
   EXPECT_EQ(comparison->all.source_perplexity(), comparison->all.result_perplexity());
   EXPECT_EQ(last, 339);
+  EXPECT_EQ(all, 339);
 }
 
 TEST(CompareTokens, HasThePerplexityOfTheForwardPass) {
@@ -79,6 +111,23 @@ TEST(CompareTokens, HasThePerplexityOfTheForwardPass) {
   EXPECT_NEAR(comparison->all.source_perplexity() / std::exp(nll / static_cast<double>(ids.size() - 1)), 1, 1e-4);
 }
 
+TEST(CompareTokens, NamesTheLogitThatIsNoNumber) {
+  const TemporaryFolder folder;
+  const auto tiny = engine(model_test::fixture("tiny")), broken = engine(with_nan(folder, "lm_head.weight", 17));
+  EXPECT_TRUE(fails(compare_tokens(*tiny, *broken, random_sample(), {}), Errc::out_of_range,
+                    {"document 0: result", "nan: after position 0 the logit of token 17 is"}));
+  EXPECT_TRUE(fails(compare_tokens(*broken, *tiny, random_sample(), {}), Errc::out_of_range, {"document 0: source", "token 17"}));
+}
+
+TEST(CompareTokens, RefusesIdsOutsideTheVocabulary) {
+  const auto tiny = engine(model_test::fixture("tiny"));
+  for (const int32_t id : {-1, 512}) {
+    Sample sample = random_sample();
+    sample.documents[2].ids.back() = id;  // which no model is fed
+    EXPECT_TRUE(fails(compare_tokens(*tiny, *tiny, sample, {}), Errc::out_of_range, {"document 2: token 39", "vocabulary of 512"}));
+  }
+}
+
 TEST(CompareTokens, RefusesAnotherVocabulary) {
   const auto tiny = engine(model_test::fixture("tiny")), pebble = engine(fs::path(QUERN_REPO) / "models/pebble");
   EXPECT_TRUE(fails(compare_tokens(*tiny, *pebble, random_sample(), {}), Errc::mismatch, {"vocabulary", "4096", "512"}));
@@ -96,8 +145,12 @@ QualityReport report_of(const fs::path& result) {
   ThreadPool pool(2);
   const auto source = engine(model_test::fixture("tiny")), other = engine(result);
   const auto a = Model::load(model_test::fixture("tiny")).value(), b = Model::load(result).value();
-  QualityReport report{
-      .source = {"tiny", matrix_totals(*a)}, .result = {"<result>", matrix_totals(*b)}, .weights = {}, .text = {}, .tools = {}};
+  QualityReport report{.source = {"tiny", matrix_totals(*a)},
+                       .result = {"<result>", matrix_totals(*b)},
+                       .machine = {"cpu", "avx2", true},
+                       .weights = {},
+                       .text = {},
+                       .tools = {}};
   report.weights = tensor_errors(*a, *b, pool, {});
   report.text = {"random tokens", 3, 342, compare_tokens(*source, *other, random_sample(), {}).value()};
   return report;
@@ -134,6 +187,57 @@ TEST(TensorErrors, TakeTheExpertsOfALayerTogether) {
   EXPECT_EQ(matrices, static_cast<int64_t>(named_matrices(*source).size()));
 }
 
+TEST(TensorErrors, FindTheDeltaNetsRowsWhereAGgufFileHasThem) {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  const auto gguf = [&](const std::string& format, MtpBlock mtp = MtpBlock::keep) {
+    QuantizeOptions options{.recipe = Recipe::parse("* " + format, "recipe", ModelContainer::gguf).value(),
+                            .container = ModelContainer::gguf,
+                            .mtp = mtp};
+    EXPECT_TRUE(quantize(model_test::fixture("tiny"), folder / (format + ".gguf"), options, pool));
+    return Model::load(folder / (format + ".gguf")).value();
+  };
+  const auto tiny = Model::load(model_test::fixture("tiny")).value(), same = gguf("f32"), coarse = gguf("q4_0"),
+             less = gguf("bf16", MtpBlock::leave_out);
+  double done = 0, all = 0;
+  const auto update = [&](double d, double a) { done = d, all = a; };
+  for (const auto& [source, result] : {std::pair(&tiny, &same), {&same, &tiny}, {&same, &same}}) {
+    const TensorErrors errors = tensor_errors(**source, **result, pool, update);
+    EXPECT_EQ(errors.not_compared, 0);
+    EXPECT_EQ(errors.relative_rms, 0);
+    EXPECT_EQ(done, all);
+  }
+  const TensorErrors errors = tensor_errors(*tiny, *coarse, pool, update);
+  EXPECT_EQ(errors.not_compared, 0);
+  int64_t bytes = 0;
+  for (const TensorError& error : errors.tensors) {
+    EXPECT_GT(error.relative_rms, 0.01) << error.name;
+    EXPECT_LT(error.relative_rms, 0.2) << error.name;
+    bytes += error.bytes;
+  }
+  EXPECT_EQ(bytes, matrix_totals(*coarse).bytes);
+  EXPECT_GT(tensor_errors(*tiny, *less, pool, update).not_compared, 0);
+  EXPECT_EQ(done, all);
+}
+
+TEST(TensorErrors, OfWeightsThatAreNoNumbersAreInfinite) {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  const std::string up = "model.layers.1.mlp.experts.6.up_proj.weight";
+  const auto source = Model::load(model_test::fixture("tiny")).value(), result = Model::load(with_nan(folder, up, 3)).value();
+  QualityReport report{
+      .source = {}, .result = {}, .machine = {}, .weights = tensor_errors(*source, *result, pool, {}), .text = {}, .tools = {}};
+  EXPECT_TRUE(std::isinf(report.weights.relative_rms));
+  for (const TensorError& error : report.weights.tensors) {
+    EXPECT_EQ(std::isinf(error.relative_rms), error.name == "model.layers.1.mlp.experts.*.up_proj.weight") << error.name;
+    EXPECT_EQ(error.relative_rms, error.worst_matrix) << error.name;
+  }
+  EXPECT_THAT(quality_text(report), HasSubstr("inf; most in\n  model.layers.1.mlp.experts.*.up_proj.weight"));
+  EXPECT_THAT(quality_page(report), Not(HasSubstr("nan")));
+  report.text.comparison.all.scores.push_back({.kl = std::nan("")});
+  EXPECT_THAT(kl_histogram(report.text.comparison), HasSubstr("100.00 % above"));
+}
+
 TEST(QualityPage, IsOneDocumentThatNeedsNothingFromElsewhere) {
   const TemporaryFolder folder;
   QualityReport report = report_of(quantised(folder, "q4"));
@@ -149,6 +253,9 @@ TEST(QualityPage, IsOneDocumentThatNeedsNothingFromElsewhere) {
   EXPECT_EQ(page, quality_page(report));
   const Json json = Json::parse(quality_json(report).dump(), "report").value();
   EXPECT_EQ(json.find("weights")->find("tensors")->size(), report.weights.tensors.size());
+  EXPECT_EQ(json.find("isa")->as_string(), "avx2");
+  EXPECT_THAT(page, HasSubstr("cpu ops, avx2: quantised weights are multiplied with int8 activations"));
+  EXPECT_THAT(quality_text(report), HasSubstr("cpu ops, avx2: quantised"));
   EXPECT_EQ(json.find("tools")->find("result")->find("exact")->as_double(), 2);
   EXPECT_EQ(json.find("text")->find("assistant")->find("positions")->as_double(), 10);
   EXPECT_THAT(quality_text(report), HasSubstr("2 of 2 calls exact"));
@@ -198,6 +305,35 @@ TEST(Sample, ReadsTextAndConversations) {
 
   const Sample bounded = make_sample({.max_tokens = 500, .context = 100}, pebble_tokenizer()).value();
   for (const SampleDocument& document : bounded.documents) EXPECT_LE(document.ids.size(), 100u);
+}
+
+TEST(Sample, DropsNoTextWhereTheContextIsSmall) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; text.size() < 200'000; ++i) text += fmt::format("{}line {}, über\n", i % 7 ? "" : "\n  ", i);
+  const std::vector<int32_t> whole = pebble_tokenizer().encode(text, false).value();
+  const fs::path file = folder.write("a.txt", text);
+  const Sample sample = make_sample({.file = file, .max_tokens = 1 << 24, .context = 100}, pebble_tokenizer()).value();
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < sample.documents.size(); ++i) {
+    ids.insert(ids.end(), sample.documents[i].ids.begin(), sample.documents[i].ids.end());
+    EXPECT_TRUE(sample.documents[i].ids.size() == 100 || i + 1 == sample.documents.size()) << i;
+  }
+  EXPECT_EQ(ids, std::vector<int32_t>(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(ids.size())));
+  EXPECT_GE(ids.size() + 1, whole.size()) << "a single token at the end predicts nothing";
+}
+
+TEST(Sample, ReadsATextAsFarAsItIsNeeded) {
+  const TemporaryFolder folder;
+  std::string text;
+  while (text.size() < 70'000) text += "漢字 ";  // no line ends; the 65,536th byte is inside a character
+  const Sample sample = make_sample({.file = folder.write("a.txt", text), .max_tokens = 1 << 24}, pebble_tokenizer()).value();
+  EXPECT_GT(sample.tokens(), 1000);
+  text += "\xff";
+  const fs::path broken = folder.write("b.txt", text);
+  EXPECT_TRUE(make_sample({.file = broken, .max_tokens = 100}, pebble_tokenizer()));
+  EXPECT_TRUE(fails(make_sample({.file = broken, .max_tokens = 1 << 24}, pebble_tokenizer()), Errc::malformed,
+                    {"b.txt", "from byte 65", "UTF-8"}));
 }
 
 TEST(Sample, NamesWhatIsWrongWithAFile) {

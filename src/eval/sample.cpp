@@ -9,6 +9,8 @@ namespace quern {
 namespace {
 
 constexpr int64_t kWindow = 2048;  // tokens of a document of plain text
+constexpr size_t kPiece =
+    size_t{64} << 10;  // bytes of plain text that are encoded at a time, because most files are longer than a sample
 constexpr uint64_t kSeed = 20'000;
 constexpr size_t kMaxFile = size_t{1} << 30;
 
@@ -37,6 +39,17 @@ The arithmetic is simple enough. If 3 kg take one hour, then 0.5 kg take 10 minu
 perhaps 60 kcal spent at the handle, the work pays for itself twenty-five times over. In code one would write: gain = energy / effort.
 )";
 
+// Up to kPiece bytes of a text, up to the beginning of a line: no token reaches over that, so the pieces have the ids of the whole. In a
+// text without one, up to a character.
+std::string_view first_piece(std::string_view text) {
+  if (text.size() <= kPiece) return text;
+  for (size_t end = kPiece; end > 0; --end)
+    if (text[end - 1] == '\n' && std::string_view(" \t\r\n").find(text[end]) == std::string_view::npos) return text.substr(0, end);
+  size_t end = kPiece;
+  while (end > kPiece - 3 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
 class SampleMaker {
  public:
   SampleMaker(const SampleRequest& request, const Tokenizer& tokenizer) : request_(request), tokenizer_(tokenizer) {}
@@ -55,11 +68,22 @@ class SampleMaker {
   }
 
   Result<void> add(std::string_view text) {
-    QUERN_ASSIGN(const std::vector<int32_t> ids, tokenizer_.encode(text, /*trusted=*/false));
-    for (auto rest = std::span(ids); !rest.empty() && !full();) {
-      const auto window = rest.first(std::min(rest.size(), static_cast<size_t>(kWindow)));
-      add(SampleDocument{.ids = {window.begin(), window.end()}, .spoken = {}});
-      rest = rest.subspan(window.size());
+    const auto window = static_cast<size_t>(std::min(kWindow, longest()));
+    std::vector<int32_t> ids;  // not yet in a document
+    for (size_t at = 0; at < text.size() && !full();) {
+      const std::string_view piece = first_piece(text.substr(at));
+      const auto encoded = tokenizer_.encode(piece, /*trusted=*/false);
+      if (!encoded)
+        return at == 0 ? tl::unexpected(encoded.error()) : with_context(encoded.error(), fmt::format("from byte {}", at));
+      ids.insert(ids.end(), encoded->begin(), encoded->end());
+      at += piece.size();
+      size_t used = 0;
+      while (!full() && used < ids.size() && (ids.size() - used >= window || at == text.size())) {
+        const auto document = std::span(ids).subspan(used, std::min(window, ids.size() - used));
+        add(SampleDocument{.ids = {document.begin(), document.end()}, .spoken = {}});
+        used += document.size();
+      }
+      ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(used));
     }
     return {};
   }
@@ -68,10 +92,11 @@ class SampleMaker {
 
  private:
   int64_t left() const { return request_.max_tokens - tokens_; }
+  int64_t longest() const { return std::max<int64_t>(2, request_.context); }
 
   // A single token predicts nothing that could be compared.
   void add(SampleDocument document) {
-    const auto most = static_cast<size_t>(std::min(left(), std::max<int64_t>(2, request_.context)));
+    const auto most = static_cast<size_t>(std::min(left(), longest()));
     if (document.ids.size() > most) document.ids.resize(most);
     if (document.spoken.size() > most) document.spoken.resize(most);
     if (document.ids.size() < 2) return;

@@ -35,8 +35,9 @@ struct SampleRequest {
 };
 
 // FILE.jsonl: a line is {"messages": […], "tools": […]} as `quern render` takes it, or {"text": …}. Any other file: plain text, in documents
-// of 2,048 tokens. Special tokens are parsed in neither's text. Without a file: for models with tool calls (their tokenizer has <tool_call>)
-// conversations of the episodes' generator, the same each time; for others a page of prose.
+// of 2,048 tokens, or of the context where that is less; it is looked at as far as it is needed. Special tokens are parsed in neither's
+// text. Without a file: for models with tool calls (their tokenizer has <tool_call>) conversations of the episodes' generator, the same each
+// time; for others a page of prose.
 // Errors: those of reading the file and of the tokenizer, naming the line; malformed (a file of fewer than two tokens).
 Result<Sample> make_sample(const SampleRequest& request, const Tokenizer& tokenizer);
 

@@ -10,7 +10,7 @@
 
 namespace quern {
 
-// One matrix, or the experts of a layer together.
+// One matrix, or the experts of a layer together. Errors are infinite where a weight of either model is not finite, never NaN.
 struct TensorError {
   std::string name;  // published; "model.layers.3.mlp.experts.*.up_proj.weight"
   QuantFormat source = QuantFormat::bf16, result = QuantFormat::bf16;
@@ -23,7 +23,7 @@ struct TensorError {
 struct TensorErrors {
   std::vector<TensorError> tensors;  // in the order of the forward pass
   double relative_rms = 0;           // of all of them together
-  int64_t not_compared = 0;          // matrices of one model that the other has under no name, or in another shape
+  int64_t not_compared = 0;          // published matrices that only one of the models has, or both in different shapes
 };
 
 // What a model's matrices take.
@@ -34,7 +34,8 @@ struct MatrixTotals {
 };
 MatrixTotals matrix_totals(const Model& model);
 
-// Rows in parallel; memory holds two rows a thread.
+// Matrices are compared as they are published, row by row, wherever a GGUF file has the rows of the DeltaNet's input projections. Rows in
+// parallel; memory holds two rows a thread.
 TensorErrors tensor_errors(const Model& source, const Model& result, ThreadPool& pool,
                            const std::function<void(double done, double total)>& on_progress);
 

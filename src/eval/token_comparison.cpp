@@ -25,6 +25,23 @@ double log_partition(std::span<const float> logits) {
   return largest + std::log(sum);
 }
 
+bool is_finite(const TokenScore& score) {
+  return std::isfinite(score.kl) && std::isfinite(score.source_nll) && std::isfinite(score.result_nll);
+}
+
+// The first logit that is no number, where a score is none: finite logits have finite scores.
+tl::unexpected<Error> not_finite(const Engine& source, const Engine& result, std::span<const float> of_source,
+                                 std::span<const float> of_result, int64_t position) {
+  const auto bad = [](float logit) { return !std::isfinite(logit); };
+  const auto in_source = std::find_if(of_source.begin(), of_source.end(), bad);
+  const bool is_source = in_source != of_source.end();
+  const std::span<const float> logits = is_source ? of_source : of_result;
+  const auto at = is_source ? in_source : std::find_if(of_result.begin(), of_result.end(), bad);
+  QUERN_CHECK(at != logits.end(), position);
+  return fail(Errc::out_of_range, "{} {}: after position {} the logit of token {} is {}", is_source ? "source" : "result",
+              (is_source ? source : result).impl().options.model.string(), position, at - logits.begin(), *at);
+}
+
 auto top(std::span<const float> logits) { return std::max_element(logits.begin(), logits.end()) - logits.begin(); }
 
 // The timeline of one of the two models, with the logits of the part fed last.
@@ -71,6 +88,9 @@ Result<void> compare_document(const Engine& source, const Engine& result, const 
         scores[i] = compare_logits(of_source.logits(i), of_result.logits(i), ids[first + i + 1]);
     });
     for (size_t i = 0; i < scores.size(); ++i)
+      if (!is_finite(scores[i]))
+        return not_finite(source, result, of_source.logits(i), of_result.logits(i), static_cast<int64_t>(first + i));
+    for (size_t i = 0; i < scores.size(); ++i)
       if (!document.spoken.empty() && document.spoken[first + i + 1]) out.spoken.scores.push_back(scores[i]);
     out.all.scores.insert(out.all.scores.end(), scores.begin(), scores.end());
     read(static_cast<int64_t>(part.size()));
@@ -90,7 +110,7 @@ TokenScore compare_logits(std::span<const float> source, std::span<const float> 
     kl += std::exp(log_p) * (log_p - log_q);
   }
   const auto at = static_cast<size_t>(next);
-  return {.kl = std::max(0.0, kl),  // below only by rounding
+  return {.kl = kl < 0 ? 0 : kl,  // below only by rounding; what is no number stays none
           .source_nll = source_total - static_cast<double>(source[at]),
           .result_nll = result_total - static_cast<double>(result[at]),
           .same_top = top(source) == top(result)};
@@ -121,13 +141,22 @@ Result<TokenComparison> compare_tokens(const Engine& source, const Engine& resul
   if (vocab != other)
     return fail(Errc::mismatch, "{}: a vocabulary of {}, expected {} as in {}", result.impl().options.model.string(), other, vocab,
                 source.impl().options.model.string());
+  for (size_t d = 0; d < sample.documents.size(); ++d)
+    for (size_t i = 0; i < sample.documents[d].ids.size(); ++i)
+      if (const int32_t id = sample.documents[d].ids[i]; id < 0 || id >= vocab)
+        return fail(Errc::out_of_range, "document {}: token {}: id {} is outside the vocabulary of {}", d, i, id, vocab);
   TokenComparison comparison;
-  int64_t done = 0;
+  int64_t done = 0, positions = 0;
+  for (const SampleDocument& document : sample.documents)
+    positions += std::max<int64_t>(0, static_cast<int64_t>(document.ids.size()) - 1);
   const auto read = [&](int64_t tokens) {
     done += tokens;
-    if (on_progress) on_progress(static_cast<double>(done), static_cast<double>(sample.tokens()));
+    if (on_progress) on_progress(static_cast<double>(done), static_cast<double>(positions));
   };
-  for (const SampleDocument& document : sample.documents) QUERN_TRY(compare_document(source, result, document, comparison, read));
+  for (size_t i = 0; i < sample.documents.size(); ++i) {
+    const auto compared = compare_document(source, result, sample.documents[i], comparison, read);
+    if (!compared) return with_context(compared.error(), fmt::format("document {}", i));
+  }
   return comparison;
 }
 

@@ -20,7 +20,7 @@ struct TokenScore {
   bool same_top = false;
 };
 
-// Logits of one position under both models, [vocab] each, and the token that comes next.
+// Logits of one position under both models, [vocab] each, and the token that comes next. Logits that are not finite give scores that are not.
 TokenScore compare_logits(std::span<const float> source, std::span<const float> result, int32_t next);
 
 // Of many positions; means are 0 where there are none.
@@ -41,7 +41,8 @@ struct TokenComparison {
 };
 
 // Both models run side by side, a few hundred tokens at a time: memory holds the two states and the logits of one such part.
-// Errors: mismatch (vocabularies of different sizes); those of Timeline::feed.
+// Errors: mismatch (vocabularies of different sizes); out_of_range (an id outside the vocabulary; a logit that is not finite: the message
+// has the side, the document and the position); those of Timeline::feed.
 Result<TokenComparison> compare_tokens(const Engine& source, const Engine& result, const Sample& sample,
                                        const std::function<void(double done, double total)>& on_progress);
 

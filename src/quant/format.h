@@ -36,6 +36,11 @@ enum class QuantFormat : uint8_t {
   // clang-format on
 };
 
+// Floats without blocks or scales.
+constexpr bool is_plain(QuantFormat format) {
+  return format == QuantFormat::f32 || format == QuantFormat::f16 || format == QuantFormat::bf16;
+}
+
 // How a scale (or bias) in a tensor of its own is stored.
 enum class ScaleType : uint8_t { none, e8m0, e4m3, f16, bf16, f32 };
 
