@@ -9,7 +9,8 @@ enum class Isa { scalar, avx2, avx512 };
 
 std::string_view isa_name(Isa isa);
 
-// AVX2 means AVX2 + FMA + F16C; AVX-512 means F + BW + VL + DQ + VNNI + VBMI on top (Ice Lake, Zen 4 and later). The operating system must save the registers too.
+// AVX2 means AVX2 + FMA + F16C; AVX-512 means F + BW + VL + DQ + VNNI + VBMI on top (Ice Lake, Zen 4 and later). The
+// operating system must save the registers too.
 bool cpu_supports(Isa isa);
 Isa best_isa();
 

@@ -17,6 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using model_test::fixture;
+using model_test::logits;
 
 Result<QuantizeReport> convert(const fs::path& in, const fs::path& out, const Recipe& recipe, QuantizeOptions options = {}) {
   options.recipe = recipe;
@@ -54,14 +55,6 @@ const fs::path& model_of_256(Head head = Head::own) {
   static const TemporaryFolder folder;
   static const fs::path own = make(folder / "own", Head::own), tied = make(folder / "tied", Head::tied);
   return head == Head::own ? own : tied;
-}
-
-// Those of the multi-token prediction block too, where the model has it.
-std::vector<float> logits(const fs::path& path) {
-  model_test::TestModel model(path.string(), Isa::scalar);  // the definition: activations stay f32
-  SequenceState state = model.fresh();
-  Random random(5);
-  return model.feed(state, model.random_tokens(random, 9));
 }
 
 std::string bytes_of(const StoredTensor& tensor) {

@@ -67,10 +67,8 @@ class Chooser {
   // Scales of a type that the format's own tools do not write would have to be rounded.
   QuantFormat kept(std::span<const QuantMatrix> rows) const {
     const QuantFormat format = rows.front().format();
-    const ScaleType scales = quant_format_info(format).scale_type;
-    const bool as_stored = std::all_of(rows.begin(), rows.end(), [&](const QuantMatrix& part) {
-      return part.format() == format && part.row(0).scale_type == scales;
-    });
+    const bool as_stored = std::all_of(
+        rows.begin(), rows.end(), [&](const QuantMatrix& part) { return part.format() == format && part.has_own_scale_type(); });
     return as_stored && container_holds(container_, format) ? format : QuantFormat::bf16;
   }
 

@@ -14,6 +14,7 @@ namespace quern {
 namespace {
 
 namespace fs = std::filesystem;
+using model_test::logits;
 
 Result<QuantizeReport> convert(const fs::path& in, const fs::path& out, std::string_view format, QuantizeOptions options = {},
                                int threads = 2) {
@@ -36,13 +37,6 @@ const fs::path& mini() {
     return folder / "mini";
   }();
   return path;
-}
-
-std::vector<float> logits(const fs::path& folder) {
-  model_test::TestModel model(folder.string(), Isa::scalar);  // the definition: activations stay f32
-  SequenceState state = model.fresh();
-  Random random(5);
-  return model.feed(state, model.random_tokens(random, 9));
 }
 
 std::string bytes_of(const StoredTensor& tensor) {

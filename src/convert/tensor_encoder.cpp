@@ -36,10 +36,6 @@ struct Destination {
   std::byte *codes, *scales, *biases;
 };
 
-bool is_in_format(const QuantMatrix& matrix, QuantFormat format) {
-  return matrix.format() == format && matrix.row(0).scale_type == quant_format_info(format).scale_type;
-}
-
 void copy(std::byte* to, const std::byte* from, int64_t bytes) {
   if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
 }
@@ -49,7 +45,7 @@ Result<void> encode_rows(const QuantMatrix& matrix, QuantFormat format, int64_t 
                          const Destination& to) {
   QUERN_ASSIGN(const QuantLayout layout, quant_layout(format, count, matrix.cols()));
   const bool biases = quant_format_info(format).has_biases;
-  if (is_in_format(matrix, format)) {  // rows lie one after the other
+  if (matrix.format() == format && matrix.has_own_scale_type()) {  // rows lie one after the other
     const QuantRow row = matrix.row(first);
     copy(to.codes, row.codes, layout.code_bytes);
     copy(to.scales, row.scales, layout.scale_bytes);

@@ -68,6 +68,15 @@ struct TestModel {
   Workspace workspace;
 };
 
+// Of a stored model after nine tokens, those of the multi-token prediction block too, where it has one. By the definition: activations
+// stay f32, whatever the weights are.
+inline std::vector<float> logits(const std::filesystem::path& path) {
+  TestModel model(path.string(), Isa::scalar);
+  SequenceState state = model.fresh();
+  Random random(5);
+  return model.feed(state, model.random_tokens(random, 9));
+}
+
 inline ::testing::AssertionResult same_logits(const std::vector<float>& a, const std::vector<float>& b) {
   if (a.size() != b.size()) return ::testing::AssertionFailure() << a.size() << " logits against " << b.size();
   for (size_t i = 0; i < a.size(); ++i)

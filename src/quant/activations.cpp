@@ -19,9 +19,9 @@ void quantize_block(const float* x, int64_t count, int8_t* codes, float& scale, 
     largest = std::max(largest, std::abs(x[i]));
   }
   std::fill_n(codes, kActivationBlock, int8_t{0});
-  scale = finite ? largest / 127 : std::numeric_limits<float>::quiet_NaN();
-  const float inverse = finite && largest >= 0x1p-119f ? 1 / scale : 0;
-  if (inverse == 0 && finite) scale = 0;
+  const ActivationScale found = activation_scale(finite ? largest : std::numeric_limits<float>::quiet_NaN());
+  const float inverse = found.inverse;
+  scale = found.scale;
   if (inverse > 0)
     for (int64_t i = 0; i < count; ++i) codes[i] = static_cast<int8_t>(quant::round_within(x[i] * inverse, -127, 127));
   for (int64_t half = 0; half < 2; ++half) {

@@ -8,7 +8,9 @@
 // scale and codes of 0: its dot products are NaN, as they would be in f32. Blocks whose largest |x| is below 2^-119 become zeros.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace quern {
@@ -18,6 +20,17 @@ inline constexpr int64_t kActivationBlock = 32;
 // How codes follow one another. natural: as the values do. even_odd: of each 8 the even ones, then the odd ones, for kernels that take the
 // low and the high nibbles of a word of 4-bit weights apart.
 enum class CodeOrder : uint8_t { natural, even_odd };
+
+// What values of a block are divided by, and its reciprocal, 0 where every code is 0.
+struct ActivationScale {
+  float scale = 0, inverse = 0;
+};
+// largest: the largest |x| of the block; an infinity or NaN where one of them is no finite number.
+inline ActivationScale activation_scale(float largest) {
+  if (!std::isfinite(largest)) return {std::numeric_limits<float>::quiet_NaN(), 0};
+  if (largest < 0x1p-119f) return {};
+  return {largest / 127, 1 / (largest / 127)};
+}
 
 // One token's activations.
 struct Int8Row {

@@ -96,6 +96,8 @@ Result<QuantMatrix> QuantMatrix::make(QuantFormat format, int64_t rows, int64_t 
   return matrix;
 }
 
+bool QuantMatrix::has_own_scale_type() const { return parts_.scale_type == quant_format_info(format_).scale_type; }
+
 QuantRow QuantMatrix::row(int64_t r) const {
   QUERN_CHECK(0 <= r && r < rows_, r, rows_);
   QuantRow row{.codes = parts_.codes.data() + r * layout_.row_bytes, .scale_type = parts_.scale_type};

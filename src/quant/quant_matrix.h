@@ -39,6 +39,8 @@ class QuantMatrix {
   int64_t cols() const { return cols_; }
   const QuantLayout& layout() const { return layout_; }
   size_t bytes() const { return parts_.codes.size() + parts_.scales.size() + parts_.biases.size(); }
+  // Whether scales are of the type that the format's own tools write. Of matrices that have it, bytes can be copied between files.
+  bool has_own_scale_type() const;
   explicit operator bool() const { return parts_.codes.data() != nullptr; }
   QuantRow row(int64_t r) const;
   // Rows [first, first + count).

@@ -8,8 +8,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include <bit>
 #include <cstring>
-#include <limits>
 
 #include "kernels/quant_linear/panel.h"
 #include "kernels/target.h"
@@ -18,7 +18,7 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c")
 
 namespace quern::panels::avx2 {
 
-PanelKernel::Unpack unpack_of(QuantFormat format);  // panel_avx2.cpp
+extern const PanelKernel::Unpackers unpackers;  // panel_avx2.cpp
 
 namespace {
 
@@ -116,7 +116,10 @@ void multiply_panel(const PanelFormat& format, const Panel& panel, int blocks, c
 
 }  // namespace
 
-PanelKernel panel_kernel() { return {unpack_of, multiply_panel}; }
+const PanelKernel* panel_kernel() {
+  static const PanelKernel kernel{unpackers, multiply_panel};
+  return &kernel;
+}
 
 }  // namespace quern::panels::avx2
 
@@ -153,13 +156,7 @@ void quantize_activations(const float* x, CodeOrder order, Int8Activations& to, 
     if (left < kActivationBlock) std::memcpy(padded, at, static_cast<size_t>(left) * 4), at = padded;
     __m256 values[4];
     for (int i = 0; i < 4; ++i) values[i] = _mm256_loadu_ps(at + 8 * i);
-    const uint32_t bits = largest_bits(values);
-    float largest;
-    std::memcpy(&largest, &bits, sizeof largest);
-    const bool finite = bits < 0x7F800000U;
-    float scale = finite ? largest / 127 : std::numeric_limits<float>::quiet_NaN();
-    const float inverse = finite && largest >= 0x1p-119f ? 1 / scale : 0;
-    if (inverse == 0 && finite) scale = 0;
+    const auto [scale, inverse] = activation_scale(std::bit_cast<float>(largest_bits(values)));
     row.scales[b] = scale;
     __m256i codes[4];
     for (int i = 0; i < 4; ++i) {
@@ -183,7 +180,7 @@ QUERN_TARGET_END
 #else
 
 namespace quern::panels::avx2 {
-PanelKernel panel_kernel() { return {}; }
+const PanelKernel* panel_kernel() { return nullptr; }
 }  // namespace quern::panels::avx2
 namespace quern::avx2 {
 void quantize_activations(const float* x, CodeOrder order, Int8Activations& to, int64_t token) { to.quantize(token, x, order); }

@@ -5,8 +5,8 @@
 
 #if defined(__x86_64__)
 #include <algorithm>
+#include <bit>
 #include <cstring>
-#include <limits>
 
 #include "kernels/avx512.h"
 #include "kernels/quant_linear/panel.h"
@@ -16,7 +16,7 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,
 
 namespace quern::panels::avx512 {
 
-PanelKernel::Unpack unpack_of(QuantFormat format);  // panel_avx512.cpp
+extern const PanelKernel::Unpackers unpackers;  // panel_avx512.cpp
 
 namespace {
 
@@ -76,7 +76,10 @@ void multiply_panel(const PanelFormat& format, const Panel& panel, int blocks, c
 
 }  // namespace
 
-PanelKernel panel_kernel() { return {unpack_of, multiply_panel}; }
+const PanelKernel* panel_kernel() {
+  static const PanelKernel kernel{unpackers, multiply_panel};
+  return &kernel;
+}
 
 }  // namespace quern::panels::avx512
 
@@ -95,13 +98,9 @@ void quantize_activations(const float* x, CodeOrder order, Int8Activations& to, 
     // An infinity or a NaN has the largest magnitudes when they are compared as integers.
     const __m512i sizes = _mm512_max_epu32(_mm512_castps_si512(low_size), _mm512_castps_si512(high_size));
     const uint32_t bits = _mm512_reduce_max_epu32(sizes);
-    float largest;
-    std::memcpy(&largest, &bits, sizeof largest);
-    const bool finite = bits < 0x7F800000U;
-    float scale = finite ? largest / 127 : std::numeric_limits<float>::quiet_NaN();
-    const float inverse = finite && largest >= 0x1p-119f ? 1 / scale : 0;
-    if (inverse == 0 && finite) scale = 0;
-    row.scales[b] = scale;
+    const ActivationScale found = activation_scale(std::bit_cast<float>(bits));
+    const float inverse = found.inverse;
+    row.scales[b] = found.scale;
     const auto rounded = [&](__m512 values) {
       const __m512 scaled = _mm512_min_ps(
           top, _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), top), _mm512_mul_ps(values, _mm512_set1_ps(inverse))));
@@ -126,7 +125,7 @@ QUERN_TARGET_END
 #else
 
 namespace quern::panels::avx512 {
-PanelKernel panel_kernel() { return {}; }
+const PanelKernel* panel_kernel() { return nullptr; }
 }  // namespace quern::panels::avx512
 namespace quern::avx512 {
 void quantize_activations(const float* x, CodeOrder order, Int8Activations& to, int64_t token) { to.quantize(token, x, order); }

@@ -57,18 +57,21 @@ struct Tokens {
 // What an instruction set brings.
 struct PanelKernel {
   using Unpack = void (*)(const PanelSource& source, Panel& panel);
-  Unpack (*unpack_of)(QuantFormat format) = nullptr;  // of any format that has panels
+  struct Unpackers {
+    Unpack mlx_mxfp4, mxfp4, q4_0, q8_0, q4_k, q5_k, q6_k;
+    Unpack mlx_affine[18];  // from mlx_affine_2_g32 on, in the order of QuantFormat
+  };
+  Unpackers unpack;
   // totals [count tokens][16 rows] += panel times tokens, block by block; the panel has `blocks` blocks of 32 columns.
-  void (*multiply)(const PanelFormat& format, const Panel& panel, int blocks, const Tokens& x, int64_t count,
-                   float* totals) = nullptr;
+  void (*multiply)(const PanelFormat& format, const Panel& panel, int blocks, const Tokens& x, int64_t count, float* totals);
 };
 
-// With null pointers where the compiler does not know the instruction set.
+// Null where the compiler does not know the instruction set.
 namespace avx2 {
-PanelKernel panel_kernel();
+const PanelKernel* panel_kernel();
 }
 namespace avx512 {
-PanelKernel panel_kernel();
+const PanelKernel* panel_kernel();
 }
 
 }  // namespace quern::panels

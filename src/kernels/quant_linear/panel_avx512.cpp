@@ -168,19 +168,6 @@ void mlx_scales(const PanelSource& s, Panel& panel) {
   }
 }
 
-template <int group>
-void mlx_affine_4(const PanelSource& s, Panel& panel) {
-  store_nibbles<NibbleOrder::neighbours>(rows_in_place(s, 4), s.count, panel, AsIs());
-  mlx_scales<group>(s, panel);
-}
-
-template <int group>
-void mlx_affine_8(const PanelSource& s, Panel& panel) {
-  const RowBytes from = rows_in_place(s, 8);
-  store_bytes(s.count, panel, [&](int r, int piece) { return load_row(from, r, 64 * piece, byte_mask(s.count - 64 * piece)); });
-  mlx_scales<group>(s, panel);
-}
-
 // 64 codes of `bits` bits from as many bits: the bytes of each eight codes to a lane of 64 bits, then eight fields of it.
 template <int bits>
 inline __m512i spread_bits(__m512i packed) {
@@ -195,11 +182,19 @@ inline __m512i spread_bits(__m512i packed) {
 }
 
 template <int bits, int group>
-void mlx_affine_odd(const PanelSource& s, Panel& panel) {
+void mlx_affine(const PanelSource& s, Panel& panel) {
   const RowBytes from = rows_in_place(s, bits);
-  store_bytes(s.count, panel, [&](int r, int piece) {
-    return spread_bits<bits>(load_row(from, r, 8 * bits * piece, byte_mask(std::min(64, s.count - 64 * piece) * bits / 8)));
-  });
+  if constexpr (bits == 4) {
+    store_nibbles<NibbleOrder::neighbours>(from, s.count, panel, AsIs());
+  } else {
+    store_bytes(s.count, panel, [&](int r, int piece) {
+      const __m512i packed = load_row(from, r, 8 * bits * piece, byte_mask(std::min(64, s.count - 64 * piece) * bits / 8));
+      if constexpr (bits == 8)
+        return packed;
+      else
+        return spread_bits<bits>(packed);
+    });
+  }
   mlx_scales<group>(s, panel);
 }
 
@@ -300,49 +295,21 @@ void ggml_q6_k(const PanelSource& s, Panel& panel) {
   rows.store(panel.scales, rows.scales, s.count / 16);
 }
 
-template <int group>
-PanelKernel::Unpack affine(int64_t bits) {
-  switch (bits) {
-    case 2:
-      return mlx_affine_odd<2, group>;
-    case 3:
-      return mlx_affine_odd<3, group>;
-    case 4:
-      return mlx_affine_4<group>;
-    case 5:
-      return mlx_affine_odd<5, group>;
-    case 6:
-      return mlx_affine_odd<6, group>;
-    default:
-      return mlx_affine_8<group>;
-  }
-}
-
 }  // namespace
 
-PanelKernel::Unpack unpack_of(QuantFormat format) {
-  switch (format) {
-    case QuantFormat::mlx_mxfp4:
-      return mlx_mxfp4;
-    case QuantFormat::mxfp4:
-      return ggml_mxfp4;
-    case QuantFormat::q4_0:
-      return ggml_q4_0;
-    case QuantFormat::q8_0:
-      return ggml_q8_0;
-    case QuantFormat::q4_k:
-      return ggml_q4_k;
-    case QuantFormat::q5_k:
-      return ggml_q5_k;
-    case QuantFormat::q6_k:
-      return ggml_q6_k;
-    default:
-      break;
-  }
-  const QuantFormatInfo& info = quant_format_info(format);
-  const int64_t bits = info.block_bytes * 8 / info.block_elements;
-  return info.block_elements == 32 ? affine<32>(bits) : info.block_elements == 64 ? affine<64>(bits) : affine<128>(bits);
-}
+extern const PanelKernel::Unpackers unpackers;
+constexpr PanelKernel::Unpackers unpackers = {
+    .mlx_mxfp4 = mlx_mxfp4,
+    .mxfp4 = ggml_mxfp4,
+    .q4_0 = ggml_q4_0,
+    .q8_0 = ggml_q8_0,
+    .q4_k = ggml_q4_k,
+    .q5_k = ggml_q5_k,
+    .q6_k = ggml_q6_k,
+    .mlx_affine = {mlx_affine<2, 32>, mlx_affine<2, 64>, mlx_affine<2, 128>, mlx_affine<3, 32>, mlx_affine<3, 64>,
+                   mlx_affine<3, 128>, mlx_affine<4, 32>, mlx_affine<4, 64>, mlx_affine<4, 128>, mlx_affine<5, 32>,
+                   mlx_affine<5, 64>, mlx_affine<5, 128>, mlx_affine<6, 32>, mlx_affine<6, 64>, mlx_affine<6, 128>,
+                   mlx_affine<8, 32>, mlx_affine<8, 64>, mlx_affine<8, 128>}};
 
 }  // namespace quern::panels::avx512
 

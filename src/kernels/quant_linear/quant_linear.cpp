@@ -13,8 +13,35 @@ using panels::kChunk, panels::kRows, panels::PanelFormat, panels::PanelKernel, p
 constexpr int64_t kTokenBlock =
     256;  // tokens that a panel serves before it is unpacked again: their codes stay in the second-level cache
 
-PanelKernel kernel_of(Isa isa) {
-  return isa == Isa::avx512 ? panels::avx512::panel_kernel() : isa == Isa::avx2 ? panels::avx2::panel_kernel() : PanelKernel{};
+const PanelKernel* kernel_of(Isa isa) {
+  return isa == Isa::avx512 ? panels::avx512::panel_kernel() : isa == Isa::avx2 ? panels::avx2::panel_kernel() : nullptr;
+}
+
+bool is_mlx_affine(QuantFormat format) {
+  return format >= QuantFormat::mlx_affine_2_g32 && format <= QuantFormat::mlx_affine_8_g128;
+}
+
+// Of a format that has panels.
+PanelKernel::Unpack unpacker(const PanelKernel::Unpackers& of, QuantFormat format) {
+  switch (format) {
+    case QuantFormat::mlx_mxfp4:
+      return of.mlx_mxfp4;
+    case QuantFormat::mxfp4:
+      return of.mxfp4;
+    case QuantFormat::q4_0:
+      return of.q4_0;
+    case QuantFormat::q8_0:
+      return of.q8_0;
+    case QuantFormat::q4_k:
+      return of.q4_k;
+    case QuantFormat::q5_k:
+      return of.q5_k;
+    case QuantFormat::q6_k:
+      return of.q6_k;
+    default:
+      QUERN_CHECK(is_mlx_affine(format), quant_format_info(format).name);
+      return of.mlx_affine[static_cast<int>(format) - static_cast<int>(QuantFormat::mlx_affine_2_g32)];
+  }
 }
 
 // Sixteen rows from `row` on, of which those from `end` on repeat the last.
@@ -52,12 +79,12 @@ std::optional<PanelFormat> panels::panel_format(QuantFormat format) {
     default:
       break;
   }
-  if (format < QuantFormat::mlx_affine_2_g32 || format > QuantFormat::mlx_affine_8_g128) return {};
+  if (!is_mlx_affine(format)) return {};
   const QuantFormatInfo& info = quant_format_info(format);
   return PanelFormat{.code_limit = (1 << info.block_bytes * 8 / info.block_elements) - 1, .has_offsets = true};
 }
 
-bool has_quant_linear(Isa isa, QuantFormat format) { return kernel_of(isa).unpack_of && panels::panel_format(format); }
+bool has_quant_linear(Isa isa, QuantFormat format) { return kernel_of(isa) && panels::panel_format(format); }
 
 CodeOrder code_order(QuantFormat format) {
   switch (format) {
@@ -76,8 +103,8 @@ void quant_linear(Isa isa, const QuantLinearArgs& a, int64_t begin, int64_t end)
   QUERN_CHECK(has_quant_linear(isa, weight.format()) && a.x->cols() == weight.cols(), a.x->cols(), weight.cols());
   QUERN_CHECK(0 <= a.first_token && a.first_token + a.tokens <= a.x->tokens() && end <= weight.rows(), a.first_token, a.tokens,
               a.x->tokens(), end, weight.rows());
-  const PanelKernel kernel = kernel_of(isa);
-  const PanelKernel::Unpack unpack = kernel.unpack_of(weight.format());
+  const PanelKernel& kernel = *kernel_of(isa);
+  const PanelKernel::Unpack unpack = unpacker(kernel.unpack, weight.format());
   const PanelFormat format = *panels::panel_format(weight.format());
   if (begin < end) prefetch_first(weight, begin, end);
   panels::Panel panel;

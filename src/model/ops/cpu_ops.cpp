@@ -25,8 +25,7 @@ int64_t linear_grain(int64_t rows, int64_t k, int64_t tokens, int threads) {
 }
 
 void silu_mul(Tensor gate, Tensor up, int64_t begin, int64_t end) {
-  for (int64_t t = begin; t < end; ++t)
-    for (int64_t i = 0; i < gate.cols; ++i) gate.row(t)[i] = silu(gate.row(t)[i]) * up.row(t)[i];
+  for (int64_t t = begin; t < end; ++t) quern::silu_mul(gate.row(t), up.row(t), gate.cols);
 }
 
 LinearArgs linear_args(Tensor x, const Weight& weight, Tensor out) {

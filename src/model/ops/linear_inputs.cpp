@@ -15,8 +15,7 @@ void LinearInputs::expert(Tensor x, const Expert& e, Tensor out) {
   const Tensor gate = gate_.tensor(x.rows, e.gate_proj.rows()), up = up_.tensor(x.rows, e.up_proj.rows());
   linear(x, e.gate_proj, gate);
   linear(x, e.up_proj, up);
-  for (int64_t t = 0; t < gate.rows; ++t)
-    for (int64_t i = 0; i < gate.cols; ++i) gate.row(t)[i] = silu(gate.row(t)[i]) * up.row(t)[i];
+  for (int64_t t = 0; t < gate.rows; ++t) silu_mul(gate.row(t), up.row(t), gate.cols);
   linear(gate, e.down_proj, out);
 }
 
