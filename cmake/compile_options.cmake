@@ -19,3 +19,6 @@ endif()
 if(QUERN_STATIC)
   target_link_options(quern_options INTERFACE -static)
 endif()
+# Precompiled headers that ccache can tell apart by what they hold, not by when they were made.
+target_compile_options(quern_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
+                                               "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")

@@ -45,6 +45,11 @@ function(quern_test target)
   target_link_libraries(${target} PRIVATE ${arg_LINK} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${target} PRIVATE QUERN_REPO="${PROJECT_SOURCE_DIR}" QUERN_BUILD="${CMAKE_BINARY_DIR}"
                                                QUERN_LONG_TESTS=${long_tests})
+  if(target STREQUAL quern_base_test)  # the first one; the others have the same flags
+    target_precompile_headers(${target} PRIVATE <gmock/gmock.h> <gtest/gtest.h> <fmt/format.h>)
+  else()
+    target_precompile_headers(${target} REUSE_FROM quern_base_test)
+  endif()
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
     target_compile_options(${target} PRIVATE -O1)  # only what a test calls has to be fast; this compiles in two thirds of the time
   endif()

@@ -219,7 +219,7 @@ TEST(QuantizedFolder, HasAConfigThatSaysWhatIsQuantisedAndHow) {
 
 TEST(QuantizedFolder, TakesTheOtherFilesAlongButNoWeights) {
   const TemporaryFolder folder;
-  ASSERT_TRUE(convert(mini(), folder / "out", "q8"));
+  ASSERT_TRUE(convert(mini(), folder / "out", "q8", {.search = ScaleSearch::none}));
   std::vector<std::string> names;
   for (const auto& [name, bytes] : files_of(folder / "out")) names.push_back(name);
   EXPECT_EQ(names, (std::vector<std::string>{"config.json", "model.safetensors", "model.safetensors.index.json", "mtp.safetensors",
@@ -245,7 +245,7 @@ TEST(QuantizedFolder, AgainInItsOwnFormatKeepsItsBytes) {
   const TemporaryFolder folder;
   for (const char* format : {"mxfp4-q8", "qx86-hi"}) {
     const fs::path once = folder / (std::string(format) + "-1"), twice = folder / (std::string(format) + "-2");
-    ASSERT_TRUE(convert(mini(), once, format));
+    ASSERT_TRUE(convert(mini(), once, format, {.search = ScaleSearch::none}));
     ASSERT_TRUE(convert(once, twice, format));
     EXPECT_EQ(files_of(once), files_of(twice)) << format;
   }
@@ -282,7 +282,7 @@ struct Interruption {};
 
 TEST(InterruptedQuantizing, GoesOnToTheSameBytes) {
   const TemporaryFolder folder;
-  const QuantizeOptions shards{.shard_bytes = 300'000};
+  const QuantizeOptions shards{.search = ScaleSearch::none, .shard_bytes = 300'000};
   const auto whole = convert(mini(), folder / "whole", "q6", shards, 1);
   ASSERT_TRUE(whole) << whole.error().message;
   ASSERT_GT(whole->files, 4u);
@@ -308,12 +308,12 @@ TEST(InterruptedQuantizing, GoesOnToTheSameBytes) {
 
 TEST(InterruptedQuantizing, StartsAnewForAnotherRequest) {
   const TemporaryFolder folder;
-  QuantizeOptions interrupted{.shard_bytes = 300'000};
+  QuantizeOptions interrupted{.search = ScaleSearch::none, .shard_bytes = 300'000};
   interrupted.on_progress = [](double done, double total) {
     if (done > total / 2) throw Interruption();
   };
   EXPECT_THROW((void)convert(mini(), folder / "out", "q6", interrupted), Interruption);
-  const auto other = convert(mini(), folder / "out", "q8", {.shard_bytes = 300'000});
+  const auto other = convert(mini(), folder / "out", "q8", {.search = ScaleSearch::none, .shard_bytes = 300'000});
   ASSERT_TRUE(other) << other.error().message;
   EXPECT_EQ(other->resumed_files, 0u);
   EXPECT_NO_THROW((void)logits(folder / "out"));

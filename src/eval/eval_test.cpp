@@ -13,6 +13,7 @@
 namespace quern {
 namespace {
 
+constexpr uint64_t kMany = QUERN_LONG_TESTS ? 3000 : 600;  // seeds
 constexpr Suite kAll[] = {Suite::mixed, Suite::single, Suite::chain, Suite::files};
 
 // Plays what the expert did.
@@ -45,9 +46,9 @@ TEST(Episodes, AreTheSameForTheSameSeedAndDifferForAnother) {
     }
 }
 
-TEST(Episodes, EveryExpertCallIsValidUnderItsSchema) {
+TEST(LongEpisodes, EveryExpertCallIsValidUnderItsSchema) {
   for (const Split split : {Split::training, Split::held_out})
-    for (uint64_t seed = 0; seed < 3000; ++seed) {
+    for (uint64_t seed = 0; seed < kMany; ++seed) {
       const ToolEpisode episode = make_episode(Suite::mixed, split, 0, seed);
       for (const Message& message : episode.conversation.messages)
         for (const ToolCall& call : message.tool_calls) {
@@ -59,9 +60,9 @@ TEST(Episodes, EveryExpertCallIsValidUnderItsSchema) {
     }
 }
 
-TEST(Episodes, TheExpertScoresFullMarks) {
+TEST(LongEpisodes, TheExpertScoresFullMarks) {
   for (const Suite suite : kAll)
-    for (uint64_t seed = 0; seed < 500; ++seed) {
+    for (uint64_t seed = 0; seed < kMany / 6; ++seed) {
       const ToolEpisode episode = make_episode(suite, Split::held_out, 25, seed);
       const auto record = play_episode(episode, expert(episode));
       ASSERT_TRUE(record);
@@ -90,9 +91,9 @@ std::set<std::string> names_of_tools_and_parameters(Split split, uint64_t seeds)
   return names;
 }
 
-TEST(Episodes, HeldOutToolsAndParametersNeverOccurInTraining) {
-  const std::set<std::string> training = names_of_tools_and_parameters(Split::training, 4000),
-                              held_out = names_of_tools_and_parameters(Split::held_out, 4000);
+TEST(LongEpisodes, HeldOutToolsAndParametersNeverOccurInTraining) {
+  const std::set<std::string> training = names_of_tools_and_parameters(Split::training, kMany),
+                              held_out = names_of_tools_and_parameters(Split::held_out, kMany);
   std::vector<std::string> both;
   std::set_intersection(training.begin(), training.end(), held_out.begin(), held_out.end(), std::back_inserter(both));
   EXPECT_TRUE(both.empty()) << both.size() << " in both, such as " << both.front();
