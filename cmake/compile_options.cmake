@@ -3,9 +3,11 @@ add_library(quern_options INTERFACE)
 target_compile_options(quern_options INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-align -Woverloaded-virtual
   -Wconversion -Wno-sign-conversion -Wdouble-promotion -Wimplicit-fallthrough -Wno-missing-field-initializers -ffp-contract=off)
-# g++ 12 sees overlapping copies in operator+ of strings where there are none (its bug 105651).
+# g++ 12 sees overlapping copies in operator+ of strings where there are none (its bug 105651), and behind a precompiled header,
+# where it forgets what a system header is, copies out of bounds and overflows too.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(quern_options INTERFACE -Wno-restrict)
+  set(QUERN_PRECOMPILED_HEADER_OPTIONS -Wno-array-bounds -Wno-stringop-overflow)
 endif()
 # libstdc++ 12's own std::stable_sort uses what C++17 deprecates; clang says so.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")

@@ -50,6 +50,7 @@ function(quern_test target)
   else()
     target_precompile_headers(${target} REUSE_FROM quern_base_test)
   endif()
+  target_compile_options(${target} PRIVATE ${QUERN_PRECOMPILED_HEADER_OPTIONS})
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
     target_compile_options(${target} PRIVATE -O1)  # only what a test calls has to be fast; this compiles in two thirds of the time
   endif()
