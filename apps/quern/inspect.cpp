@@ -48,6 +48,7 @@ Json as_json(const Model& m, const ModelFacts& r, int64_t context) {
   out["rope_theta"] = c.rope_theta;
   out["yarn_factor"] = c.yarn ? Json(c.yarn->factor) : Json();
   out["mtp"] = m.mtp != nullptr;
+  out["packed"] = r.packed.tensors > 0;
   out["parameters"] = r.total.parameters;
   out["active_parameters"] = r.active_parameters;
   out["bytes"] = static_cast<uint64_t>(r.total.bytes);
@@ -99,8 +100,9 @@ std::string as_text(const Model& m, const ModelFacts& r, int64_t context, const 
   for (const auto& [name, t] : r.parts)
     out += fmt::format("{:<16}{:>10}{:>16}{:>12}  {}\n", name, t.tensors, t.parameters, size_text(t.bytes),
                        formats_text(r.part_formats.at(name), t.tensors));
-  out += fmt::format("{:<16}{:>10}{:>16}{:>12}  {:.2f} bits a parameter\n", "total", r.total.tensors, r.total.parameters,
-                     size_text(r.total.bytes), 8.0 * static_cast<double>(r.total.bytes) / static_cast<double>(r.total.parameters));
+  out += fmt::format("{:<16}{:>10}{:>16}{:>12}  {:.2f} bits a parameter{}\n", "total", r.total.tensors, r.total.parameters,
+                     size_text(r.total.bytes), 8.0 * static_cast<double>(r.total.bytes) / static_cast<double>(r.total.parameters),
+                     r.packed.tensors > 0 ? ", packed" : "");
   out += fmt::format("\nmemory plan\n  weights, mapped              {}\n  read per decoded token       {} ({} parameters)\n",
                      size_text(r.total.bytes), size_text(r.bytes_per_token), r.active_parameters);
   out += fmt::format("  a sequence, whatever length  {}\n  kv cache, bf16, per token    {}; at {} tokens {}\n",

@@ -14,7 +14,7 @@ namespace {
 
 struct Options {
   std::string in, out, to, format, recipe, importance;
-  bool fast = false, force = false, no_mtp = false;
+  bool fast = false, force = false, no_mtp = false, packed = false;
   int threads = 0;
   ComparisonOptions comparison;  // where it has a report
 
@@ -37,10 +37,12 @@ std::string as_text(const QuantizeReport& r, const std::string& out) {
   };
   for (const QuantizeReport::Tally& tally : r.matrices) line(quant_format_info(tally.format).name, tally);
   line("with vectors", r.total);
-  const std::string kind =
-      r.layout == OutputLayout::gguf
-          ? "GGUF file"
-          : fmt::format("{} folder of {} files", r.layout == OutputLayout::mlx ? "MLX" : "Hugging Face", r.files);
+  const std::string kind = r.layout == OutputLayout::gguf ? "GGUF file"
+                                                          : fmt::format("{} folder of {} files",
+                                                                        r.packed > 0                    ? "packed"
+                                                                        : r.layout == OutputLayout::mlx ? "MLX"
+                                                                                                        : "Hugging Face",
+                                                                        r.files);
   text += fmt::format("\n{}: {}, {} from {}\n", out, kind, gigabytes(r.total.bytes), gigabytes(r.source_bytes));
   if (r.resumed_files > 0) text += fmt::format("{} files were finished before\n", r.resumed_files);
   for (const std::string& note : r.notes) text += fmt::format("note: {}\n", note);
@@ -64,6 +66,7 @@ Result<int> quantize_model(const Options& o) {
   QUERN_TRY(o.comparison.check_report({o.in, o.out}));
   QuantizeOptions options{.container = o.container()};
   if (o.no_mtp) options.mtp = MtpBlock::leave_out;
+  if (o.packed) options.order = RowOrder::strips;
   if (o.recipe.empty()) {
     QUERN_ASSIGN(options.recipe, Recipe::builtin(o.format, options.container));
   } else {
@@ -159,6 +162,8 @@ std::vector<std::string> all_recipe_names() {
 
 // A format that exists, but not for what is written.
 void check_format(const Options& o) {
+  if (o.packed && o.container() == ModelContainer::gguf)
+    throw CLI::ValidationError("--packed", "a GGUF file cannot be packed; a folder can");
   if (o.format.empty()) return;
   if (const auto recipe = Recipe::builtin(o.format, o.container()); !recipe)
     throw CLI::ValidationError("--format",
@@ -183,6 +188,7 @@ void add_quantize_command(CLI::App& app, Body& body) {
       command->add_flag("--fast", o->fast, "Scales from the range, not searched for: four to fifty times faster, larger error");
   command->add_option("--importance", o->importance, "Statistics of `quern calibrate`, to weigh errors by")->excludes(fast);
   command->add_flag("--force", o->force, "Replace OUT if it is a model folder or a GGUF file");
+  command->add_flag("--packed", o->packed, "Rows as quern's kernels read them: faster here, and nothing else reads the folder");
   command->add_flag("--no-mtp", o->no_mtp, "Leave the multi-token prediction block out");
   CLI::Option* report =
       command->add_option("--report", o->comparison.report, "Afterwards, measure what was lost: FILE.json or FILE.html");

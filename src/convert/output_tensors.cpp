@@ -7,6 +7,7 @@
 
 #include "convert/delta_rows.h"
 #include "formats/tensor_names.h"
+#include "quant/strips.h"
 #include "tensor/dtype.h"
 
 namespace quern {
@@ -197,11 +198,27 @@ std::vector<SafetensorsWriter::Entry> OutputTensor::entries() const {
   const QuantFormatInfo& info = quant_format_info(format);
   std::vector<int64_t> codes = shape, scales = shape;
   scales.back() = shape.back() / info.block_elements;
-  codes.back() = scales.back() * info.block_bytes / 4;
+  codes.back() = scales.back() * info.block_bytes;
+  if (order == RowOrder::strips) {
+    for (auto* part : {&codes, &scales}) part->rbegin()[0] *= kStripRows, part->rbegin()[1] /= kStripRows;
+  } else {
+    codes.back() /= 4;
+  }
   const std::string dtype(scale_dtype(info.scale_type));
-  std::vector<SafetensorsWriter::Entry> entries = {{name, "U32", codes}, {module() + ".scales", dtype, scales}};
+  std::vector<SafetensorsWriter::Entry> entries = {{name, order == RowOrder::strips ? "U8" : "U32", codes},
+                                                   {module() + ".scales", dtype, scales}};
   if (info.has_biases) entries.push_back({module() + ".biases", dtype, scales});
   return entries;
+}
+
+int64_t pack(OutputTensors& out) {
+  int64_t packed = 0;
+  for (OutputTensor& tensor : out.tensors) {
+    if (out.layout != OutputLayout::mlx || tensor.matrices.empty() || !has_strips(tensor.format)) continue;
+    if (tensor.shape.rbegin()[1] % kStripRows != 0) continue;
+    tensor.order = RowOrder::strips, ++packed;
+  }
+  return packed;
 }
 
 std::optional<QuantFormat> prevailing_format(std::span<const OutputTensor> tensors, bool (*counts)(const OutputTensor&)) {

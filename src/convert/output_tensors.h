@@ -29,6 +29,7 @@ struct OutputTensor {
   std::vector<QuantMatrix> matrices;   // its rows, one matrix above the other: views into the source's files; none for a vector
   std::vector<std::string> published;  // of each of them, the name of the matrix that it is part of
   std::vector<float> values;           // of a vector
+  RowOrder order = RowOrder::rows;     // strips: as packed folders have them (model/mlx_source.cpp)
 
   std::string module() const;  // the name without ".weight"
   bool is_quantised() const;
@@ -44,6 +45,9 @@ struct OutputTensors {
   std::vector<OutputTensor> tensors;  // in the order of the forward pass
   std::vector<std::string> notes;     // what did not go as the recipe says, for people
 };
+
+// Every matrix of an MLX layout that can lie in strips does so from now on. Returns how many.
+int64_t pack(OutputTensors& out);
 
 enum class MtpBlock { keep, leave_out };
 

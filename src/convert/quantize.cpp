@@ -63,6 +63,7 @@ Result<Json> request_of(const fs::path& in, const Model& model, const QuantizeOp
   request["files"] = std::move(sources);
   request["recipe"] = options.recipe.text();
   request["mtp"] = options.mtp == MtpBlock::keep;
+  if (options.order == RowOrder::strips) request["packed"] = true;
   request["search"] = options.search == ScaleSearch::full ? "full" : "none";
   if (options.importance) request["importance"] = fmt::format("{:x}", options.importance->digest());
   request["shard_bytes"] = options.shard_bytes;
@@ -107,6 +108,7 @@ QuantizeReport report_of(const OutputTensors& out, const Model& model, MtpBlock 
   for (const OutputTensor& tensor : out.tensors) {
     add(report.total, tensor);
     if (tensor.matrices.empty()) continue;
+    report.packed += tensor.order == RowOrder::strips;
     auto at = std::find_if(report.matrices.begin(), report.matrices.end(),
                            [&](const auto& tally) { return tally.format == tensor.format; });
     if (at == report.matrices.end()) at = report.matrices.insert(at, {.format = tensor.format});
@@ -130,7 +132,9 @@ Result<void> write_tensors(const OutputFile& file, const fs::path& path, OutputL
   for (const OutputTensor& tensor : file.tensors)
     for (SafetensorsWriter::Entry& entry : tensor.entries()) entries.push_back(std::move(entry));
   Json metadata = Json::object();
-  metadata["format"] = layout == OutputLayout::mlx ? "mlx" : "pt";
+  const bool packed = std::any_of(file.tensors.begin(), file.tensors.end(),
+                                  [](const OutputTensor& tensor) { return tensor.order == RowOrder::strips; });
+  metadata["format"] = packed ? "quern" : layout == OutputLayout::mlx ? "mlx" : "pt";
   QUERN_ASSIGN(SafetensorsWriter writer, SafetensorsWriter::create(path, entries, metadata));
   for (const OutputTensor& tensor : file.tensors)
     QUERN_TRY(encoder.encode(tensor, [&](std::span<const std::byte> bytes) { return writer.write(bytes); }, written));
@@ -232,6 +236,8 @@ Result<QuantizeReport> quantize(const fs::path& in, const fs::path& out, const Q
   if (options.importance) QUERN_TRY(options.importance->check_model(*model));
   if (options.container == ModelContainer::folder) QUERN_TRY(check_places(in, out));
   QUERN_ASSIGN(OutputTensors tensors, output_tensors(*model, options.recipe, options.container, options.mtp));
+  if (options.order == RowOrder::strips && pack(tensors) == 0)
+    return fail(Errc::invalid_argument, "{}: nothing in it can be packed: MLX's mxfp4 and affine formats can", out.string());
   if (options.container == ModelContainer::gguf) return quantize_to_gguf(*model, tensors, in, out, options, pool);
   return quantize_to_folder(*model, std::move(tensors), in, out, options, pool);
 }

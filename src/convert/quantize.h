@@ -21,6 +21,7 @@ struct QuantizeOptions {
   Recipe recipe;
   ModelContainer container = ModelContainer::folder;  // which is written; the recipe is one for it
   MtpBlock mtp = MtpBlock::keep;
+  RowOrder order = RowOrder::rows;  // strips: a packed folder, for quern alone
   ScaleSearch search = ScaleSearch::full;
   const InputStatistics* importance = nullptr;  // what errors are weighed by, of this model or one of its shapes; absent: all alike
   Replace replace = Replace::never;
@@ -38,6 +39,7 @@ struct QuantizeReport {
   std::vector<Tally> matrices;  // by bytes, largest first
   Tally total;                  // vectors too
   int64_t source_bytes = 0;
+  int64_t packed = 0;                   // tensors that lie in strips
   size_t files = 0, resumed_files = 0;  // with tensors, and how many of them an earlier attempt had finished
   std::vector<std::string> notes;       // what did not go as the recipe says, for people
 };

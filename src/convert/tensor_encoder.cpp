@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/check.h"
+#include "quant/strips.h"
 
 namespace quern {
 namespace {
@@ -31,33 +32,27 @@ class FirstError {
   Error error_;
 };
 
-// Where the parts of rows go.
-struct Destination {
-  std::byte *codes, *scales, *biases;
-};
-
-void copy(std::byte* to, const std::byte* from, int64_t bytes) {
+void copy_bytes(std::byte* to, const std::byte* from, int64_t bytes) {
   if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
 }
 
 // Rows [first, first + count) of one matrix.
 Result<void> encode_rows(const QuantMatrix& matrix, QuantFormat format, int64_t first, int64_t count, const EncodeOptions& options,
-                         const Destination& to) {
+                         const MutableQuantRow& to) {
   QUERN_ASSIGN(const QuantLayout layout, quant_layout(format, count, matrix.cols()));
   const bool biases = quant_format_info(format).has_biases;
-  if (matrix.format() == format && matrix.has_own_scale_type()) {  // rows lie one after the other
-    const QuantRow row = matrix.row(first);
-    copy(to.codes, row.codes, layout.code_bytes);
-    copy(to.scales, row.scales, layout.scale_bytes);
-    if (biases) copy(to.biases, row.biases, layout.scale_bytes);
+  if (matrix.format() == format && matrix.has_own_scale_type() && quant_format_info(format).scale_rows == 1) {
+    const int64_t scale_bytes = layout.scale_bytes / count;
+    for (int64_t r = 0; r < count; ++r)
+      matrix.copy_row(first + r, {to.codes + r * layout.row_bytes, to.scales + r * scale_bytes, to.biases + r * scale_bytes});
     return {};
   }
   std::vector<float> weights(static_cast<size_t>(count * matrix.cols()));
   for (int64_t r = 0; r < count; ++r) matrix.decode_row(first + r, weights.data() + r * matrix.cols());
   QUERN_ASSIGN(const QuantBytes encoded, encode(format, count, matrix.cols(), weights, options));
-  copy(to.codes, encoded.codes.data(), layout.code_bytes);
-  copy(to.scales, encoded.scales.data(), layout.scale_bytes);
-  if (biases) copy(to.biases, encoded.biases.data(), layout.scale_bytes);
+  copy_bytes(to.codes, encoded.codes.data(), layout.code_bytes);
+  copy_bytes(to.scales, encoded.scales.data(), layout.scale_bytes);
+  if (biases) copy_bytes(to.biases, encoded.biases.data(), layout.scale_bytes);
   return {};
 }
 
@@ -77,11 +72,12 @@ Result<void> TensorEncoder::encode(const OutputTensor& tensor, Bytes write, Writ
   QUERN_ASSIGN(const QuantLayout layout, quant_layout(tensor.format, rows, cols));
   scales_.resize(static_cast<size_t>(layout.scale_bytes));
   biases_.resize(quant_format_info(tensor.format).has_biases ? scales_.size() : 0);
-  const int64_t window = std::max<int64_t>(1, kWindow / cols);
+  const int64_t window = std::max(kStripRows, kWindow / cols / kStripRows * kStripRows);
   for (int64_t row = 0; row < rows; row += window) {
     const int64_t count = std::min(window, rows - row);
     codes_.resize(static_cast<size_t>(count * layout.row_bytes));
     QUERN_TRY(encode_window(tensor, row, count));
+    if (tensor.order == RowOrder::strips) pack_window(tensor, row, count);
     QUERN_TRY(write(codes_));
     written(count * cols);
   }
@@ -100,8 +96,8 @@ Result<void> TensorEncoder::encode_window(const OutputTensor& tensor, int64_t fi
       const auto matrix = std::upper_bound(starts_.begin(), starts_.end(), at) - starts_.begin() - 1;
       const QuantMatrix& from = tensor.matrices[static_cast<size_t>(matrix)];
       const int64_t own_row = at - starts_[static_cast<size_t>(matrix)], part = std::min(end - begin, from.rows() - own_row);
-      const Destination to{codes_.data() + begin * row.row_bytes, scales_.data() + at * row.scale_bytes,
-                           biases_.data() + (biases_.empty() ? 0 : at * row.scale_bytes)};
+      const MutableQuantRow to{codes_.data() + begin * row.row_bytes, scales_.data() + at * row.scale_bytes,
+                               biases_.data() + (biases_.empty() ? 0 : at * row.scale_bytes)};
       EncodeOptions options{.search = search_};
       if (statistics_) options.importance = statistics_->importance(tensor.published[static_cast<size_t>(matrix)]);
       const auto done = encode_rows(from, tensor.format, own_row, part, options, to);
@@ -115,6 +111,26 @@ Result<void> TensorEncoder::encode_window(const OutputTensor& tensor, int64_t fi
     }
   });
   return error.result();
+}
+
+// The window's rows, codes_ and their scales and biases, to strips.
+void TensorEncoder::pack_window(const OutputTensor& tensor, int64_t first, int64_t count) {
+  const QuantLayout strip = quant_layout(tensor.format, kStripRows, tensor.cols()).value();
+  const ScaleType type = quant_format_info(tensor.format).scale_type;
+  packed_.resize(codes_.size());
+  pool_.parallel_for(
+      count / kStripRows, std::max<int64_t>(1, kGrain / kStripRows / tensor.cols()), [&](int64_t begin, int64_t end) {
+        std::vector<std::byte> scales(static_cast<size_t>(strip.scale_bytes)), biases(biases_.empty() ? 0 : scales.size());
+        for (int64_t s = begin; s < end; ++s) {
+          std::byte* const own_scales = scales_.data() + (first / kStripRows + s) * strip.scale_bytes;
+          std::byte* const own_biases = biases_.empty() ? nullptr : biases_.data() + (first / kStripRows + s) * strip.scale_bytes;
+          to_strip(tensor.format, tensor.cols(), {codes_.data() + s * strip.code_bytes, own_scales, own_biases, type},
+                   {packed_.data() + s * strip.code_bytes, scales.data(), biases.empty() ? nullptr : biases.data(), type});
+          copy_bytes(own_scales, scales.data(), strip.scale_bytes);
+          if (own_biases) copy_bytes(own_biases, biases.data(), strip.scale_bytes);
+        }
+      });
+  codes_.swap(packed_);
 }
 
 }  // namespace quern

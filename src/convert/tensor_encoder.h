@@ -1,6 +1,6 @@
 // TensorEncoder: the bytes of one output tensor after the other, in little memory whatever their size. A matrix or stack is encoded by
 // windows of a few million weights, whose codes are written as they come; its scales and biases, some percent of it, wait until the codes are
-// through. Rows in parallel. What already is in the wanted format is copied, not decoded.
+// through. Rows in parallel, then strips where they are wanted. What already is in the wanted format is copied, not decoded.
 #pragma once
 
 #include "base/function_ref.h"
@@ -25,12 +25,14 @@ class TensorEncoder {
 
  private:
   Result<void> encode_window(const OutputTensor& tensor, int64_t first, int64_t count);
+  void pack_window(const OutputTensor& tensor, int64_t first, int64_t count);
 
   ThreadPool& pool_;
   ScaleSearch search_;
   const InputStatistics* statistics_;
-  std::vector<int64_t> starts_;                     // of the tensor's matrices, in rows
-  std::vector<std::byte> codes_, scales_, biases_;  // of a window; of the whole tensor
+  std::vector<int64_t> starts_;             // of the tensor's matrices, in rows
+  std::vector<std::byte> codes_, packed_;   // of a window
+  std::vector<std::byte> scales_, biases_;  // of the whole tensor
 };
 
 }  // namespace quern

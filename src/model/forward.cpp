@@ -19,8 +19,9 @@ RopeTable rope_table(const Batch& batch, const std::vector<int64_t>& first_posit
   return table;
 }
 
-// The rows whose logits are wanted, made contiguous: all, or each sequence's last.
+// The rows whose logits are wanted, made contiguous.
 Tensor logit_rows(const Batch& batch, Workspace& w) {
+  if (batch.logits == Batch::Logits::none) return w.final_hidden.row_range(0, 0);
   if (batch.logits == Batch::Logits::all) return w.final_hidden;
   const auto count = static_cast<int64_t>(batch.sequences.size());
   for (int64_t s = 0; s < count; ++s) {
@@ -62,7 +63,7 @@ void forward(Ops& ops, const Model& m, Batch& batch, Workspace& w) {
   ops.rms_norm(w.hidden, m.final_norm, eps, w.final_hidden);
   const Tensor rows = logit_rows(batch, w);
   w.logits = w.storage.logits.tensor(rows.rows, c.vocab_size);
-  ops.linear(rows, m.lm_head, w.logits);
+  if (rows.rows > 0) ops.linear(rows, m.lm_head, w.logits);
   for (const SequenceSpan& span : batch.sequences) span.state->advance(span.count);
 }
 

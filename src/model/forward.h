@@ -19,9 +19,9 @@ struct SequenceSpan {
 };
 
 struct Batch {
-  std::vector<int32_t> token_ids;                         // of all sequences, one after the other; each inside the vocabulary
-  std::vector<SequenceSpan> sequences;                    // cover the rows in order
-  enum class Logits { last, all } logits = Logits::last;  // of each sequence's last token, or of every token
+  std::vector<int32_t> token_ids;                               // of all sequences, one after the other; each inside the vocabulary
+  std::vector<SequenceSpan> sequences;                          // cover the rows in order
+  enum class Logits { none, last, all } logits = Logits::last;  // of no token, of each sequence's last, of every one
 
   static Batch single(SequenceState& state, std::span<const int32_t> tokens, Logits logits) {
     return {{tokens.begin(), tokens.end()}, {{&state, 0, static_cast<int64_t>(tokens.size())}}, logits};

@@ -1,9 +1,12 @@
-// MLX folders (spec "Checkpoint containers", C): a module is weight, scales and biases, or a plain weight.
+// MLX folders (spec "Checkpoint containers", C): a module is weight, scales and biases, or a plain weight. In packed folders, quern's own,
+// a module whose rows lie in strips (quant/strips.h) has a weight of dtype U8, a strip a row: [.., rows / 16, bytes of a strip], and
+// scales and biases [.., rows / 16, groups * 16].
 #include <algorithm>
 #include <cmath>
 
 #include "formats/tensor_names.h"
 #include "model/tensor_source.h"
+#include "quant/strips.h"
 
 namespace quern {
 namespace {
@@ -60,17 +63,26 @@ class MlxSource : public TensorSource {
     const auto format = described->format();
     if (!format) return fail(Errc::mismatch, "{}: {}", module, format.error().message);
     const QuantFormatInfo& info = quant_format_info(*format);
-    if (weight.dtype != "U32") return fail(Errc::mismatch, "{} dtype {}, expected U32 beside scales", weight.name, weight.dtype);
+    const bool strips = weight.dtype == "U8" && has_strips(*format);
+    if (weight.dtype != "U32" && !strips)
+      return fail(Errc::mismatch, "{} dtype {}, expected U32 beside scales", weight.name, weight.dtype);
     QUERN_ASSIGN(const ScaleType type, scale_type(scales, info));
     const auto layout = quant_layout(*format, rows, cols, type);
     if (!layout) return fail(Errc::mismatch, "{}: {}", module, layout.error().message);
-    QUERN_TRY(check_stack(weight, expert, rows, layout->row_bytes / 4));
-    QUERN_TRY(check_stack(scales, expert, rows, layout->scale_cols));
-    QuantMatrix::Parts parts{.codes = weight.bytes, .scales = scales.bytes, .scale_type = type};
+    if (strips && rows % kStripRows != 0)
+      return fail(Errc::mismatch, "{}: {} rows do not lie in strips of {}", weight.name, rows, kStripRows);
+    const int64_t together = strips ? kStripRows : 1;
+    const auto check = [&](const StoredTensor& tensor, int64_t width) {
+      return check_stack(tensor, expert, rows / together, width * together);
+    };
+    QUERN_TRY(check(weight, strips ? layout->row_bytes : layout->row_bytes / 4));
+    QUERN_TRY(check(scales, layout->scale_cols));
+    QuantMatrix::Parts parts{
+        .codes = weight.bytes, .scales = scales.bytes, .scale_type = type, .order = strips ? RowOrder::strips : RowOrder::rows};
     const StoredTensor* biases = take(module + ".biases");
     if (info.has_biases) {
       if (!biases) return fail(Errc::not_found, "{}.biases", module);
-      QUERN_TRY(check_stack(*biases, expert, rows, layout->scale_cols));
+      QUERN_TRY(check(*biases, layout->scale_cols));
       if (biases->dtype != scales.dtype)
         return fail(Errc::mismatch, "{} dtype {}, expected {} as its scales have", biases->name, biases->dtype, scales.dtype);
       parts.biases = biases->bytes;

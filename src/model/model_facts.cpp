@@ -29,6 +29,8 @@ struct Counter {
 
   void matrix(const std::string& name, const std::vector<int64_t>&, const Weight& weight) {
     add(name, quern::quant_format_info(weight.format()).name, weight.rows() * weight.cols(), weight.bytes());
+    if (weight.order() == RowOrder::strips)
+      ++facts.packed.tensors, facts.packed.parameters += weight.rows() * weight.cols(), facts.packed.bytes += weight.bytes();
   }
   void vector(const std::string& name, const std::vector<int64_t>&, VectorRole, const Vector& vector) {
     add(name, "f32", static_cast<int64_t>(vector.size()), vector.size() * sizeof(float));

@@ -20,6 +20,7 @@ struct ModelFacts {
   std::map<std::string, TensorTally> parts, formats;
   std::map<std::string, std::map<std::string, TensorTally>> part_formats;
   TensorTally total;
+  TensorTally packed;                // matrices whose rows lie in strips
   int64_t active_parameters = 0;     // that one decoded token reads
   size_t bytes_per_token = 0;        // of weights, likewise
   size_t kv_bytes_per_position = 0;  // in bf16

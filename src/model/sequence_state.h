@@ -56,7 +56,7 @@ class DeltaState {
   explicit DeltaState(const ModelConfig& config);
   static size_t bytes(const ModelConfig& config);  // that one takes
 
-  float* live() { return live_.data(); }  // [v_heads, k_dim, v_dim]
+  float* live() { return live_.data(); }  // as kernels/gated_delta lays it out
   std::span<const float> live() const { return live_; }
   Tensor conv_history();            // [K - 1, channels], oldest first
   void append_conv(Tensor inputs);  // the convolution's inputs of newly fed tokens

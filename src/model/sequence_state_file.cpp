@@ -11,7 +11,7 @@
 namespace quern {
 namespace {
 
-constexpr std::string_view kLayout = "quern-sequence-1";
+constexpr std::string_view kLayout = "quern-sequence-2";
 
 std::span<const std::byte> bytes_of(const std::vector<float>& values) { return std::as_bytes(std::span(values)); }
 

@@ -51,7 +51,8 @@ Result<QuantMatrix> stacked_matrix(QuantFormat format, int64_t index, int64_t ro
   const QuantMatrix::Parts own{.codes = part(all.codes, layout.code_bytes),
                                .scales = part(all.scales, layout.scale_bytes),
                                .biases = part(all.biases, layout.scale_bytes),
-                               .scale_type = all.scale_type};
+                               .scale_type = all.scale_type,
+                               .order = all.order};
   if (short_of_bytes) return fail(Errc::mismatch, "has no matrix {}", index);
   return QuantMatrix::make(format, rows, cols, own);
 }

@@ -56,6 +56,15 @@ MutableInt8Row Int8Activations::mutable_row(int64_t token) {
   return {codes_.data() + token * blocks_ * kActivationBlock, scales_.data() + token * blocks_, sums_.data() + token * blocks_ * 2};
 }
 
+void Int8Activations::copy_row(int64_t token, const Int8Activations& from, int64_t from_token) {
+  QUERN_CHECK(from.cols_ == cols_ && 0 <= from_token && from_token < from.tokens_, from.cols_, cols_, from_token, from.tokens_);
+  const MutableInt8Row to = mutable_row(token);
+  const Int8Row row = from.row(from_token);
+  std::copy_n(row.codes, blocks_ * kActivationBlock, to.codes);
+  std::copy_n(row.scales, blocks_, to.scales);
+  std::copy_n(row.sums, blocks_ * 2, to.sums);
+}
+
 void Int8Activations::quantize(int64_t token, const float* x, CodeOrder order) {
   const MutableInt8Row row = mutable_row(token);
   for (int64_t b = 0; b < blocks_; ++b) {

@@ -51,6 +51,8 @@ class Int8Activations {
   void resize(int64_t tokens, int64_t cols);
   // Row `token` from x [cols].
   void quantize(int64_t token, const float* x, CodeOrder order = CodeOrder::natural);
+  // Row `token` as row `from_token` of `from`, which has as many columns.
+  void copy_row(int64_t token, const Int8Activations& from, int64_t from_token);
   // Row `token`, for kernels that quantise.
   MutableInt8Row mutable_row(int64_t token);
 

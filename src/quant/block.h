@@ -41,14 +41,6 @@ inline void store_nibbles(std::byte* at, const uint8_t* codes) {
   for (int j = 0; j < 16; ++j) at[j] = static_cast<std::byte>((codes[j] & 15) | (codes[j + 16] & 15) << 4);
 }
 
-// A row of a matrix to be written.
-struct MutableRow {
-  std::byte* codes = nullptr;
-  std::byte* scales = nullptr;
-  std::byte* biases = nullptr;
-  ScaleType scale_type = ScaleType::none;
-};
-
 inline uint8_t load_u8(const std::byte* at) { return std::to_integer<uint8_t>(*at); }
 inline float load_f16(const std::byte* at) { return f16_to_f32(load_u16(at)); }
 inline void store_u8(std::byte* at, unsigned value) { *at = static_cast<std::byte>(value); }
@@ -153,7 +145,7 @@ float dot_row(const QuantRow& row, int64_t cols, const Int8Row& x) {
 // weights [rows, cols]: one row here; importance [cols].
 template <class F>
 void encode_rows(const float* weights, int64_t /*rows: 1*/, int64_t cols, const float* importance, ScaleSearch search,
-                 const MutableRow& row) {
+                 const MutableQuantRow& row) {
   for (int64_t b = 0; b < cols / F::kElements; ++b) {
     const float* w = importance + b * F::kElements;
     F::encode(weights + b * F::kElements, w, search, row, b);
@@ -166,7 +158,7 @@ struct FormatOps {
   void (*magnitude)(const QuantRow& row, int64_t cols, float* out) = nullptr;
   float (*dot)(const QuantRow& row, int64_t cols, const Int8Row& x) = nullptr;
   void (*encode)(const float* weights, int64_t rows, int64_t cols, const float* importance, ScaleSearch search,
-                 const MutableRow& row) = nullptr;
+                 const MutableQuantRow& row) = nullptr;
 };
 
 template <class F>

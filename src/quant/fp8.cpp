@@ -68,7 +68,7 @@ float find_scale(const Source& s, ScaleSearch search, ScaleType type) {
 }
 
 void encode_fp8(const float* weights, int64_t rows, int64_t cols, const float* importance, ScaleSearch search,
-                const MutableRow& row) {
+                const MutableQuantRow& row) {
   for (int64_t begin = 0; begin < cols; begin += kBlock) {
     const Source source{weights + begin, rows, std::min(kBlock, cols - begin), cols, importance + begin};
     const float scale = find_scale(source, search, row.scale_type);

@@ -23,7 +23,7 @@ struct Q8_0 {
     out.scales[0] = load_f16(at);
     for (int i = 0; i < kElements; ++i) out.codes[i] = static_cast<int8_t>(load_u8(at + 2 + i));
   }
-  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
+  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     // -128 is left out: kernels may then negate codes in eight bits. The levels being symmetric, d may as well be positive.
     constexpr IntegerLevels kLevels{-127, 127};
     std::byte* at = row.codes + block * kBytes;
@@ -68,7 +68,7 @@ struct Centred {
     out.scales[0] = load_f16(at);
     for (int i = 0; i < kElements; ++i) out.codes[i] = static_cast<int16_t>(codes[i] - kZero);
   }
-  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
+  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     std::byte* at = row.codes + block * kBytes;
     const uint16_t d = choose_f16_scale(kLevels, {{x, kElements}, {importance, kElements}}, search);
     store_u16(at, d);
@@ -112,7 +112,7 @@ struct WithMinimum {
     const auto error = [&](const Scales& s) { return group_error(kLevels, group, f16_to_f32(s.d), f16_to_f32(s.m)); };
     return error(found) < error(usual) ? found : usual;
   }
-  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
+  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     std::byte* at = row.codes + block * kBytes;
     const Scales scales = choose({{x, kElements}, {importance, kElements}}, search);
     store_u16(at, scales.d), store_u16(at + 2, scales.m);

@@ -23,7 +23,7 @@ struct Iq4Nl {
     load_nibbles(at + 2, codes);
     for (int i = 0; i < kElements; ++i) out.codes[i] = kIq4[codes[i]];
   }
-  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
+  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     const TableLevels levels{kIq4};
     std::byte* at = row.codes + block * kBytes;
     const uint16_t d = choose_f16_scale(levels, {{x, kElements}, {importance, kElements}}, search);
@@ -65,7 +65,7 @@ struct Iq4Xs {
   static void unpack(const QuantRow& row, int64_t block, Block<Iq4Xs>& out) {
     unpack_super_block<Iq4Xs>(read(row.codes + block * kBytes), out);
   }
-  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
+  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     write(encode_scaled(levels(), {.group = kGroup, .scale_lo = -32, .scale_hi = 31}, x, importance, search),
           row.codes + block * kBytes);
   }

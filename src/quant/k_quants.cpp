@@ -28,7 +28,7 @@ struct KQuant {
   static void unpack(const QuantRow& row, int64_t block, Block<F>& out) {
     unpack_super_block<F>(F::read(row.codes + block * F::kBytes), out);
   }
-  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
+  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     std::byte* at = row.codes + block * F::kBytes;
     if constexpr (mins)
       F::write(encode_with_mins(F::levels(), F::kLimits, x, importance, search), at);

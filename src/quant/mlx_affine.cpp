@@ -70,7 +70,7 @@ struct MlxAffine {
     return best;
   }
 
-  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
+  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     const Group source{{x, group}, {importance, group}};
     const Line line = search == ScaleSearch::full ? best_line(source, row.scale_type) : mlx_line(source.x);
     uint8_t codes[group];

@@ -31,7 +31,7 @@ void unpack_e2m1(const QuantRow& row, int64_t block, float* codes) {
 }
 
 template <int64_t group>
-void pack_e2m1(const float* x, float scale, const MutableRow& row, int64_t block) {
+void pack_e2m1(const float* x, float scale, const MutableQuantRow& row, int64_t block) {
   const auto code = [&](int64_t i) { return scale > 0 ? f32_to_e2m1(x[i] / scale) : uint8_t{0}; };
   std::byte* at = row.codes + block * group / 2;
   for (int64_t k = 0; k < group / 2; ++k) store_u8(at + k, code(2 * k) | code(2 * k + 1) << 4);
@@ -46,7 +46,7 @@ struct MlxMxfp4 {
     out.scales[0] = load_scale(ScaleType::e8m0, row.scales, block);
     unpack_e2m1<kElements>(row, block, out.codes);
   }
-  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
+  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     const float largest = std::abs(largest_magnitude({x, kElements}));
     int exponent = mlx_exponent(largest, 6);
     if (search == ScaleSearch::full && largest > 0)
@@ -65,7 +65,7 @@ struct MlxMxfp8 {
     out.scales[0] = load_scale(ScaleType::e8m0, row.scales, block);
     for (int64_t i = 0; i < kElements; ++i) out.codes[i] = e4m3_to_f32(load_u8(row.codes + block * kElements + i));
   }
-  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
+  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     const float largest = std::abs(largest_magnitude({x, kElements}));
     int exponent = mlx_exponent(largest, 448);
     if (search == ScaleSearch::full && largest > 0)
@@ -85,7 +85,7 @@ struct MlxNvfp4 {
     out.scales[0] = load_scale(ScaleType::e4m3, row.scales, block);
     unpack_e2m1<kElements>(row, block, out.codes);
   }
-  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
+  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     const float largest = std::abs(largest_magnitude({x, kElements}));
     uint8_t scale = f32_to_e4m3(largest / 6);
     if (search == ScaleSearch::full) scale = best_scale({x, kElements}, importance, scale);

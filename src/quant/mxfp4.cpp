@@ -21,7 +21,7 @@ struct Mxfp4 {
     for (int i = 0; i < kElements; ++i) out.codes[i] = kE2m1[codes[i]] + 0.0f;  // ggml has one zero: code 8 is +0
   }
 
-  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableRow& row, int64_t block) {
+  static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     std::byte* at = row.codes + block * kBytes;
     // The reference: floor(log2(largest)) - 2, so that the largest falls into 4..8, and 6 upwards is clipped.
     const float largest = std::abs(largest_magnitude({x, kElements}));

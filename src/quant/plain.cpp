@@ -27,7 +27,7 @@ float dot_plain(const QuantRow& row, int64_t cols, const Int8Row& x) {
 }
 
 template <DType dtype>
-void encode_plain(const float* weights, int64_t, int64_t cols, const float*, ScaleSearch, const MutableRow& row) {
+void encode_plain(const float* weights, int64_t, int64_t cols, const float*, ScaleSearch, const MutableQuantRow& row) {
   for (int64_t i = 0; i < cols; ++i) {
     if constexpr (dtype == DType::f32)
       std::memcpy(row.codes + 4 * i, weights + i, 4);

@@ -9,16 +9,12 @@
 
 #include "quant/activations.h"
 #include "quant/format.h"
+#include "quant/row.h"
 
 namespace quern {
 
-// Where the parts of one row begin; no alignment. scales and biases are null where the format has none in tensors of their own.
-struct QuantRow {
-  const std::byte* codes = nullptr;
-  const std::byte* scales = nullptr;
-  const std::byte* biases = nullptr;
-  ScaleType scale_type = ScaleType::none;
-};
+// How the rows of a matrix follow one another: each by itself, or sixteen at a time (strips.h).
+enum class RowOrder : uint8_t { rows, strips };
 
 // A view [rows, cols], rows = outputs, over bytes that someone else owns. Any bit pattern is a value: scales that are infinite or NaN
 // decode to infinities and NaNs. May be shared between threads.
@@ -29,9 +25,11 @@ class QuantMatrix {
     std::span<const std::byte> scales = {};  // MLX, FP8
     std::span<const std::byte> biases = {};  // MLX affine
     ScaleType scale_type = ScaleType::none;  // none: the format's own
+    RowOrder order = RowOrder::rows;
   };
   QuantMatrix() = default;  // no matrix
-  // Errors: those of quant_layout, and mismatch (a part has not the bytes that the shape takes; the message names the part).
+  // Errors: those of quant_layout, and mismatch (a part has not the bytes that the shape takes; the message names the part; strips of
+  // a format that has none, or of rows that are no multiple of sixteen).
   static Result<QuantMatrix> make(QuantFormat format, int64_t rows, int64_t cols, const Parts& parts);
 
   QuantFormat format() const { return format_; }
@@ -42,8 +40,12 @@ class QuantMatrix {
   // Whether scales are of the type that the format's own tools write. Of matrices that have it, bytes can be copied between files.
   bool has_own_scale_type() const;
   explicit operator bool() const { return parts_.codes.data() != nullptr; }
-  QuantRow row(int64_t r) const;
-  // Rows [first, first + count).
+  RowOrder order() const { return parts_.order; }
+  QuantRow row(int64_t r) const;    // only where the order is rows
+  QuantRow strip(int64_t s) const;  // rows [16 s, 16 s + 16), only where the order is strips
+  // Row `r` by itself, whatever the order: layout().row_bytes of codes, and layout().scale_cols scales and biases.
+  void copy_row(int64_t r, const MutableQuantRow& to) const;
+  // Rows [first, first + count). strip() is only for ranges that begin with one.
   QuantMatrix row_range(int64_t first, int64_t count) const;
 
   // out [cols]. Bit for bit what the format's own implementation computes in f32; MLX affine: without MLX's roundings to bf16.
@@ -55,9 +57,14 @@ class QuantMatrix {
   void magnitude_row(int64_t r, float* out) const;
 
  private:
+  int64_t rows_together() const;  // that lie or have their scales together
+  template <class Use>
+  auto with_row(int64_t r, Use use) const;
+
   QuantFormat format_ = QuantFormat::f32;
   int64_t rows_ = 0, cols_ = 0;
-  int64_t rows_before_ = 0;  // that share the first row's scales and are not of this view (FP8)
+  // Of rows that lie or have their scales together (strips, FP8), those before the first that are not of this view.
+  int64_t rows_before_ = 0;
   QuantLayout layout_;
   Parts parts_;
 };
@@ -79,8 +86,8 @@ struct EncodeOptions {
 struct QuantBytes {
   std::vector<std::byte> codes, scales, biases;
 
-  QuantMatrix::Parts parts(ScaleType scale_type = ScaleType::none) const {
-    return {.codes = codes, .scales = scales, .biases = biases, .scale_type = scale_type};
+  QuantMatrix::Parts parts(ScaleType scale_type = ScaleType::none, RowOrder order = RowOrder::rows) const {
+    return {.codes = codes, .scales = scales, .biases = biases, .scale_type = scale_type, .order = order};
   }
 };
 

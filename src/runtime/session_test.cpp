@@ -103,18 +103,18 @@ TEST_F(Sessions, RefuseAPromptLongerThanTheContextOrOutsideTheVocabulary) {
 TEST_F(Sessions, AreCancelledWhileTheyReadThePromptAndGoOnFromThere) {
   const auto e = engine();
   Session session(*e), whole(*e);
-  std::vector<int32_t> prompt(300);
+  std::vector<int32_t> prompt(1100);
   for (size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<int32_t>(i * 7 % 500);
   GenerateRequest cancelled = request(prompt, 5);
   cancelled.on_prefill = [](int64_t done, int64_t total) {
-    EXPECT_EQ(total, 300);
-    return done < 128;
+    EXPECT_EQ(total, 1100);
+    return done < 1024;
   };
   const Generation out = generate(session, cancelled);
   EXPECT_EQ(out.finish, FinishReason::cancelled);
   EXPECT_TRUE(out.tokens.empty());
   const Generation again = generate(session, request(prompt, 5));
-  EXPECT_EQ(again.reused_tokens, 128);
+  EXPECT_EQ(again.reused_tokens, 1024);
   EXPECT_EQ(again.tokens, generate(whole, request(prompt, 5)).tokens);
 }
 

@@ -9,10 +9,10 @@ namespace quern {
 Timeline::Timeline(Runner& runner)
     : runner_(&runner), state_(runner.model.config, runner.kv, runner.model.fingerprint, runner.with_mtp) {}
 
-int64_t Timeline::next_cut(std::span<const int32_t> rest) const {
+int64_t Timeline::next_cut(std::span<const int32_t> rest, Batch::Logits logits) const {
   const auto left = static_cast<int64_t>(rest.size());
   if (runner_->chunk > 0) return std::min(left, runner_->chunk);
-  const int64_t until_grid = kCut - state_.position() % kCut;
+  const int64_t grid = logits == Batch::Logits::all ? kCutWithLogits : kCut, until_grid = grid - state_.position() % grid;
   const int64_t most = std::min(left, until_grid);
   for (int64_t i = 0; i < most; ++i)
     if (rest[static_cast<size_t>(i)] == runner_->end_of_turn) return i + 1;
@@ -28,9 +28,10 @@ Result<void> Timeline::feed(std::span<const int32_t> tokens, Batch::Logits logit
     return fail(Errc::out_of_range, "{} tokens do not fit the context of {} (--context sets it, --yarn extends it)", end,
                 runner_->context);
   while (!tokens.empty()) {
-    const auto part = tokens.first(static_cast<size_t>(next_cut(tokens)));
+    const auto part = tokens.first(static_cast<size_t>(next_cut(tokens, logits)));
     const int64_t first = state_.position();
-    Batch batch = Batch::single(state_, part, logits);
+    const bool more = part.size() < tokens.size();
+    Batch batch = Batch::single(state_, part, more && logits == Batch::Logits::last ? Batch::Logits::none : logits);
     forward(runner_->ops, runner_->model, batch, runner_->workspace);
     tokens_.insert(tokens_.end(), part.begin(), part.end());
     if (!on_cut(first, part)) break;

@@ -1,7 +1,7 @@
 // Timeline: the tokens of one sequence together with the state they left behind. It feeds in fixed cuts, goes back, forks and names
 // checkpoints; everything above it (generation, agents) speaks of tokens only.
 // Cuts: prefill is cut where the token ids say, every kCut positions and after each end-of-turn token, so that a state depends on the
-// tokens alone, never on how they arrived.
+// tokens alone, never on how they arrived. A cut is one forward pass: long, because the tokens of a pass share the weights they read.
 #pragma once
 
 #include <map>
@@ -30,14 +30,16 @@ struct Runner {
 
 class Timeline {
  public:
-  static constexpr int64_t kCut = 64;
+  static constexpr int64_t kCut = 512;
+  static constexpr int64_t kCutWithLogits = 64;  // where those of all tokens are asked for, which take a megabyte each
 
   explicit Timeline(Runner& runner);
 
   const std::vector<int32_t>& tokens() const { return tokens_; }
   SequenceState& state() { return state_; }
 
-  // Called after each cut with the rows just fed: forward()'s workspace holds their logits and hidden states. False: feed no more.
+  // Called after each cut with the rows just fed: forward()'s workspace holds their hidden states, and the logits that are asked for:
+  // of all of them, or of the feed's last token alone. False: feed no more.
   using OnCut = FunctionRef<bool(int64_t first_position, std::span<const int32_t> tokens)>;
   // Feeds tokens at the end. Errors: an id outside the vocabulary, the context's end (names --context); nothing is fed then.
   Result<void> feed(std::span<const int32_t> tokens, Batch::Logits logits, OnCut on_cut);
@@ -55,7 +57,7 @@ class Timeline {
   int64_t reachable(int64_t limit) const;
 
  private:
-  int64_t next_cut(std::span<const int32_t> rest) const;
+  int64_t next_cut(std::span<const int32_t> rest, Batch::Logits logits) const;
 
   Runner* runner_;
   SequenceState state_;

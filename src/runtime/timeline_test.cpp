@@ -10,7 +10,7 @@ namespace {
 
 using namespace model_test;
 
-constexpr int64_t kDriftTokens = (QUERN_LONG_TESTS ? 313 : 16) * Timeline::kCut;
+constexpr int64_t kSample = 64, kDriftTokens = (QUERN_LONG_TESTS ? 313 : 16) * kSample;
 
 struct Machine : TestModel {
   explicit Machine(const std::string& name = "tiny", Isa isa = best_isa(), int threads = 1) : TestModel(name, isa, threads) {}
@@ -34,8 +34,8 @@ std::vector<float> straight(Machine& machine, std::span<const int32_t> tokens) {
 TEST(Timeline, CutsOnAGridOfPositionsAndAfterEachEndOfTurn) {
   Machine machine;
   machine.runner.end_of_turn = 7;
-  std::vector<int32_t> tokens(150, 3);
-  tokens[9] = tokens[99] = tokens[127] = 7;
+  std::vector<int32_t> tokens(1100, 3);
+  tokens[9] = tokens[99] = tokens[1023] = 7;
   Timeline timeline(machine.runner);
   std::vector<int64_t> cuts;
   const auto note = [&](int64_t first, std::span<const int32_t> part) {
@@ -44,7 +44,7 @@ TEST(Timeline, CutsOnAGridOfPositionsAndAfterEachEndOfTurn) {
   };
   ASSERT_TRUE(timeline.feed(std::span(tokens).first(80), Batch::Logits::last, note));
   ASSERT_TRUE(timeline.feed(std::span(tokens).subspan(80), Batch::Logits::last, note));
-  EXPECT_EQ(cuts, (std::vector<int64_t>{10, 64, 80, 100, 128, 150}));
+  EXPECT_EQ(cuts, (std::vector<int64_t>{10, 80, 100, 512, 1024, 1100}));
   EXPECT_EQ(timeline.tokens(), tokens);
 }
 
@@ -163,7 +163,7 @@ TEST(Timeline, KeepsEveryPromiseOfReachable) {
   }
 }
 
-// Feeds the tokens `step` at a time; the logits after each Timeline::kCut of them.
+// Feeds the tokens `step` at a time; the logits after each kSample of them.
 std::vector<std::vector<float>> sampled(std::span<const int32_t> tokens, int64_t step, Isa isa = best_isa()) {
   Machine machine("tiny", isa);
   machine.runner.context = static_cast<int64_t>(tokens.size());
@@ -171,7 +171,7 @@ std::vector<std::vector<float>> sampled(std::span<const int32_t> tokens, int64_t
   std::vector<std::vector<float>> samples;
   for (int64_t at = 0; at < static_cast<int64_t>(tokens.size()); at += step) {
     EXPECT_TRUE(timeline.feed(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(step))));
-    if ((at + step) % Timeline::kCut == 0) samples.push_back(logits_of(timeline));
+    if ((at + step) % kSample == 0) samples.push_back(logits_of(timeline));
   }
   return samples;
 }
@@ -180,11 +180,11 @@ TEST(LongTimeline, OfSingleTokensAgreesWithOneOfChunksAllTheWay) {
   Random random(14);
   const std::vector<int32_t> tokens = Machine().random_tokens(random, kDriftTokens);
   std::vector<std::vector<float>> chunks;
-  std::thread second([&] { chunks = sampled(tokens, Timeline::kCut); });  // 16 s each on one core: side by side
+  std::thread second([&] { chunks = sampled(tokens, kSample); });  // 16 s each on one core: side by side
   const std::vector<std::vector<float>> single = sampled(tokens, 1);
   second.join();
   ASSERT_EQ(single.size(), chunks.size());
-  ASSERT_EQ(static_cast<int64_t>(single.size()), kDriftTokens / Timeline::kCut);
+  ASSERT_EQ(static_cast<int64_t>(single.size()), kDriftTokens / kSample);
   for (size_t i = 0; i < single.size(); ++i) ASSERT_LE(largest_difference(single[i], chunks[i]), 1e-3f) << "sample " << i;
 }
 
@@ -192,8 +192,8 @@ TEST(LongTimeline, OfSingleTokensAgreesWithOneOfChunksAllTheWay) {
 TEST(LongTimeline, OfTheFastKernelsStaysWithTheScalarOnes) {
   if (best_isa() == Isa::scalar) GTEST_SKIP() << "only the scalar kernels run here";
   Random random(15);
-  const std::vector<int32_t> tokens = Machine().random_tokens(random, std::min<int64_t>(kDriftTokens, 64 * Timeline::kCut));
-  const auto fast = sampled(tokens, Timeline::kCut), scalar = sampled(tokens, Timeline::kCut, Isa::scalar);
+  const std::vector<int32_t> tokens = Machine().random_tokens(random, std::min<int64_t>(kDriftTokens, 64 * kSample));
+  const auto fast = sampled(tokens, kSample), scalar = sampled(tokens, kSample, Isa::scalar);
   ASSERT_EQ(fast.size(), scalar.size());
   for (size_t i = 0; i < fast.size(); ++i) ASSERT_LE(largest_difference(fast[i], scalar[i]), 1e-3f) << "sample " << i;
 }

@@ -32,5 +32,56 @@ TEST(Activations, EndsOfTheRangeAreTheirLimits) {
   for (float (*f)(float) : {sigmoid, silu, softplus}) EXPECT_TRUE(std::isnan(f(std::numeric_limits<float>::quiet_NaN())));
 }
 
+// The loops, at every length, against f64.
+TEST(Activations, LoopsMatchF64InEveryVersion) {
+  Random random(5);
+  for (const Isa isa : versions()) {
+    SCOPED_TRACE(isa_name(isa));
+    for (int64_t n = 1; n < 40; n += n < 20 ? 1 : 7)
+      for (const double span : {1.0, 20.0, 86.0}) {
+        const std::vector<float> x = random_floats(random, n, -span, span), y = random_floats(random, n, -3, 3);
+        Guarded swiglu(1, n), gated(1, n), softmax(1, n);
+        swiglu.fill(x), gated.fill(y), softmax.fill(x);
+        silu_mul(isa, swiglu.data(), y.data(), n);
+        sigmoid_mul(isa, gated.data(), 0.75f, x.data(), n);
+        const double sum = exp_sum(isa, softmax.data(), 1.5f, n);
+        double total = 0;
+        for (int64_t i = 0; i < n; ++i) {
+          const auto at = static_cast<size_t>(i);
+          const double xi = static_cast<double>(x[at]), yi = static_cast<double>(y[at]), gate = 1 / (1 + std::exp(-xi));
+          const auto near = [&](float got, double want) {
+            EXPECT_NEAR(static_cast<double>(got), want, 10 * kUnit * std::abs(want) + 0x1p-140) << n << " " << xi;
+          };
+          near(swiglu.data()[i], xi * gate * yi);
+          near(gated.data()[i], yi * 0.75 * gate);
+          near(softmax.data()[i], std::exp(static_cast<double>(x[at] - 1.5f)));
+          total += static_cast<double>(softmax.data()[i]);
+        }
+        EXPECT_NEAR(sum, total, 1e-14 * total);
+        EXPECT_TRUE(swiglu.intact() && gated.intact() && softmax.intact());
+      }
+  }
+}
+
+TEST(Activations, LoopsReachTheirLimits) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  for (const Isa isa : versions()) {
+    SCOPED_TRACE(isa_name(isa));
+    std::vector<float> gate = {inf, -1e30f, nan, 100.0f, -100.0f, 0.0f, -88.9f, 88.9f}, ones(8, 1.0f);
+    silu_mul(isa, gate.data(), ones.data(), 8);
+    EXPECT_EQ(gate[0], inf);
+    EXPECT_NEAR(gate[1], 0.0f, 1e-8f);
+    EXPECT_TRUE(std::isnan(gate[2]));
+    EXPECT_EQ(gate[3], 100.0f);
+    EXPECT_NEAR(gate[4], 0.0f, 1e-36f);
+    EXPECT_EQ(gate[5], 0.0f);
+    EXPECT_EQ(gate[7], 88.9f);
+    std::vector<float> exponents = {-inf, -200.0f, 0.0f, 1.0f};
+    EXPECT_NEAR(exp_sum(isa, exponents.data(), 0.0f, 4), 1 + std::exp(1.0), 1e-6);
+    EXPECT_EQ(exponents[0], 0.0f);
+    EXPECT_EQ(exponents[1], 0.0f);
+  }
+}
+
 }  // namespace
 }  // namespace quern

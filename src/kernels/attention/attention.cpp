@@ -1,9 +1,11 @@
-// The structure of the computation; the three inner loops (dot, axpy, unpack) come in scalar and AVX2 versions (inner.h).
+// The structure of the computation; the two inner loops come in scalar and AVX2 versions (inner.h).
 #include "kernels/attention/attention.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <vector>
 
 #include "kernels/activations/activations.h"
 #include "kernels/attention/inner.h"
@@ -46,17 +48,40 @@ void store_vector(KvFormat format, const float* x, int64_t n, const Slot& to) {
   }
 }
 
-// The vector as f32: in place for f32 pages, else unpacked into `buffer`.
-const float* unpack(const AttentionInner& inner, KvFormat format, const Slot& from, int64_t n, float* buffer) {
-  if (format == KvFormat::f32) return reinterpret_cast<const float*>(from.values);  // pages are allocated, hence aligned
-  if (format == KvFormat::bf16)
-    inner.unpack_bf16(from.values, n, buffer);
-  else {
-    float scale;
-    std::memcpy(&scale, from.scale, 4);
-    inner.unpack_int8(from.values, scale, n, buffer);
+// The keys or values of one head in a page.
+KvVectors vectors_of(const AttentionArgs& a, int64_t page, Part part, int64_t head) {
+  const Slot first = slot_of(a.format, a.kv_heads, a.head_dim, a.pages[static_cast<size_t>(page)], part, 0, head);
+  KvVectors vectors{.format = a.format,
+                    .values = first.values,
+                    .stride = a.kv_heads * a.head_dim * static_cast<int64_t>(element_bytes(a.format))};
+  // Pages are allocated, and the scales lie behind a multiple of 128 elements: they are aligned.
+  if (a.format == KvFormat::int8) vectors.scales = reinterpret_cast<const float*>(first.scale), vectors.scale_stride = a.kv_heads;
+  return vectors;
+}
+
+// One token's query heads of one kv head, so far: [group], [group], [group, head_dim].
+template <class T>
+struct PartialOf {
+  T *highest, *sum, *out;
+  PartialOf(const AttentionArgs& a, T* at) : highest(at), sum(at + a.group()), out(at + 2 * a.group()) {}
+};
+using Partial = PartialOf<float>;
+
+// Takes in the positions [0, count) of a page.
+void add_page(Isa isa, const AttentionArgs& a, const float* q, const KvVectors& k, const KvVectors& v, int64_t count, float* scores,
+              float* factors, const Partial& partial) {
+  const AttentionInner& inner = attention_inner(isa, a.head_dim);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(a.head_dim));
+  inner.scores(k, count, q, 2 * a.head_dim, a.group(), a.head_dim, scale, scores);
+  for (int64_t h = 0; h < a.group(); ++h) {
+    float* of_head = scores + h * kKvPagePositions;
+    const float highest = std::max(partial.highest[h], *std::max_element(of_head, of_head + count));
+    factors[h] = std::exp(partial.highest[h] - highest);  // 0 where nothing was found before
+    const auto sum = static_cast<float>(exp_sum(isa, of_head, highest, count));
+    partial.sum[h] = partial.sum[h] * factors[h] + sum;
+    partial.highest[h] = highest;
   }
-  return buffer;
+  inner.add_values(v, count, scores, factors, a.group(), a.head_dim, partial.out, a.head_dim);
 }
 
 }  // namespace
@@ -75,37 +100,63 @@ void kv_store(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage&
   }
 }
 
-int64_t attention_scratch(const AttentionArgs& a) { return a.first_position + a.tokens + a.head_dim; }
-
-void attention(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, float* scratch) {
-  const AttentionInner& inner = attention_inner(isa);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(a.head_dim));
-  float* scores = scratch + a.head_dim;
-  for (int64_t item = begin; item < end; ++item) {
-    const int64_t t = item / a.heads, h = item % a.heads, kv_head = h / (a.heads / a.kv_heads), count = a.first_position + t + 1;
-    const float* q = a.q_gate + t * a.q_stride + h * 2 * a.head_dim;
-    const float* gate = q + a.head_dim;
-    float* out = a.out + t * a.out_stride + h * a.head_dim;
-    const auto vector_at = [&](Part part, int64_t position) {
-      const Slot slot = slot_of(a.format, a.kv_heads, a.head_dim, a.pages[static_cast<size_t>(position / kKvPagePositions)], part,
-                                position % kKvPagePositions, kv_head);
-      return unpack(inner, a.format, slot, a.head_dim, scratch);
-    };
-    float highest = -INFINITY;
-    for (int64_t s = 0; s < count; ++s) {
-      scores[s] = inner.dot(q, vector_at(Part::key, s), a.head_dim) * scale;
-      highest = std::max(highest, scores[s]);
-    }
-    double sum = 0;
-    for (int64_t s = 0; s < count; ++s) {
-      scores[s] = std::exp(scores[s] - highest);
-      sum += static_cast<double>(scores[s]);
-    }
-    std::fill(out, out + a.head_dim, 0.0f);
-    for (int64_t s = 0; s < count; ++s) inner.axpy(scores[s], vector_at(Part::value, s), a.head_dim, out);
-    const auto inverse = static_cast<float>(1.0 / sum);
-    for (int64_t i = 0; i < a.head_dim; ++i) out[i] = out[i] * inverse * sigmoid(gate[i]);
+void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t kv_head, int64_t block, float* partials,
+                     int64_t stride) {
+  std::vector<float> scores(static_cast<size_t>(a.group() * kKvPagePositions)), factors(static_cast<size_t>(a.group()));
+  for (int64_t t = begin; t < end; ++t) {
+    const Partial partial(a, partials + (t - begin) * stride);
+    std::fill_n(partial.highest, a.group(), -std::numeric_limits<float>::infinity());
+    std::fill_n(partial.sum, a.group() * (1 + a.head_dim), 0.0f);
   }
+  const int64_t first_page = block * AttentionArgs::kBlock / kKvPagePositions,
+                last_position = std::min((block + 1) * AttentionArgs::kBlock, a.first_position + end);
+  for (int64_t page = first_page; page * kKvPagePositions < last_position; ++page) {
+    const KvVectors k = vectors_of(a, page, Part::key, kv_head), v = vectors_of(a, page, Part::value, kv_head);
+    for (int64_t t = begin; t < end; ++t) {
+      const int64_t count = std::min(kKvPagePositions, a.first_position + t + 1 - page * kKvPagePositions);
+      if (count <= 0) continue;
+      const float* q = a.q_gate + t * a.q_stride + kv_head * a.group() * 2 * a.head_dim;
+      add_page(isa, a, q, k, v, count, scores.data(), factors.data(), Partial(a, partials + (t - begin) * stride));
+    }
+  }
+}
+
+void attention_join(const AttentionArgs& a, int64_t token, int64_t block, float* partial, const float* of_block) {
+  if (block * AttentionArgs::kBlock > a.first_position + token) return;
+  const Partial all(a, partial);
+  const PartialOf<const float> next(a, of_block);
+  for (int64_t h = 0; h < a.group(); ++h) {
+    const float highest = std::max(all.highest[h], next.highest[h]), old_factor = std::exp(all.highest[h] - highest),
+                factor = std::exp(next.highest[h] - highest);
+    float* out = all.out + h * a.head_dim;
+    const float* more = next.out + h * a.head_dim;
+    for (int64_t i = 0; i < a.head_dim; ++i) out[i] = out[i] * old_factor + more[i] * factor;
+    all.sum[h] = all.sum[h] * old_factor + next.sum[h] * factor;
+    all.highest[h] = highest;
+  }
+}
+
+void attention_finish(Isa isa, const AttentionArgs& a, int64_t token, int64_t kv_head, const float* partial) {
+  const PartialOf<const float> all(a, partial);
+  for (int64_t h = 0; h < a.group(); ++h) {
+    const int64_t head = kv_head * a.group() + h;
+    float* out = a.out + token * a.out_stride + head * a.head_dim;
+    std::copy_n(all.out + h * a.head_dim, a.head_dim, out);
+    const float* gate = a.q_gate + token * a.q_stride + head * 2 * a.head_dim + a.head_dim;
+    sigmoid_mul(isa, out, 1.0f / all.sum[h], gate, a.head_dim);
+  }
+}
+
+void attention(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t kv_head) {
+  const int64_t size = a.partial_size();
+  std::vector<float> all(static_cast<size_t>((end - begin) * size)), next(all.size());
+  attention_block(isa, a, begin, end, kv_head, 0, all.data(), size);
+  for (int64_t block = 1; block * AttentionArgs::kBlock < a.first_position + end; ++block) {
+    attention_block(isa, a, begin, end, kv_head, block, next.data(), size);
+    for (int64_t t = begin; t < end; ++t)
+      attention_join(a, t, block, all.data() + (t - begin) * size, next.data() + (t - begin) * size);
+  }
+  for (int64_t t = begin; t < end; ++t) attention_finish(isa, a, t, kv_head, all.data() + (t - begin) * size);
 }
 
 }  // namespace quern

@@ -1,7 +1,11 @@
 // Causal grouped-query attention over a paged kv cache, and the cache's page format.
 //   A page holds kKvPagePositions positions of one layer: K [positions, kv_heads, head_dim], then V likewise, in the page's format;
 //   int8 pages end with the scales, f32, K [positions, kv_heads], then V: value = scale * code.
-// Softmax in f32, in two passes over the positions in ascending order: a result depends on the query and the positions up to it alone.
+//
+// Positions are taken in blocks of kBlock. A block is attended to page by page with a running maximum (the online softmax of Milakov and
+// Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135), all query heads of a kv head together, so that a page is read once for all
+// of them. The blocks' results are then joined in order. Blocks and pages begin at fixed positions: a result depends on the query and the
+// positions up to it alone, neither on the tokens beside it nor on which thread took which block.
 #pragma once
 
 #include <cstddef>
@@ -27,6 +31,8 @@ void kv_store(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage&
               const float* v);
 
 struct AttentionArgs {
+  static constexpr int64_t kBlock = 1024;  // positions
+
   int64_t tokens = 0, heads = 0, kv_heads = 0, head_dim = 0;
   const float* q_gate = nullptr;  // [tokens, heads, 2 * head_dim]: query, then output gate
   int64_t q_stride = 0;
@@ -36,11 +42,22 @@ struct AttentionArgs {
   float* out = nullptr;        // [tokens, heads, head_dim] = sigmoid(gate) * attention
   int64_t out_stride = 0;
 
-  int64_t items() const { return tokens * heads; }
+  int64_t group() const { return heads / kv_heads; }  // query heads of a kv head
+  int64_t blocks() const { return (first_position + tokens + kBlock - 1) / kBlock; }
+  // Of what one token's query heads of one kv head find in one block: for each head its maximum and sum, then its output.
+  int64_t partial_size() const { return group() * (2 + head_dim); }
 };
 
-// Items [begin, end) of tokens * heads. scratch: attention_scratch(args) floats, one per thread.
-int64_t attention_scratch(const AttentionArgs& args);
-void attention(Isa isa, const AttentionArgs& args, int64_t begin, int64_t end, float* scratch);
+// Tokens [begin, end), query heads of one kv head: all of it.
+void attention(Isa isa, const AttentionArgs& args, int64_t begin, int64_t end, int64_t kv_head);
+
+// The same by parts, for few tokens behind many positions; bit for bit what attention() computes.
+// What tokens [begin, end) find in `block`: token t's at partials + (t - begin) * stride. A token before the block finds nothing.
+void attention_block(Isa isa, const AttentionArgs& args, int64_t begin, int64_t end, int64_t kv_head, int64_t block,
+                     float* partials, int64_t stride);
+// Adds what one token found in `block` to what it found in those before.
+void attention_join(const AttentionArgs& args, int64_t token, int64_t block, float* partial, const float* of_block);
+// What one token found in all blocks, to its output.
+void attention_finish(Isa isa, const AttentionArgs& args, int64_t token, int64_t kv_head, const float* partial);
 
 }  // namespace quern

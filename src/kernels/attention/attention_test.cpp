@@ -17,8 +17,8 @@ struct Shape {
   int64_t positions() const { return first + tokens; }
 };
 // Short of a page, across its edge, on it, several pages; head dims with and without vector tails.
-const Shape kShapes[] = {{1, 0, 2, 1, 8},    {5, 61, 6, 3, 40}, {64, 0, 4, 2, 33},
-                         {7, 200, 8, 2, 64}, {3, 64, 3, 3, 5},  {2, 127, 16, 2, 256}};
+const Shape kShapes[] = {{1, 0, 2, 1, 8},      {5, 61, 6, 3, 40},   {64, 0, 4, 2, 33},   {7, 200, 8, 2, 64}, {3, 64, 3, 3, 5},
+                         {2, 127, 16, 2, 256}, {3, 1022, 4, 2, 16}, {1, 2100, 5, 1, 16}, {4, 33, 14, 2, 48}};
 const KvFormat kFormats[] = {KvFormat::f32, KvFormat::bf16, KvFormat::int8};
 
 std::string name(const Shape& s, KvFormat format, Isa isa) {
@@ -80,14 +80,29 @@ struct Sequence {
   Guarded output() const { return Guarded(shape.tokens, shape.heads * shape.head_dim, 7); }
 };
 
-void run(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end) {
-  std::vector<float> scratch(static_cast<size_t>(attention_scratch(a)));
-  attention(isa, a, begin, end, scratch.data());
+// Tokens [begin, end), `together` at a time.
+void run(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t together = 3) {
+  for (int64_t kv_head = 0; kv_head < a.kv_heads; ++kv_head)
+    for (int64_t t = begin; t < end; t += together) attention(isa, a, t, std::min(t + together, end), kv_head);
+}
+// Block by block, the last first.
+void run_by_blocks(Isa isa, const AttentionArgs& a) {
+  const int64_t size = a.partial_size(), of_token = a.blocks() * size;
+  std::vector<float> partials(static_cast<size_t>(a.tokens * of_token));
+  for (int64_t kv_head = 0; kv_head < a.kv_heads; ++kv_head) {
+    for (int64_t b = a.blocks() - 1; b >= 0; --b)
+      attention_block(isa, a, 0, a.tokens, kv_head, b, partials.data() + b * size, of_token);
+    for (int64_t t = 0; t < a.tokens; ++t) {
+      float* of_this = partials.data() + t * of_token;
+      for (int64_t b = 1; b < a.blocks(); ++b) attention_join(a, t, b, of_this, of_this + b * size);
+      attention_finish(isa, a, t, kv_head, of_this);
+    }
+  }
 }
 std::vector<float> run(Isa isa, const Sequence& in) {
   Guarded out = in.output();
   const AttentionArgs a = in.args(out, 0, in.shape.tokens);
-  run(isa, a, 0, a.items());
+  run(isa, a, 0, a.tokens);
   EXPECT_TRUE(out.intact());
   return out.values();
 }
@@ -134,7 +149,7 @@ TEST(Attention, MatchesTheDefinitionInEveryPageFormat) {
       }
 }
 
-TEST(Attention, TokensAloneAndRangesOfItemsHaveTheSameBits) {
+TEST(Attention, TokensAloneInRangesAndByBlocksHaveTheSameBits) {
   Random random(4);
   for (const Isa isa : versions())
     for (const KvFormat format : kFormats)
@@ -143,11 +158,14 @@ TEST(Attention, TokensAloneAndRangesOfItemsHaveTheSameBits) {
         const Sequence in(s, format, 18);
         const std::vector<float> whole = run(isa, in);
         Guarded single = in.output(), split = in.output();
-        for (int64_t t = 0; t < s.tokens; ++t) run(isa, in.args(single, t, 1), 0, s.heads);
+        for (int64_t t = 0; t < s.tokens; ++t) run(isa, in.args(single, t, 1), 0, 1);
         const AttentionArgs a = in.args(split, 0, s.tokens);
-        in_random_ranges(random, a.items(), [&](int64_t begin, int64_t end) { run(isa, a, begin, end); });
+        in_random_ranges(random, s.tokens, [&](int64_t begin, int64_t end) { run(isa, a, begin, end, random.between(1, 9)); });
         EXPECT_TRUE(same_bits(single.values(), whole));
         EXPECT_TRUE(same_bits(split.values(), whole));
+        Guarded blocks = in.output();
+        run_by_blocks(isa, in.args(blocks, 0, s.tokens));
+        EXPECT_TRUE(same_bits(blocks.values(), whole));
       }
 }
 

@@ -1,29 +1,50 @@
+#include <cstring>
+
 #include "kernels/attention/inner.h"
 #include "tensor/dtype.h"
 
 namespace quern {
 
-const AttentionInner& attention_inner(Isa isa) { return isa == Isa::scalar ? scalar::attention_inner : avx2::attention_inner; }
+const AttentionInner& attention_inner(Isa isa, int64_t head_dim) {
+  return isa == Isa::scalar || head_dim % 16 != 0 ? scalar::attention_inner : avx2::attention_inner;
+}
 
 namespace scalar {
 namespace {
 
-float dot(const float* a, const float* b, int64_t n) {
-  float sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
+// Element i of the vector at position p; int8: without its scale.
+float element(const KvVectors& from, int64_t p, int64_t i) {
+  const std::byte* at = from.values + p * from.stride;
+  if (from.format == KvFormat::int8) return static_cast<float>(static_cast<int8_t>(at[i]));
+  return load_f32(from.format == KvFormat::bf16 ? DType::bf16 : DType::f32, at, i);
 }
-void axpy(float s, const float* x, int64_t n, float* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] += s * x[i];
+
+void scores(const KvVectors& k, int64_t count, const float* q, int64_t q_stride, int64_t heads, int64_t head_dim, float scale,
+            float* scores) {
+  for (int64_t h = 0; h < heads; ++h)
+    for (int64_t p = 0; p < count; ++p) {
+      float sum = 0;
+      for (int64_t i = 0; i < head_dim; ++i) sum += q[h * q_stride + i] * element(k, p, i);
+      scores[h * kKvPagePositions + p] = sum * (k.scales ? scale * k.scales[p * k.scale_stride] : scale);
+    }
 }
-void unpack_bf16(const std::byte* from, int64_t n, float* out) { to_f32(DType::bf16, from, out, n); }
-void unpack_int8(const std::byte* from, float scale, int64_t n, float* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = scale * static_cast<float>(static_cast<int8_t>(from[i]));
+
+void add_values(const KvVectors& v, int64_t count, const float* weights, const float* factors, int64_t heads, int64_t head_dim,
+                float* out, int64_t out_stride) {
+  for (int64_t h = 0; h < heads; ++h)
+    for (int64_t i = 0; i < head_dim; ++i) {
+      float sum = out[h * out_stride + i] * factors[h];
+      for (int64_t p = 0; p < count; ++p) {
+        const float weight = weights[h * kKvPagePositions + p];
+        sum += (v.scales ? weight * v.scales[p * v.scale_stride] : weight) * element(v, p, i);
+      }
+      out[h * out_stride + i] = sum;
+    }
 }
 
 }  // namespace
 
-const AttentionInner attention_inner{dot, axpy, unpack_bf16, unpack_int8};
+const AttentionInner attention_inner{scores, add_values};
 
 }  // namespace scalar
 }  // namespace quern

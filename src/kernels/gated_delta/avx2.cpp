@@ -1,5 +1,5 @@
-// The gated delta rule for AVX2 + FMA: a strip is two vectors wide. Two passes over the strip per token: decay and read, then write and
-// output. Two chains per sum (even and odd key dimensions) hide the FMA latency; their order is fixed.
+// The gated delta rule for AVX2 + FMA: a strip is two vectors wide. A pass over the strip for each token: the write
+// and output of one, the decay and read of the next. Two chains per sum (even and odd key dimensions) hide the FMA latency; their order is fixed.
 #include "kernels/gated_delta/gated_delta.h"
 
 #if defined(__x86_64__)
@@ -12,6 +12,8 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c")
 namespace quern::avx2 {
 namespace {
 
+constexpr int64_t kStrip = GatedDeltaArgs::kStrip;
+
 struct Pair {
   __m256 a, b;
 };
@@ -22,26 +24,52 @@ inline Pair scale(Pair x, __m256 s) { return {_mm256_mul_ps(x.a, s), _mm256_mul_
 inline Pair fma(Pair x, __m256 s, Pair sum) { return {_mm256_fmadd_ps(x.a, s, sum.a), _mm256_fmadd_ps(x.b, s, sum.b)}; }
 inline Pair zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 
-// Decays the strip and returns S^T k.
-inline Pair decay_and_read(float* S, int64_t stride, int64_t k_dim, const float* k, float g) {
+// Calls each(row, chain) for every row, chain 0 and 1 in turns, so that both chains' sums stay in registers.
+template <class Each>
+inline __attribute__((always_inline)) void for_rows(int64_t k_dim, Pair (&sums)[2], Each each) {
+  int64_t i = 0;
+  for (; i + 2 <= k_dim; i += 2) each(i, sums[0]), each(i + 1, sums[1]);
+  if (i < k_dim) each(i, sums[0]);
+}
+
+// S <- g S; returns S^T k.
+inline Pair decay_and_read(float* S, int64_t k_dim, const float* k, float g) {
   const __m256 decay = _mm256_set1_ps(g);
   Pair sums[2] = {zero(), zero()};
-  for (int64_t i = 0; i < k_dim; ++i) {
-    const Pair row = scale(load(S + i * stride), decay);
-    store(S + i * stride, row);
-    sums[i & 1] = fma(row, _mm256_set1_ps(k[i]), sums[i & 1]);
-  }
+  for_rows(k_dim, sums, [&](int64_t i, Pair& sum) {
+    const Pair row = scale(load(S + i * kStrip), decay);
+    store(S + i * kStrip, row);
+    sum = fma(row, _mm256_set1_ps(k[i]), sum);
+  });
   return add(sums[0], sums[1]);
 }
 
-// S += k d^T; returns S^T q.
-inline Pair write_and_read(float* S, int64_t stride, int64_t k_dim, const float* k, Pair d, const float* q) {
+// S <- S + k d^T; returns S^T q.
+inline Pair write_and_read(float* S, int64_t k_dim, const float* k, Pair d, const float* q) {
   Pair sums[2] = {zero(), zero()};
-  for (int64_t i = 0; i < k_dim; ++i) {
-    const Pair row = fma(d, _mm256_set1_ps(k[i]), load(S + i * stride));
-    store(S + i * stride, row);
-    sums[i & 1] = fma(row, _mm256_set1_ps(q[i]), sums[i & 1]);
-  }
+  for_rows(k_dim, sums, [&](int64_t i, Pair& sum) {
+    const Pair row = fma(d, _mm256_set1_ps(k[i]), load(S + i * kStrip));
+    store(S + i * kStrip, row);
+    sum = fma(row, _mm256_set1_ps(q[i]), sum);
+  });
+  return add(sums[0], sums[1]);
+}
+
+// Both, the write of one token and the decay for the next, in one pass: S <- S + k d^T, S^T q into `out`; S <- g S; returns S^T next_k.
+inline Pair write_read_and_decay(float* S, int64_t k_dim, const float* k, Pair d, const float* q, float g, const float* next_k,
+                                 Pair& out) {
+  const __m256 decay = _mm256_set1_ps(g);
+  Pair sums[2] = {zero(), zero()}, outs[2] = {zero(), zero()};
+  const auto each = [&](int64_t i, Pair& sum, Pair& of_out) __attribute__((always_inline)) {
+    const Pair written = fma(d, _mm256_set1_ps(k[i]), load(S + i * kStrip)), row = scale(written, decay);
+    of_out = fma(written, _mm256_set1_ps(q[i]), of_out);
+    store(S + i * kStrip, row);
+    sum = fma(row, _mm256_set1_ps(next_k[i]), sum);
+  };
+  int64_t i = 0;
+  for (; i + 2 <= k_dim; i += 2) each(i, sums[0], outs[0]), each(i + 1, sums[1], outs[1]);
+  if (i < k_dim) each(i, sums[0], outs[0]);
+  out = add(outs[0], outs[1]);
   return add(sums[0], sums[1]);
 }
 
@@ -49,33 +77,39 @@ inline Pair write_and_read(float* S, int64_t stride, int64_t k_dim, const float*
 
 void gated_delta(const GatedDeltaArgs& a, int64_t begin, int64_t end) {
   const int64_t group = a.v_heads / a.k_heads;
-  for (int64_t item = begin; item < end; ++item) {
-    const int64_t h = item / a.strips(), column = h * a.v_dim + item % a.strips() * GatedDeltaArgs::kStrip;
-    float* S = a.state + h * a.k_dim * a.v_dim + (column - h * a.v_dim);
+  for (int64_t i = begin; i < end; ++i) {
+    const GatedDeltaArgs::Item item = a.item(i);
+    const int64_t h = item.head, at = h * a.v_dim + item.column;
+    const auto k_of = [&](int64_t t) { return a.k + t * a.qkv_stride + h / group * a.k_dim; };
+    const auto g_of = [&](int64_t t) { return a.g[t * a.gate_stride + h]; };
+    if (a.tokens == 0) continue;
+    Pair read = decay_and_read(item.state, a.k_dim, k_of(0), g_of(0));
     for (int64_t t = 0; t < a.tokens; ++t) {
-      const float* k = a.k + t * a.qkv_stride + h / group * a.k_dim;
-      const Pair read = decay_and_read(S, a.v_dim, a.k_dim, k, a.g[t * a.gate_stride + h]);
-      const Pair v = load(a.v + t * a.qkv_stride + column);
+      const Pair v = load(a.v + t * a.qkv_stride + at);
       const __m256 beta = _mm256_set1_ps(a.beta[t * a.gate_stride + h]);
       const Pair d = scale({_mm256_sub_ps(v.a, read.a), _mm256_sub_ps(v.b, read.b)}, beta);
-      if (a.d) store(a.d + t * a.d_stride + column, d);
-      store(a.out + t * a.out_stride + column,
-            write_and_read(S, a.v_dim, a.k_dim, k, d, a.q + t * a.qkv_stride + h / group * a.k_dim));
+      if (a.d) store(a.d + t * a.d_stride + at, d);
+      const float* q = a.q + t * a.qkv_stride + h / group * a.k_dim;
+      Pair out;
+      if (t + 1 < a.tokens)
+        read = write_read_and_decay(item.state, a.k_dim, k_of(t), d, q, g_of(t + 1), k_of(t + 1), out);
+      else
+        out = write_and_read(item.state, a.k_dim, k_of(t), d, q);
+      store(a.out + t * a.out_stride + at, out);
     }
   }
 }
 
 void replay_delta(const GatedDeltaArgs& a, int64_t begin, int64_t end) {
   const int64_t group = a.v_heads / a.k_heads;
-  for (int64_t item = begin; item < end; ++item) {
-    const int64_t h = item / a.strips(), column = h * a.v_dim + item % a.strips() * GatedDeltaArgs::kStrip;
-    float* S = a.state + h * a.k_dim * a.v_dim + (column - h * a.v_dim);
+  for (int64_t i = begin; i < end; ++i) {
+    const GatedDeltaArgs::Item item = a.item(i);
     for (int64_t t = 0; t < a.tokens; ++t) {
-      const float* k = a.k + t * a.qkv_stride + h / group * a.k_dim;
-      const __m256 decay = _mm256_set1_ps(a.g[t * a.gate_stride + h]);
-      const Pair d = load(a.d + t * a.d_stride + column);
-      for (int64_t i = 0; i < a.k_dim; ++i)
-        store(S + i * a.v_dim, fma(d, _mm256_set1_ps(k[i]), scale(load(S + i * a.v_dim), decay)));
+      const float* k = a.k + t * a.qkv_stride + item.head / group * a.k_dim;
+      const __m256 decay = _mm256_set1_ps(a.g[t * a.gate_stride + item.head]);
+      const Pair d = load(a.d + t * a.d_stride + item.head * a.v_dim + item.column);
+      for (int64_t r = 0; r < a.k_dim; ++r)
+        store(item.state + r * kStrip, fma(d, _mm256_set1_ps(k[r]), scale(load(item.state + r * kStrip), decay)));
     }
   }
 }

@@ -2,7 +2,8 @@
 //   S <- g_t S;   d_t = beta_t (v_t - S^T k_t);   S <- S + k_t d_t^T;   o_t = S^T q_t
 //   q, k   [tokens, k_heads, k_dim], L2-normalised, q scaled by k_dim^-1/2; value head h reads key head h / (v_heads / k_heads)
 //   v, out [tokens, v_heads, v_dim]      g, beta [tokens, v_heads], g in [0, 1]: the decay, not its logarithm
-//   state  [v_heads, k_dim, v_dim] f32, read and written: the one layout, stated here and nowhere else
+//   state  [v_heads, strips, k_dim, columns of the strip] f32, read and written: the one layout, stated here and nowhere else. A strip is
+//          kStrip columns of S, the last one of a head what remains of v_dim; each lies in one piece.
 //   d      [tokens, v_heads, v_dim], written when not null
 // q, k, v rows lie qkv_stride floats apart (they are columns of one tensor); g, beta, out, d have strides of their own.
 //
@@ -34,6 +35,15 @@ struct GatedDeltaArgs {
 
   int64_t strips() const { return (v_dim + kStrip - 1) / kStrip; }
   int64_t items() const { return v_heads * strips(); }
+
+  struct Item {
+    int64_t head, column, columns;  // column: of the head's v_dim
+    float* state;                   // [k_dim, columns]
+  };
+  Item item(int64_t i) const {
+    const int64_t head = i / strips(), column = i % strips() * kStrip, left = v_dim - column;
+    return {head, column, left < kStrip ? left : kStrip, state + (head * v_dim + column) * k_dim};
+  }
 };
 
 // Items [begin, end).
@@ -52,8 +62,5 @@ namespace avx2 {
 void gated_delta(const GatedDeltaArgs& args, int64_t begin, int64_t end);
 void replay_delta(const GatedDeltaArgs& args, int64_t begin, int64_t end);
 }  // namespace avx2
-
-// x [n] -> x * rsqrt(sum(x^2) + 1e-6) * scale, in place.
-void l2_normalise(float* x, int64_t n, float scale);
 
 }  // namespace quern

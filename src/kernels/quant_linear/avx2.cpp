@@ -18,6 +18,7 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c")
 
 namespace quern::panels::avx2 {
 
+extern const StripKernels strip_kernels;        // strip_avx2.cpp
 extern const PanelKernel::Unpackers unpackers;  // panel_avx2.cpp
 
 namespace {
@@ -117,7 +118,7 @@ void multiply_panel(const PanelFormat& format, const Panel& panel, int blocks, c
 }  // namespace
 
 const PanelKernel* panel_kernel() {
-  static const PanelKernel kernel{unpackers, multiply_panel};
+  static const PanelKernel kernel{unpackers, strip_kernels, multiply_panel};
   return &kernel;
 }
 

@@ -16,6 +16,7 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,
 
 namespace quern::panels::avx512 {
 
+extern const StripKernels strip_kernels;        // strip_avx512.cpp
 extern const PanelKernel::Unpackers unpackers;  // panel_avx512.cpp
 
 namespace {
@@ -57,12 +58,21 @@ void multiply(const Panel& panel, int blocks, int code_offset, const Tokens& x, 
   for (int t = 0; t < count; ++t) _mm512_store_ps(totals + t * kRows, total[t]);
 }
 
+// Tokens in as few tiles as they take, all nearly equal: a tile of one or two would wait for its own sums.
+template <int group, bool offsets, int count = kTile>
+void multiply_some(int64_t wanted, const Panel& panel, int blocks, int code_offset, const Tokens& x, float* totals) {
+  if constexpr (count > 1)
+    if (wanted < count) return multiply_some<group, offsets, count - 1>(wanted, panel, blocks, code_offset, x, totals);
+  multiply<count, group, offsets>(panel, blocks, code_offset, x, totals);
+}
+
 template <int group, bool offsets>
 void multiply_all(const Panel& panel, int blocks, int code_offset, const Tokens& x, int64_t count, float* totals) {
-  int64_t t = 0;
-  for (; t + kTile <= count; t += kTile) multiply<kTile, group, offsets>(panel, blocks, code_offset, x.from(t), totals + t * kRows);
-  for (; t + 3 <= count; t += 3) multiply<3, group, offsets>(panel, blocks, code_offset, x.from(t), totals + t * kRows);
-  for (; t < count; ++t) multiply<1, group, offsets>(panel, blocks, code_offset, x.from(t), totals + t * kRows);
+  for (int64_t t = 0; t < count;) {
+    const int64_t left = count - t, tiles = (left + kTile - 1) / kTile, tile = (left + tiles - 1) / tiles;
+    multiply_some<group, offsets>(tile, panel, blocks, code_offset, x.from(t), totals + t * kRows);
+    t += tile;
+  }
 }
 
 void multiply_panel(const PanelFormat& format, const Panel& panel, int blocks, const Tokens& x, int64_t count, float* totals) {
@@ -77,7 +87,7 @@ void multiply_panel(const PanelFormat& format, const Panel& panel, int blocks, c
 }  // namespace
 
 const PanelKernel* panel_kernel() {
-  static const PanelKernel kernel{unpackers, multiply_panel};
+  static const PanelKernel kernel{unpackers, strip_kernels, multiply_panel};
   return &kernel;
 }
 

@@ -2,7 +2,7 @@
 //   codes    u8   [columns / 4][16 rows][4]: code + code_offset, four neighbouring columns of a row in a lane of 32 bits
 //   scales   f32  [groups][16 rows], a group of `group` columns each
 //   offsets  f32  the same, where the format has them (ggml's mins, MLX's biases)
-// Columns are in the code order of the format (quant/activations.h).
+// Columns are in the code order of the matrix (quant_linear.h).
 #pragma once
 
 #include <cstddef>
@@ -33,6 +33,12 @@ struct PanelSource {
   int64_t ahead = 0;        // bytes from here to where the next 16 rows have their codes, to prefetch
 };
 
+// Sixteen rows in a strip (quant/strips.h).
+struct StripSource {
+  QuantRow strip;
+  int64_t cols = 0;
+};
+
 // What a multiplication has to know of a format.
 struct PanelFormat {
   int group = 32;       // 16 or 32 columns to a scale
@@ -54,6 +60,16 @@ struct Tokens {
   Tokens from(int64_t t) const { return {{codes(t), scales(t), sums(t)}, blocks}; }
 };
 
+// What an instruction set can do with strips of a format.
+struct StripKernel {
+  void (*unpack)(const StripSource& source, int64_t column, int count, Panel& panel) = nullptr;
+  // out [16 rows] = the strip times one token. Null: by panels.
+  void (*dot)(const StripSource& source, const Int8Row& x, float* out) = nullptr;
+};
+struct StripKernels {
+  StripKernel mlx_mxfp4, mlx_affine[18];  // as in Unpackers
+};
+
 // What an instruction set brings.
 struct PanelKernel {
   using Unpack = void (*)(const PanelSource& source, Panel& panel);
@@ -62,6 +78,7 @@ struct PanelKernel {
     Unpack mlx_affine[18];  // from mlx_affine_2_g32 on, in the order of QuantFormat
   };
   Unpackers unpack;
+  StripKernels strips;
   // totals [count tokens][16 rows] += panel times tokens, block by block; the panel has `blocks` blocks of 32 columns.
   void (*multiply)(const PanelFormat& format, const Panel& panel, int blocks, const Tokens& x, int64_t count, float* totals);
 };

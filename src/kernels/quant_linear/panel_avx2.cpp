@@ -12,6 +12,7 @@
 QUERN_TARGET_BEGIN("avx2,fma,f16c")
 
 #include "kernels/quant_linear/block_rows.h"
+#include "kernels/quant_linear/decode_avx2.h"
 
 namespace quern::panels::avx2 {
 namespace {
@@ -49,8 +50,6 @@ void transpose_rows(int lanes, void* to, RowAt row_at) {
     }
 }
 
-inline const uint8_t* bytes_at(const std::byte* at) { return reinterpret_cast<const uint8_t*>(at); }
-
 // unpack_row(rows, r): codes and scales of row r into rows.
 template <int group, bool offsets, class UnpackRow>
 void unpack(const PanelSource& s, Panel& panel, UnpackRow unpack_row) {
@@ -75,19 +74,6 @@ inline __m256i half_block(const uint8_t* at) {
   const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)), four = _mm_set1_epi8(15);
   return _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(both, 4), four), _mm_and_si128(both, four));
 }
-// E2M1 doubled, plus 12.
-inline __m256i e2m1(__m256i nibbles) {
-  const __m128i table = _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
-  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles);
-}
-// Half of a scale in E8M0, because e2m1 doubles the codes.
-inline float half_e8m0(uint8_t byte) {
-  const uint32_t bits = byte == 0 ? 0x00400000U : byte == 255 ? 0x7FC00000U : static_cast<uint32_t>(byte) << 23;
-  float value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value * 0.5f;
-}
-
 void mlx_mxfp4(const PanelSource& s, Panel& panel) {
   unpack<32, false>(s, panel, [&](Rows& rows, int r) {
     const uint8_t *codes = bytes_at(s.rows[r].codes) + s.column / 2, *scales = bytes_at(s.rows[r].scales) + s.column / 32;
@@ -96,10 +82,6 @@ void mlx_mxfp4(const PanelSource& s, Panel& panel) {
       rows.scales[r][b] = half_e8m0(scales[b]);
     }
   });
-}
-
-inline float scale_at(ScaleType type, const std::byte* scales, int64_t i) {
-  return load_f32(type == ScaleType::f32 ? DType::f32 : type == ScaleType::f16 ? DType::f16 : DType::bf16, scales, i);
 }
 
 // 32 codes of `bits` bits each, a little-endian stream.

@@ -15,6 +15,7 @@
 QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")
 
 #include "kernels/quant_linear/block_rows.h"
+#include "kernels/quant_linear/decode_avx512.h"
 
 namespace quern::panels::avx512 {
 namespace {
@@ -89,17 +90,6 @@ void store_nibbles(const RowBytes& from, int count, Panel& panel, Value value) {
   }
 }
 
-struct AsIs {
-  __m512i operator()(__m512i nibbles) const { return nibbles; }
-};
-// E2M1 doubled, plus 12.
-struct E2m1 {
-  __m512i operator()(__m512i nibbles) const {
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0)),
-                               nibbles);
-  }
-};
-
 // rows(r) are 16 groups' scales of row r, as many as there are.
 template <class Rows>
 void store_scales(float (*to)[kRows], int groups, Rows rows) {
@@ -108,26 +98,6 @@ void store_scales(float (*to)[kRows], int groups, Rows rows) {
               if (g < groups) _mm512_store_ps(to[g], _mm512_castsi512_ps(scales));
             });
 }
-
-// Half of a scale in E8M0, because E2m1 doubles the codes.
-inline __m512 half_e8m0(__m128i bytes) {
-  const __m512i bits = _mm512_cvtepu8_epi32(bytes);
-  __m512i value = _mm512_slli_epi32(bits, 23);
-  value = _mm512_mask_mov_epi32(value, _mm512_cmpeq_epi32_mask(bits, _mm512_setzero_si512()), _mm512_set1_epi32(0x00400000));
-  value = _mm512_mask_mov_epi32(value, _mm512_cmpeq_epi32_mask(bits, _mm512_set1_epi32(255)), _mm512_set1_epi32(0x7FC00000));
-  return _mm512_mul_ps(_mm512_castsi512_ps(value), _mm512_set1_ps(0.5f));
-}
-
-// `count` numbers of `type` from index `first` on.
-inline __m512 load_scales(ScaleType type, const std::byte* scales, int64_t first, int count) {
-  const auto mask = static_cast<__mmask16>((1U << count) - 1);
-  if (type == ScaleType::f32) return _mm512_maskz_loadu_ps(mask, scales + 4 * first);
-  const __m256i halves = _mm256_maskz_loadu_epi16(mask, scales + 2 * first);
-  if (type == ScaleType::f16) return _mm512_cvtph_ps(halves);
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
-}
-
-inline const uint8_t* bytes_at(const std::byte* at) { return reinterpret_cast<const uint8_t*>(at); }
 
 RowBytes rows_in_place(const PanelSource& s, int64_t bits) {
   RowBytes bytes;

@@ -8,10 +8,11 @@
 namespace quern {
 namespace {
 
-using panels::kChunk, panels::kRows, panels::PanelFormat, panels::PanelKernel, panels::PanelSource, panels::Tokens;
+using panels::kChunk, panels::kRows, panels::PanelFormat, panels::PanelKernel, panels::PanelSource, panels::StripSource,
+    panels::Tokens;
 
-constexpr int64_t kTokenBlock =
-    256;  // tokens that a panel serves before it is unpacked again: their codes stay in the second-level cache
+// Tokens that a panel serves before it is unpacked again: their codes stay in the second-level cache.
+constexpr int64_t kTokenBlock = 256;
 
 const PanelKernel* kernel_of(Isa isa) {
   return isa == Isa::avx512 ? panels::avx512::panel_kernel() : isa == Isa::avx2 ? panels::avx2::panel_kernel() : nullptr;
@@ -19,6 +20,11 @@ const PanelKernel* kernel_of(Isa isa) {
 
 bool is_mlx_affine(QuantFormat format) {
   return format >= QuantFormat::mlx_affine_2_g32 && format <= QuantFormat::mlx_affine_8_g128;
+}
+
+int affine_index(QuantFormat format) {
+  QUERN_CHECK(is_mlx_affine(format), quant_format_info(format).name);
+  return static_cast<int>(format) - static_cast<int>(QuantFormat::mlx_affine_2_g32);
 }
 
 // Of a format that has panels.
@@ -39,25 +45,60 @@ PanelKernel::Unpack unpacker(const PanelKernel::Unpackers& of, QuantFormat forma
     case QuantFormat::q6_k:
       return of.q6_k;
     default:
-      QUERN_CHECK(is_mlx_affine(format), quant_format_info(format).name);
-      return of.mlx_affine[static_cast<int>(format) - static_cast<int>(QuantFormat::mlx_affine_2_g32)];
+      return of.mlx_affine[affine_index(format)];
   }
 }
 
-// Sixteen rows from `row` on, of which those from `end` on repeat the last.
-PanelSource panel_rows(const QuantMatrix& weight, int64_t row, int64_t end) {
-  PanelSource source;
-  for (int r = 0; r < kRows; ++r) source.rows[r] = weight.row(std::min(row + r, end - 1));
-  source.ahead = kRows * weight.layout().row_bytes;
-  return source;
+const panels::StripKernel& strip_kernel(const panels::StripKernels& of, QuantFormat format) {
+  return format == QuantFormat::mlx_mxfp4 ? of.mlx_mxfp4 : of.mlx_affine[affine_index(format)];
 }
 
-// What is read first, which nobody asked for ahead of time.
-void prefetch_first(const QuantMatrix& weight, int64_t begin, int64_t end) {
-  const std::byte* first = weight.row(begin).codes;
-  const int64_t bytes = std::min<int64_t>(kRows, end - begin) * weight.layout().row_bytes;
-  for (int64_t i = 0; i < std::min<int64_t>(bytes, 65536); i += 64) __builtin_prefetch(first + i, 0, 2);
-}
+// Fills panels from a matrix, whichever order its rows have.
+class PanelFiller {
+ public:
+  // Rows [begin, end).
+  PanelFiller(const PanelKernel& kernel, const QuantMatrix& weight, int64_t begin, int64_t end) : weight_(weight), end_(end) {
+    if (weight.order() == RowOrder::strips) {
+      unpack_strip_ = strip_kernel(kernel.strips, weight.format()).unpack;
+    } else {
+      unpack_ = unpacker(kernel.unpack, weight.format());
+      if (begin < end) prefetch_first(begin);
+    }
+  }
+
+  // The sixteen rows from `row` on, of which those from the end on repeat the last.
+  void start(int64_t row) {
+    if (unpack_strip_) {
+      strip_ = {.strip = weight_.strip(row / kRows), .cols = weight_.cols()};
+      return;
+    }
+    for (int r = 0; r < kRows; ++r) rows_.rows[r] = weight_.row(std::min(row + r, end_ - 1));
+    rows_.ahead = kRows * weight_.layout().row_bytes;
+  }
+  // Their columns [column, column + count).
+  void fill(int64_t column, int count, panels::Panel& panel) {
+    if (unpack_strip_) {
+      return unpack_strip_(strip_, column, count, panel);
+    }
+    rows_.column = column, rows_.count = count, rows_.chunk_bytes = count * weight_.layout().row_bytes / weight_.cols();
+    unpack_(rows_, panel);
+  }
+
+ private:
+  // What is read first, which nobody asked for ahead of time.
+  void prefetch_first(int64_t begin) const {
+    const std::byte* first = weight_.row(begin).codes;
+    const int64_t bytes = std::min<int64_t>(kRows, end_ - begin) * weight_.layout().row_bytes;
+    for (int64_t i = 0; i < std::min<int64_t>(bytes, 65536); i += 64) __builtin_prefetch(first + i, 0, 2);
+  }
+
+  const QuantMatrix& weight_;
+  int64_t end_;
+  PanelKernel::Unpack unpack_ = nullptr;
+  void (*unpack_strip_)(const StripSource&, int64_t, int, panels::Panel&) = nullptr;
+  PanelSource rows_;
+  StripSource strip_;
+};
 
 }  // namespace
 
@@ -86,8 +127,9 @@ std::optional<PanelFormat> panels::panel_format(QuantFormat format) {
 
 bool has_quant_linear(Isa isa, QuantFormat format) { return kernel_of(isa) && panels::panel_format(format); }
 
-CodeOrder code_order(QuantFormat format) {
-  switch (format) {
+CodeOrder code_order(const QuantMatrix& weight) {
+  if (weight.order() == RowOrder::strips) return CodeOrder::natural;
+  switch (weight.format()) {
     case QuantFormat::mlx_mxfp4:
     case QuantFormat::mlx_affine_4_g32:
     case QuantFormat::mlx_affine_4_g64:
@@ -104,24 +146,31 @@ void quant_linear(Isa isa, const QuantLinearArgs& a, int64_t begin, int64_t end)
   QUERN_CHECK(0 <= a.first_token && a.first_token + a.tokens <= a.x->tokens() && end <= weight.rows(), a.first_token, a.tokens,
               a.x->tokens(), end, weight.rows());
   const PanelKernel& kernel = *kernel_of(isa);
-  const PanelKernel::Unpack unpack = unpacker(kernel.unpack, weight.format());
+  if (weight.order() == RowOrder::strips) {
+    QUERN_CHECK(begin % kRows == 0 && end % kRows == 0, begin, end);
+    const auto dot = strip_kernel(kernel.strips, weight.format()).dot;
+    if (dot && a.tokens == 1) {
+      for (int64_t row = begin; row < end; row += kRows)
+        dot({weight.strip(row / kRows), weight.cols()}, a.x->row(a.first_token), a.out + row);
+      return;
+    }
+  }
   const PanelFormat format = *panels::panel_format(weight.format());
-  if (begin < end) prefetch_first(weight, begin, end);
+  PanelFiller filler(kernel, weight, begin, end);
   panels::Panel panel;
   alignas(64) float totals[kTokenBlock * kRows];
   for (int64_t row = begin; row < end; row += kRows) {
-    PanelSource source = panel_rows(weight, row, end);
+    filler.start(row);
     for (int64_t token = 0; token < a.tokens; token += kTokenBlock) {
       const int64_t count = std::min(kTokenBlock, a.tokens - token);
       const Tokens x{a.x->row(a.first_token + token), a.x->blocks()};
       std::fill_n(totals, count * kRows, 0.0f);
       for (int64_t column = 0; column < weight.cols(); column += kChunk) {
-        source.column = column, source.count = static_cast<int>(std::min<int64_t>(kChunk, weight.cols() - column));
-        source.chunk_bytes = source.count * weight.layout().row_bytes / weight.cols();
-        unpack(source, panel);
+        const auto columns = static_cast<int>(std::min<int64_t>(kChunk, weight.cols() - column));
+        filler.fill(column, columns, panel);
         const int64_t block = column / kActivationBlock;
         const Tokens chunk{{x.first.codes + column, x.first.scales + block, x.first.sums + 2 * block}, x.blocks};
-        kernel.multiply(format, panel, source.count / static_cast<int>(kActivationBlock), chunk, count, totals);
+        kernel.multiply(format, panel, columns / static_cast<int>(kActivationBlock), chunk, count, totals);
       }
       for (int64_t t = 0; t < count; ++t)
         std::copy_n(totals + t * kRows, std::min<int64_t>(kRows, end - row), a.out + (token + t) * a.out_stride + row);

@@ -1,12 +1,13 @@
 // quant_linear: out[t][n] = weight[n] . x[t] with weights as they are stored and int8 activations (quant/activations.h).
-//   x      [tokens, k]    quantised in the order that code_order() names for the weight's format
+//   x      [tokens, k]    quantised in the order that code_order() names for the weight
 //   weight [rows, k]      a format that has_quant_linear() accepts, any alignment
 //   out    [tokens, rows] f32, row stride out_stride
 // Every version computes what QuantMatrix::dot, the scalar twin, does, bit for bit: sums of a block are integers, blocks are added from left
 // to right with fused multiply-adds. So no element depends on tokens, on the range of rows, nor on the instruction set.
 //
 // How: 16 rows at a time are unpacked into a panel (panel.h) of bytes in which neighbouring lanes are neighbouring rows, 512 columns long so
-// that it stays in the first-level cache; all tokens are multiplied with it. What depends on the format ends at the panel.
+// that it stays in the first-level cache; all tokens are multiplied with it. What depends on the format ends at the panel. Matrices in
+// strips (quant/strips.h) lie nearly as a panel does and are read as one stream; others are sixteen streams and have to be transposed.
 #pragma once
 
 #include <cstdint>
@@ -31,9 +32,9 @@ inline constexpr int64_t kQuantLinearRows = 16;
 // Whether this instruction set has a version for the format.
 bool has_quant_linear(Isa isa, QuantFormat format);
 // The order in which that version wants the codes of activations. Only where has_quant_linear().
-CodeOrder code_order(QuantFormat format);
+CodeOrder code_order(const QuantMatrix& weight);
 
-// Rows [begin, end) of the weight.
+// Rows [begin, end) of the weight; of one in strips both are multiples of kQuantLinearRows.
 void quant_linear(Isa isa, const QuantLinearArgs& args, int64_t begin, int64_t end);
 
 // As Int8Activations::quantize, bit for bit: row `token` of `to` from x [to.cols()].

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "kernels/kernel_test.h"
+#include "quant/strips.h"
 
 namespace quern {
 namespace {
@@ -13,25 +14,52 @@ struct Shape {
   int64_t tokens, cols, rows;
 };
 
-// A matrix in one format, and activations in the order it wants.
+// One way in which a matrix may be stored.
+struct Stored {
+  const QuantFormatInfo& info;
+  RowOrder order;
+};
+
+// The same matrix in strips.
+QuantBytes in_strips(const QuantMatrix& matrix) {
+  QuantBytes bytes;
+  const QuantLayout& layout = matrix.layout();
+  bytes.codes.resize(static_cast<size_t>(layout.code_bytes)), bytes.scales.resize(static_cast<size_t>(layout.scale_bytes));
+  if (quant_format_info(matrix.format()).has_biases) bytes.biases.resize(bytes.scales.size());
+  const int64_t scales = layout.scale_bytes / matrix.rows();
+  for (int64_t r = 0; r < matrix.rows(); r += kStripRows)
+    to_strip(matrix.format(), matrix.cols(), matrix.row(r),
+             {bytes.codes.data() + r * layout.row_bytes, bytes.scales.data() + r * scales,
+              bytes.biases.empty() ? nullptr : bytes.biases.data() + r * scales});
+  return bytes;
+}
+
+// A matrix, and activations in the order it wants.
 struct Inputs {
   Shape shape;
   QuantBytes bytes;
   QuantMatrix weight;
   Int8Activations x, natural;
 
-  Inputs(QuantFormat format, Shape s, uint64_t seed, double scale = 1) : shape(s) {
+  // Strips: as many rows as there are whole ones, one at least.
+  Inputs(const Stored& stored, Shape s, uint64_t seed, double scale = 1) : shape(s) {
+    const QuantFormat format = stored.info.format;
+    if (stored.order == RowOrder::strips) shape.rows = s.rows = std::max(s.rows / kStripRows, int64_t{1}) * kStripRows;
     Random random(seed);
     const std::vector<float> w = random_floats(random, s.rows * s.cols, -0.6 * scale, scale),
                              values = random_floats(random, s.tokens * s.cols, -2, 3);
     bytes = encode(format, s.rows, s.cols, w, {.search = ScaleSearch::none}).value();
     weight = QuantMatrix::make(format, s.rows, s.cols, bytes.parts()).value();
+    if (stored.order == RowOrder::strips) {
+      bytes = in_strips(weight);
+      weight = QuantMatrix::make(format, s.rows, s.cols, bytes.parts(ScaleType::none, RowOrder::strips)).value();
+    }
     quantise(values);
   }
   void quantise(const std::vector<float>& values) {
     x.resize(shape.tokens, shape.cols), natural.resize(shape.tokens, shape.cols);
     for (int64_t t = 0; t < shape.tokens; ++t) {
-      x.quantize(t, values.data() + t * shape.cols, code_order(weight.format()));
+      x.quantize(t, values.data() + t * shape.cols, code_order(weight));
       natural.quantize(t, values.data() + t * shape.cols);
     }
   }
@@ -56,21 +84,24 @@ void for_each_version(Body body) {
   for (const Isa isa : versions())
     for (const QuantFormatInfo& info : quant_formats()) {
       if (!has_quant_linear(isa, info.format)) continue;
-      SCOPED_TRACE(::testing::Message() << isa_name(isa) << " " << info.name);
-      body(isa, info);
+      for (const RowOrder order : {RowOrder::rows, RowOrder::strips}) {
+        if (order == RowOrder::strips && !has_strips(info.format)) continue;
+        SCOPED_TRACE(::testing::Message() << isa_name(isa) << " " << info.name << (order == RowOrder::strips ? " in strips" : ""));
+        body(isa, Stored{info, order});
+      }
     }
 }
 
 TEST(QuantLinear, IsTheScalarDotProductBitForBitOnRandomShapes) {
   Random random(5);
-  for_each_version([&](Isa isa, const QuantFormatInfo& info) {
+  for_each_version([&](Isa isa, const Stored& stored) {
     for (int round = 0; round < 8; ++round) {
-      const Shape s{random.between(1, 21), info.block_elements * random.between(1, 1500 / info.block_elements),
+      const Shape s{random.between(1, 21), stored.info.block_elements * random.between(1, 1500 / stored.info.block_elements),
                     random.between(1, 40)};
       SCOPED_TRACE(::testing::Message() << s.tokens << "x" << s.cols << "x" << s.rows);
-      const Inputs in(info.format, s, random.next());
-      Guarded out(s.tokens, s.rows);
-      quant_linear(isa, in.args(out, 0, s.tokens), 0, s.rows);
+      const Inputs in(stored, s, random.next());
+      Guarded out(s.tokens, in.shape.rows);
+      quant_linear(isa, in.args(out, 0, s.tokens), 0, in.shape.rows);
       ASSERT_TRUE(out.intact());
       ASSERT_TRUE(same_bits(out.values(), in.dots()));
     }
@@ -79,15 +110,16 @@ TEST(QuantLinear, IsTheScalarDotProductBitForBitOnRandomShapes) {
 
 TEST(QuantLinear, ManyTokensAndRangesOfRowsHaveTheBitsOfOne) {
   Random random(6);
-  for_each_version([&](Isa isa, const QuantFormatInfo& info) {
-    const Shape s{300, info.block_elements * (1024 / info.block_elements), 37};
-    const Inputs in(info.format, s, 7);
+  for_each_version([&](Isa isa, const Stored& stored) {
+    const Inputs in(stored, {300, stored.info.block_elements * (1024 / stored.info.block_elements), 37}, 7);
+    const Shape& s = in.shape;
+    const int64_t unit = stored.order == RowOrder::strips ? kStripRows : 1;
     Guarded all(s.tokens, s.rows), parts(s.tokens, s.rows);
     quant_linear(isa, in.args(all, 0, s.tokens), 0, s.rows);
     for (int64_t t = 0; t < s.tokens;) {
       const int64_t count = std::min<int64_t>(random.between(1, 90), s.tokens - t);
-      in_random_ranges(random, s.rows,
-                       [&](int64_t begin, int64_t end) { quant_linear(isa, in.args(parts, t, count), begin, end); });
+      in_random_ranges(random, s.rows / unit,
+                       [&](int64_t begin, int64_t end) { quant_linear(isa, in.args(parts, t, count), begin * unit, end * unit); });
       t += count;
     }
     EXPECT_TRUE(all.intact() && parts.intact());
@@ -96,10 +128,10 @@ TEST(QuantLinear, ManyTokensAndRangesOfRowsHaveTheBitsOfOne) {
 }
 
 TEST(QuantLinear, ExtremeCodesAndScalesAddUpAsTheScalarSumsDo) {
-  for_each_version([&](Isa isa, const QuantFormatInfo& info) {
+  for_each_version([&](Isa isa, const Stored& stored) {
     Random random(8);
-    const int64_t cols = info.block_elements * (512 / info.block_elements);
-    Inputs in(info.format, {9, cols, 16}, 9, 1e-30);
+    const int64_t cols = stored.info.block_elements * (512 / stored.info.block_elements);
+    Inputs in(stored, {9, cols, 16}, 9, 1e-30);
     std::vector<float> values = random_floats(random, 9 * cols, -1, 1);
     for (size_t i = 0; i < values.size(); ++i) {
       if (i % 3 == 0) values[i] = i % 2 == 0 ? 1.0f : -1.0f;  // codes of +-127
@@ -113,7 +145,7 @@ TEST(QuantLinear, ExtremeCodesAndScalesAddUpAsTheScalarSumsDo) {
     // Every byte 0xFF and 0x00 where codes lie, as far as scales stay numbers.
     for (const unsigned fill : {0xFFU, 0x00U}) {
       const int64_t row_bytes = in.weight.layout().row_bytes;
-      if (info.scale_type != ScaleType::none)
+      if (stored.info.scale_type != ScaleType::none)
         for (int64_t i = 0; i < 16 * row_bytes; ++i) in.bytes.codes[static_cast<size_t>(i)] = static_cast<std::byte>(fill);
       quant_linear(isa, in.args(out, 0, 9), 0, 16);
       EXPECT_TRUE(same_bits(out.values(), in.dots())) << fill;
@@ -122,16 +154,17 @@ TEST(QuantLinear, ExtremeCodesAndScalesAddUpAsTheScalarSumsDo) {
 }
 
 TEST(QuantLinear, ANonFiniteActivationOrScaleSpoilsItsOwnResultsOnly) {
-  for_each_version([&](Isa isa, const QuantFormatInfo& info) {
-    const int64_t cols = info.block_elements * (512 / info.block_elements);
-    Inputs in(info.format, {3, cols, 17}, 11);
+  for_each_version([&](Isa isa, const Stored& stored) {
+    const int64_t cols = stored.info.block_elements * (512 / stored.info.block_elements);
+    Inputs in(stored, {3, cols, 17}, 11);
+    const int64_t rows = in.shape.rows;
     Random random(12);
     std::vector<float> values = random_floats(random, 3 * cols);
     values[static_cast<size_t>(cols + 5)] = std::numeric_limits<float>::infinity();
     in.quantise(values);
-    Guarded out(3, 17);
-    quant_linear(isa, in.args(out, 0, 3), 0, 17);
-    for (int64_t r = 0; r < 17; ++r) {
+    Guarded out(3, rows);
+    quant_linear(isa, in.args(out, 0, 3), 0, rows);
+    for (int64_t r = 0; r < rows; ++r) {
       EXPECT_EQ(out.row(0)[r], in.weight.dot(r, in.natural, 0));
       EXPECT_TRUE(std::isnan(out.row(1)[r])) << r;
       EXPECT_EQ(out.row(2)[r], in.weight.dot(r, in.natural, 2));

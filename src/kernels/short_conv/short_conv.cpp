@@ -4,7 +4,12 @@
 
 namespace quern {
 
-void short_conv(const ShortConvArgs& a, int64_t begin, int64_t end) {
+void short_conv(Isa isa, const ShortConvArgs& args, int64_t begin, int64_t end) {
+  if (isa != Isa::scalar && args.kernel == 4) return avx2::short_conv(args, begin, end);
+  scalar::short_conv(args, begin, end);
+}
+
+void scalar::short_conv(const ShortConvArgs& a, int64_t begin, int64_t end) {
   const int64_t past = a.kernel - 1;
   for (int64_t t = 0; t < a.tokens; ++t) {
     float* out = a.out + t * a.channels;

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "base/cpu_features.h"
+
 namespace quern {
 
 struct ShortConvArgs {
@@ -15,6 +17,14 @@ struct ShortConvArgs {
   float* out = nullptr;
 };
 
+void short_conv(Isa isa, const ShortConvArgs& args, int64_t begin, int64_t end);
+
+namespace scalar {
 void short_conv(const ShortConvArgs& args, int64_t begin, int64_t end);
+}
+namespace avx2 {
+// Kernels of four taps; the dispatch sees to it. Channels past the last whole eight of all go to the scalar version.
+void short_conv(const ShortConvArgs& args, int64_t begin, int64_t end);
+}  // namespace avx2
 
 }  // namespace quern

@@ -24,10 +24,6 @@ int64_t linear_grain(int64_t rows, int64_t k, int64_t tokens, int threads) {
   return std::max(least, rows / (int64_t{16} * 32 * threads)) * 16;
 }
 
-void silu_mul(Tensor gate, Tensor up, int64_t begin, int64_t end) {
-  for (int64_t t = begin; t < end; ++t) quern::silu_mul(gate.row(t), up.row(t), gate.cols);
-}
-
 LinearArgs linear_args(Tensor x, const Weight& weight, Tensor out) {
   QUERN_CHECK(x.cols == weight.cols() && out.cols == weight.rows() && x.rows == out.rows, x.rows, x.cols, weight.rows(),
               weight.cols(), out.rows, out.cols);
@@ -48,7 +44,7 @@ void CpuOps::embed(std::span<const int32_t> ids, const Weight& table, Tensor out
 void CpuOps::rms_norm(Tensor x, const Vector& weight, float eps, Tensor out) {
   QUERN_CHECK(x.cols == static_cast<int64_t>(weight.size()) && x.rows == out.rows, x.cols, weight.size());
   pool_.parallel_for(x.rows, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) quern::rms_norm(x.row(t), weight.data(), eps, x.cols, out.row(t));
+    for (int64_t t = begin; t < end; ++t) quern::rms_norm(isa_, x.row(t), weight.data(), eps, x.cols, out.row(t));
   });
 }
 
@@ -71,11 +67,8 @@ const Int8Activations& CpuOps::quantise(Tensor x, CodeOrder order) {
 void CpuOps::linear(Tensor x, const Weight& weight, Tensor out) {
   const LinearArgs args = linear_args(x, weight, out);
   if (has_quant_linear(isa_, weight.format())) {
-    const QuantLinearArgs coded{.x = &quantise(x, code_order(weight.format())),
-                                .tokens = x.rows,
-                                .weight = &weight,
-                                .out = out.data,
-                                .out_stride = out.stride};
+    const QuantLinearArgs coded{
+        .x = &quantise(x, code_order(weight)), .tokens = x.rows, .weight = &weight, .out = out.data, .out_stride = out.stride};
     return pool_.parallel_for(weight.rows(), linear_grain(weight.rows(), x.cols, x.rows, pool_.size()),
                               [&](int64_t begin, int64_t end) { quant_linear(isa_, coded, begin, end); });
   }
@@ -91,7 +84,7 @@ void CpuOps::norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vecto
     for (int64_t t = begin; t < end; ++t)
       for (int64_t h = 0; h < heads; ++h) {
         float* head = x.row(t) + h * head_stride;
-        quern::rms_norm(head, weight.data(), eps, head_dim, head);
+        quern::rms_norm(isa_, head, weight.data(), eps, head_dim, head);
         rope_apply(head, table.cos.row(t), table.sin.row(t), table.cos.cols);
       }
   });
@@ -118,15 +111,32 @@ void CpuOps::attention(Tensor q_gate, const KvCache& cache, int64_t first_positi
                            .first_position = first_position,
                            .out = out.data,
                            .out_stride = out.stride};
-  const auto needed = static_cast<size_t>(attention_scratch(args));
-  const int64_t lanes = pool_.size();
-  scratch_.resize(static_cast<size_t>(lanes));
-  for (auto& scratch : scratch_)
-    if (scratch.size() < needed) scratch.resize(needed + needed / 2);  // grows with the context: not at every token
-  pool_.parallel_for(lanes, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t lane = begin; lane < end; ++lane)
-      for (int64_t item = lane; item < args.items(); item += lanes)  // dealt out: later tokens attend to more
-        quern::attention(isa_, args, item, item + 1, scratch_[static_cast<size_t>(lane)].data());
+  constexpr int64_t kTokens = 8;  // that share a reading of the pages
+  const int64_t tiles = (args.tokens + kTokens - 1) / kTokens, blocks = args.blocks();
+  if (tiles * args.kv_heads < 2 * pool_.size() && blocks > 1) return attention_by_blocks(args);
+  pool_.parallel_for(tiles * args.kv_heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t token = (tiles - 1 - item / args.kv_heads) * kTokens;  // later ones first: they attend to more
+      quern::attention(isa_, args, token, std::min(token + kTokens, args.tokens), item % args.kv_heads);
+    }
+  });
+}
+
+// For few tokens behind many positions: blocks in parallel.
+void CpuOps::attention_by_blocks(const AttentionArgs& args) {
+  const int64_t blocks = args.blocks(), size = args.partial_size(), of_token = args.kv_heads * blocks * size;
+  partials_.resize(std::max(partials_.size(), static_cast<size_t>(args.tokens * of_token)));
+  pool_.parallel_for(args.kv_heads * blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item)
+      attention_block(isa_, args, 0, args.tokens, item / blocks, item % blocks, partials_.data() + item * size, of_token);
+  });
+  pool_.parallel_for(args.tokens * args.kv_heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t token = item / args.kv_heads;
+      float* partial = partials_.data() + item * blocks * size;
+      for (int64_t block = 1; block < blocks; ++block) attention_join(args, token, block, partial, partial + block * size);
+      attention_finish(isa_, args, token, item % args.kv_heads, partial);
+    }
   });
 }
 
@@ -159,7 +169,7 @@ void CpuOps::short_conv(Tensor mixed, const Vector& conv1d, Tensor history, Tens
                            .history = history.data,
                            .weight = conv1d.data(),
                            .out = out.data};
-  pool_.parallel_for(mixed.cols, 256, [&](int64_t begin, int64_t end) { quern::short_conv(args, begin, end); });
+  pool_.parallel_for(mixed.cols, 256, [&](int64_t begin, int64_t end) { quern::short_conv(isa_, args, begin, end); });
 }
 
 void CpuOps::delta_gates(Tensor b, Tensor a, const Vector& A, const Vector& dt_bias) {
@@ -175,7 +185,7 @@ void CpuOps::normalise_qk(Tensor qkv, const ModelConfig& c) {
   const float q_scale = 1.0f / std::sqrt(static_cast<float>(dim));
   pool_.parallel_for(qkv.rows, 8, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
-      for (int64_t h = 0; h < 2 * heads; ++h) l2_normalise(qkv.row(t) + h * dim, dim, h < heads ? q_scale : 1.0f);
+      for (int64_t h = 0; h < 2 * heads; ++h) l2_normalise(isa_, qkv.row(t) + h * dim, dim, h < heads ? q_scale : 1.0f);
   });
 }
 
@@ -213,7 +223,13 @@ void CpuOps::gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps,
   pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
       for (int64_t at = 0; at < x.cols; at += dim)
-        quern::gated_rms_norm(x.row(t) + at, z.row(t) + at, weight.data(), eps, dim, out.row(t) + at);
+        quern::gated_rms_norm(isa_, x.row(t) + at, z.row(t) + at, weight.data(), eps, dim, out.row(t) + at);
+  });
+}
+
+void CpuOps::silu_mul(Tensor gate, Tensor up) {
+  pool_.parallel_for(gate.rows, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) quern::silu_mul(isa_, gate.row(t), up.row(t), gate.cols);
   });
 }
 
@@ -241,36 +257,64 @@ std::vector<CpuOps::ExpertRows> CpuOps::group_by_expert(std::span<const Expert> 
   return groups;
 }
 
-void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Weight Expert::* matrix, Tensor out) {
-  const int64_t rows = (groups.front().expert->*matrix).rows(),
-                block = std::min<int64_t>(rows, linear_grain(rows, x.cols, groups.front().count, pool_.size()));
-  const int64_t blocks = (rows + block - 1) / block;
-  // The experts of a layer need not have one format.
-  const Int8Activations* coded[2] = {};
-  for (const ExpertRows& g : groups) {
-    const QuantFormat format = (g.expert->*matrix).format();
-    if (!has_quant_linear(isa_, format)) continue;
-    const CodeOrder order = code_order(format);
-    if (const Int8Activations*& of_order = coded[static_cast<size_t>(order)]; !of_order) of_order = &quantise(x, order);
-  }
-  pool_.parallel_for(static_cast<int64_t>(groups.size()) * blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const ExpertRows& g = groups[static_cast<size_t>(item / blocks)];
+CpuOps::Forms CpuOps::forms_of(const std::vector<ExpertRows>& groups, std::initializer_list<Weight Expert::*> matrices) const {
+  Forms forms;
+  for (const ExpertRows& g : groups)
+    for (Weight Expert::* const matrix : matrices) {
       const Weight& weight = g.expert->*matrix;
+      if (has_quant_linear(isa_, weight.format()))
+        forms.coded[static_cast<size_t>(code_order(weight))] = true;
+      else
+        forms.floats = true;
+    }
+  return forms;
+}
+
+CpuOps::Inputs CpuOps::gather(Tensor x, int64_t choices, const Forms& forms) {
+  const int64_t pairs = x.rows * choices;
+  Inputs in;
+  if (forms.floats) in.floats = gathered_.tensor(pairs, x.cols);
+  for (const CodeOrder order : {CodeOrder::natural, CodeOrder::even_odd}) {
+    const auto at = static_cast<size_t>(order);
+    if (!forms.coded[at]) continue;
+    quantise(x, order);
+    gathered_codes_[at].resize(pairs, x.cols);
+    in.coded[at] = &gathered_codes_[at];
+  }
+  pool_.parallel_for(pairs, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t token = i / choices, slot = slots_[static_cast<size_t>(i)];
+      if (forms.floats) std::copy_n(x.row(token), x.cols, in.floats.row(slot));
+      for (size_t order = 0; order < 2; ++order)
+        if (forms.coded[order]) gathered_codes_[order].copy_row(slot, quantised_[order], token);
+    }
+  });
+  return in;
+}
+
+void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, const Inputs& in, std::initializer_list<Product> products) {
+  const Weight& first = groups.front().expert->*products.begin()->matrix;
+  const int64_t rows = first.rows(), grain = linear_grain(rows, first.cols(), groups.front().count, pool_.size()),
+                block = std::min<int64_t>(rows, grain), blocks = (rows + block - 1) / block;
+  const auto of_group = static_cast<int64_t>(products.size()) * blocks;
+  pool_.parallel_for(static_cast<int64_t>(groups.size()) * of_group, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const ExpertRows& g = groups[static_cast<size_t>(item / of_group)];
+      const Product& product = products.begin()[item % of_group / blocks];
+      const Weight& weight = g.expert->*product.matrix;
+      const Tensor out = product.out.row_range(g.first, g.first + g.count);
       const int64_t row = item % blocks * block, row_end = std::min(row + block, rows);
-      const LinearArgs args =
-          linear_args(x.row_range(g.first, g.first + g.count), weight, out.row_range(g.first, g.first + g.count));
       if (has_quant_linear(isa_, weight.format()))
         quant_linear(isa_,
-                     {.x = coded[static_cast<size_t>(code_order(weight.format()))],
+                     {.x = in.coded[static_cast<size_t>(code_order(weight))],
                       .first_token = g.first,
                       .tokens = g.count,
                       .weight = &weight,
-                      .out = args.out,
-                      .out_stride = args.out_stride},
+                      .out = out.data,
+                      .out_stride = out.stride},
                      row, row_end);
       else
-        quern::linear(isa_, args, row, row_end);
+        quern::linear(isa_, linear_args(in.floats.row_range(g.first, g.first + g.count), weight, out), row, row_end);
     }
   });
 }
@@ -279,13 +323,24 @@ void CpuOps::experts(Tensor x, std::span<const Expert> experts, std::span<const 
   const int64_t k = weights.cols, pairs = x.rows * k;
   const std::vector<ExpertRows> groups = group_by_expert(experts, ids);
   const int64_t width = experts.front().gate_proj.rows();
-  const Tensor gathered = gathered_.tensor(pairs, x.cols), gate = gate_.tensor(pairs, width), up = up_.tensor(pairs, width),
-               down = down_.tensor(pairs, x.cols);
-  for (int64_t i = 0; i < pairs; ++i) std::copy(x.row(i / k), x.row(i / k) + x.cols, gathered.row(slots_[static_cast<size_t>(i)]));
-  grouped_linear(groups, gathered, &Expert::gate_proj, gate);
-  grouped_linear(groups, gathered, &Expert::up_proj, up);
-  pool_.parallel_for(pairs, 4, [&](int64_t begin, int64_t end) { silu_mul(gate, up, begin, end); });
-  grouped_linear(groups, gate, &Expert::down_proj, down);
+  const Tensor gate = gate_.tensor(pairs, width), up = up_.tensor(pairs, width), down = down_.tensor(pairs, x.cols);
+  const Inputs in = gather(x, k, forms_of(groups, {&Expert::gate_proj, &Expert::up_proj}));
+  grouped_linear(groups, in, {{&Expert::gate_proj, gate}, {&Expert::up_proj, up}});
+
+  const Forms forms = forms_of(groups, {&Expert::down_proj});
+  Inputs inner{.floats = gate};
+  for (size_t order = 0; order < 2; ++order)
+    if (forms.coded[order]) quantised_[order].resize(pairs, width), inner.coded[order] = &quantised_[order];
+  pool_.parallel_for(pairs, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      quern::silu_mul(isa_, gate.row(i), up.row(i), width);
+      for (const CodeOrder order : {CodeOrder::natural, CodeOrder::even_odd})
+        if (const auto at = static_cast<size_t>(order); forms.coded[at])
+          quantize_activations(isa_, gate.row(i), order, quantised_[at], i);
+    }
+  });
+  grouped_linear(groups, inner, {{&Expert::down_proj, down}});
+
   pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       std::fill(out.row(t), out.row(t) + out.cols, 0.0f);
@@ -302,7 +357,7 @@ void CpuOps::expert(Tensor x, const Expert& e, Tensor out) {
   const Tensor gate = gate_.tensor(x.rows, e.gate_proj.rows()), up = up_.tensor(x.rows, e.up_proj.rows());
   linear(x, e.gate_proj, gate);
   linear(x, e.up_proj, up);
-  pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) { silu_mul(gate, up, begin, end); });
+  silu_mul(gate, up);
   linear(gate, e.down_proj, out);
 }
 

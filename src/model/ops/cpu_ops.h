@@ -5,6 +5,7 @@
 
 #include "base/cpu_features.h"
 #include "base/thread_pool.h"
+#include "kernels/attention/attention.h"
 #include "kernels/quant_linear/quant_linear.h"
 #include "model/ops/ops.h"
 
@@ -28,6 +29,7 @@ class CpuOps : public Ops {
   void gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& config, float* state, Tensor d, Tensor out) override;
   void replay_delta(Tensor k, Tensor g, Tensor d, const ModelConfig& config, float* state) override;
   void gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps, Tensor out) override;
+  void silu_mul(Tensor gate, Tensor up) override;
   void route(Tensor logits, bool renormalise, std::span<int32_t> ids, Tensor weights) override;
   void experts(Tensor x, std::span<const Expert> experts, std::span<const int32_t> ids, Tensor weights, Tensor out) override;
   void expert(Tensor x, const Expert& expert, Tensor out) override;
@@ -39,19 +41,40 @@ class CpuOps : public Ops {
     const Expert* expert = nullptr;
     int64_t first = 0, count = 0;
   };
+  void attention_by_blocks(const AttentionArgs& args);
+
   // Sorts (token, choice) pairs by expert: fills slots_ (where each pair's row went) and returns the experts that have any.
   std::vector<ExpertRows> group_by_expert(std::span<const Expert> experts, std::span<const int32_t> ids);
+
+  // Rows of activations in the forms that matrices want them in.
+  struct Inputs {
+    Tensor floats;
+    const Int8Activations* coded[2] = {};  // of each CodeOrder
+  };
+  struct Forms {
+    bool floats = false, coded[2] = {};
+  };
+  // What these matrices of the experts want; the experts of a layer need not have one format.
+  Forms forms_of(const std::vector<ExpertRows>& groups, std::initializer_list<Weight Expert::*> matrices) const;
+  // The rows of x that go to each expert, by slots_.
+  Inputs gather(Tensor x, int64_t choices, const Forms& forms);
   // x in int8 and in this order, in its place of quantised_.
   const Int8Activations& quantise(Tensor x, CodeOrder order);
-  // For each group: out rows = x rows times its matrix.
-  void grouped_linear(const std::vector<ExpertRows>& groups, Tensor x, Weight Expert::* matrix, Tensor out);
+
+  // A matrix of every expert, and where the products with it go.
+  struct Product {
+    Weight Expert::* matrix;
+    Tensor out;
+  };
+  // For each group and product: out rows = input rows times the matrix. The matrices have one shape.
+  void grouped_linear(const std::vector<ExpertRows>& groups, const Inputs& in, std::initializer_list<Product> products);
 
   ThreadPool& pool_;
   Isa isa_;
   Buffer gathered_, gate_, up_, down_;
-  Int8Activations quantised_[2];  // of each CodeOrder
+  Int8Activations quantised_[2], gathered_codes_[2];  // of each CodeOrder
   std::vector<int64_t> slots_;
-  std::vector<std::vector<float>> scratch_;  // attention scores, one per range in flight
+  std::vector<float> partials_;  // of attention: what each token found in each block of positions
 };
 
 }  // namespace quern

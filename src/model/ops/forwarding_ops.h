@@ -42,6 +42,7 @@ class ForwardingOps : public Ops {
   void gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps, Tensor out) override {
     ops_.gated_rms_norm(x, z, weight, eps, out);
   }
+  void silu_mul(Tensor gate, Tensor up) override { ops_.silu_mul(gate, up); }
   void route(Tensor logits, bool renormalise, std::span<int32_t> ids, Tensor weights) override {
     ops_.route(logits, renormalise, ids, weights);
   }

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/activations/activations.h"
-
 namespace quern {
 
 void LinearInputs::linear(Tensor x, const Weight& weight, Tensor out) {
@@ -15,7 +13,7 @@ void LinearInputs::expert(Tensor x, const Expert& e, Tensor out) {
   const Tensor gate = gate_.tensor(x.rows, e.gate_proj.rows()), up = up_.tensor(x.rows, e.up_proj.rows());
   linear(x, e.gate_proj, gate);
   linear(x, e.up_proj, up);
-  for (int64_t t = 0; t < gate.rows; ++t) silu_mul(gate.row(t), up.row(t), gate.cols);
+  ops_.silu_mul(gate, up);
   linear(gate, e.down_proj, out);
 }
 

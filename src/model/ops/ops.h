@@ -58,7 +58,7 @@ class Ops {
   virtual void delta_gates(Tensor b, Tensor a, const Vector& A, const Vector& dt_bias) = 0;
   // q and k heads (the first 2 * k_heads * k_dim columns of qkv) L2-normalised, q also scaled by k_dim^-1/2. In place.
   virtual void normalise_qk(Tensor qkv, const ModelConfig& config) = 0;
-  // The gated delta rule over one sequence's tokens (kernels/gated_delta). state [v_heads, k_dim, v_dim] is advanced;
+  // The gated delta rule over one sequence's tokens (kernels/gated_delta). state [v_heads * k_dim * v_dim] is advanced;
   // d [tokens, v_heads * v_dim] receives the written differences when its data is not null (the rollback log).
   virtual void gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& config, float* state, Tensor d, Tensor out) = 0;
   // S <- g S; S <- S + k d^T for each row of the log, bit for bit as gated_delta updated its state.
@@ -66,6 +66,9 @@ class Ops {
   virtual void replay_delta(Tensor k, Tensor g, Tensor d, const ModelConfig& config, float* state) = 0;
   // Per head of v_dim: out = rms_norm(x) * weight * silu(z). out may alias x.
   virtual void gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps, Tensor out) = 0;
+
+  // gate = silu(gate) * up, in place: SwiGLU.
+  virtual void silu_mul(Tensor gate, Tensor up) = 0;
 
   // Softmax over all experts in f32, the top k of each token (ties: the lowest id), renormalised if asked.
   //   logits [tokens, E] -> ids [tokens * k], weights [tokens, k]
