@@ -18,10 +18,18 @@ inline constexpr int kRows = 16;
 inline constexpr int kChunk = 512;  // columns: half a first-level cache of 16 KB with what else is needed
 inline constexpr int kGroups = kChunk / 16;
 
+// What will be unpacked next, to be asked for while a panel is multiplied, so that memory never waits: so many lines of 64 bytes for each 32
+// columns, of up to two bit planes of a strip.
+struct Ahead {
+  const std::byte* at[2] = {};
+  int lines[2] = {};
+};
+
 struct Panel {
   alignas(64) uint8_t codes[kChunk * kRows];
   alignas(64) float scales[kGroups][kRows];
   alignas(64) float offsets[kGroups][kRows];
+  Ahead ahead;
 };
 
 // Columns [column, column + count) of 16 rows; column is a multiple of kChunk, count of the format's block, at most kChunk.

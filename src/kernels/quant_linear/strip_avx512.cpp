@@ -1,5 +1,5 @@
 // Strips (quant/strips.h) with AVX-512: what is left to do is to take the bits of several columns apart. A strip becomes a panel chunk by chunk
-// where several tokens share it; for a single token, decoding, the products are made as the strip is read, so that memory never waits.
+// where several tokens share it; for a single token, decoding, the products are made as the strip is read.
 #include "kernels/quant_linear/panel.h"
 #include "quant/strips.h"
 
@@ -17,7 +17,7 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,
 namespace quern::panels::avx512 {
 namespace {
 
-// How far ahead of the loads a strip is asked for, in bytes: enough for the time that a thread spends multiplying a panel.
+// How far ahead of the products of a single token a strip is asked for, in bytes.
 constexpr int64_t kAhead = 16384;
 
 // Where the bit planes of a strip have a column.
@@ -81,7 +81,6 @@ void unpack(const StripSource& s, int64_t column, int count, Panel& panel) {
   Planes<F::kBits> planes(s, column);
   uint8_t* to = panel.codes;
   for (int c = 0; c < count; c += 32, planes.advance(), to += 32 * kRows) {
-    planes.prefetch();
 #pragma GCC unroll 8
     for (int k = 0; k < 8; ++k) _mm512_store_si512(to + k * 4 * kRows, typename F::Value()(planes.columns(k)));
   }
@@ -91,6 +90,11 @@ void unpack(const StripSource& s, int64_t column, int count, Panel& panel) {
       _mm512_store_ps(panel.scales[i], scale);
       if constexpr (F::kOffsets) _mm512_store_ps(panel.offsets[i], offset);
     }
+  }
+  const Planes<F::kBits> next(s, column + count);
+  for (int i = 0; i < 2; ++i) {
+    panel.ahead.at[i] = reinterpret_cast<const std::byte*>(i == 0 ? next.low : next.high);
+    panel.ahead.lines[i] = Planes<F::kBits>::kWidths[static_cast<size_t>(i)];
   }
 }
 
