@@ -76,6 +76,17 @@ struct Affine {
   static __m512 offset(const QuantRow& strip, int64_t at) { return load_scales(strip.scale_type, strip.biases, at * kRows, kRows); }
 };
 
+// Those of the columns that come next.
+template <class F>
+inline void prefetch_scales(const StripSource& s, int64_t column, int count) {
+  const int64_t size = scale_type_bytes(s.strip.scale_type) * kRows, from = column / F::kGroup * size,
+                to = from + count / F::kGroup * size;
+  for (int64_t at = from; at < to; at += 64) {
+    _mm_prefetch(s.strip.scales + at, _MM_HINT_T0);
+    if constexpr (F::kOffsets) _mm_prefetch(s.strip.biases + at, _MM_HINT_T0);
+  }
+}
+
 template <class F>
 void unpack(const StripSource& s, int64_t column, int count, Panel& panel) {
   Planes<F::kBits> planes(s, column);
@@ -91,6 +102,7 @@ void unpack(const StripSource& s, int64_t column, int count, Panel& panel) {
       if constexpr (F::kOffsets) _mm512_store_ps(panel.offsets[i], offset);
     }
   }
+  prefetch_scales<F>(s, column + count, count);
   const Planes<F::kBits> next(s, column + count);
   for (int i = 0; i < 2; ++i) {
     panel.ahead.at[i] = reinterpret_cast<const std::byte*>(i == 0 ? next.low : next.high);
