@@ -7,6 +7,7 @@ A class whose name begins with Long lets pebble work for a while; --short, for a
 """
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -74,6 +75,7 @@ class Usage(Test):
                      ["eval", "tools", "--export", "e.jsonl", "--svg", "e.svg"], ["quantize", "IN", "OUT"],
                      ["quantize", "IN", "OUT", "--format", "q5"], ["quantize", "IN", "OUT", "--format", "q4", "--recipe", "r"],
                      ["quantize", "IN", "OUT", "--format", "q4_k"], ["quantize", "IN", "OUT", "--format", "q4", "--to", "tape"],
+                     ["quantize", "IN", "OUT.gguf", "--format", "q4", "--packed"],
                      ["quantize", "IN", "OUT", "--format", "q4", "--fast", "--importance", "s"], ["quantize", "IN", "OUT", "--format", "q4", "--report-episodes", "1"],
                      ["calibrate", "IN"], ["calibrate", "IN", "-o", "s", "--tokens", "1"], ["compare", "IN"], ["compare", "A", "B", "--length", "1"]):
             self.fails(*args, code=2)
@@ -83,10 +85,12 @@ class Usage(Test):
             completion = file.read()
         for command in COMMANDS:
             self.assertIn(command, completion)
-        for option in ("--model", "--threads", "--isa", "--kv", "--context", "--yarn", "--dry-run", "--suite", "--schema", "--any-json", "--instances",
-                       "--unconstrained", "--compare", "--svg", "--recipe", "--fast", "--force", "--to", "--no-mtp",
-                       "--importance", "--report", "--report-text", "--report-episodes", "--tokens", "--episodes", "--split"):
-            self.assertIn(option, completion)
+        for command in COMMANDS + [["eval", "tools"]]:
+            words = command if isinstance(command, list) else [command]
+            options = re.findall(r"^ +(?:-\w,)?(--[a-z][a-z-]*)", self.ok(*words, "--help"), re.MULTILINE)
+            self.assertTrue(options, words)
+            for option in options:
+                self.assertRegex(completion, rf"(?<![a-z-]){option}(?![a-z-])", f"{words}: {option}")
 
 
 class Plumbing(Test):

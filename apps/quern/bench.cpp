@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
 
 #include "base/json.h"
 #include "base/random.h"
+#include "base/read_bandwidth.h"
 #include "command.h"
 #include "model/model_facts.h"
 #include "runtime/engine_impl.h"
@@ -29,31 +29,6 @@ double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t n = values.size();
   return n == 0 ? 0 : n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
-// Bytes per second that all threads together read from memory: sums over a block larger than the caches, the best of five.
-double read_bandwidth(ThreadPool& pool) {
-  constexpr int64_t kBlock = int64_t{1} << 16;
-  const std::vector<uint64_t> data(size_t{1} << 27, 0x9E3779B97F4A7C15ULL);  // 1 GiB
-  const int64_t blocks = static_cast<int64_t>(data.size()) / kBlock;
-  std::vector<uint64_t> sums(static_cast<size_t>(blocks));
-  double best = 0;
-  for (int repeat = 0; repeat < 5; ++repeat) {
-    const auto start = Clock::now();
-    pool.parallel_for(blocks, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) {
-        const uint64_t* at = data.data() + b * kBlock;
-        uint64_t sum[8] = {};
-        for (int64_t i = 0; i < kBlock; i += 8)
-          for (int k = 0; k < 8; ++k) sum[k] ^= at[i + k];
-        sums[static_cast<size_t>(b)] += std::accumulate(sum, sum + 8, static_cast<uint64_t>(repeat));
-      }
-    });
-    best = std::max(best, static_cast<double>(data.size()) * 8 / since(start));
-  }
-  volatile uint64_t keep = std::accumulate(sums.begin(), sums.end(), uint64_t{0});  // the sums are used, so they are computed
-  static_cast<void>(keep);
-  return best;
 }
 
 Result<int> bench(const Options& o) {
@@ -78,7 +53,8 @@ Result<int> bench(const Options& o) {
     const auto decode_start = Clock::now();
     for (int64_t i = 0; i < o.generated; ++i) {
       // Any token but the one found: greedy text runs in circles, whose experts stay in the caches.
-      const auto token = static_cast<int32_t>((found + random.below(1 << 20)) % static_cast<uint64_t>(impl.drawable));
+      const auto others = static_cast<uint64_t>(impl.drawable - 1);
+      const auto token = static_cast<int32_t>((static_cast<uint64_t>(found) + 1 + random.below(others)) % (others + 1));
       QUERN_TRY(timeline.feed(std::span(&token, 1)));
       found = argmax(timeline.logits());
     }

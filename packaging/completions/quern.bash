@@ -33,7 +33,7 @@ _quern() {
 
   case $prev in
     --ops) mapfile -t COMPREPLY < <(compgen -W 'reference cpu' -- "$cur"); return ;;
-    --isa) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2' -- "$cur"); return ;;
+    --isa) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2 avx512' -- "$cur"); return ;;
     --kv) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 int8' -- "$cur"); return ;;
     --template) mapfile -t COMPREPLY < <(compgen -W 'instruct thinking coder' -- "$cur"); return ;;
     --suite) mapfile -t COMPREPLY < <(compgen -W 'chain single files mixed' -- "$cur"); return ;;
@@ -73,7 +73,7 @@ _quern() {
       inspect) options+=' --model -m --context --json' ;;
       schema) options+=' --instances --formats --bench --model -m --tokenizer --json' ;;
       quantize)
-        options+=' --to --format --recipe --fast --importance --force --no-mtp --report --report-text --report-episodes --threads -t' ;;
+        options+=' --to --format --recipe --fast --importance --force --no-mtp --packed --report --report-text --report-episodes --threads -t' ;;
       calibrate) options+=" --text --out -o --tokens $engine_options" ;;
       compare)
         options+=" --text --tokens --episodes --length --split --seed --report --json $engine_options" ;;

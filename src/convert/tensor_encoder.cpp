@@ -44,7 +44,8 @@ Result<void> encode_rows(const QuantMatrix& matrix, QuantFormat format, int64_t 
   if (matrix.format() == format && matrix.has_own_scale_type() && quant_format_info(format).scale_rows == 1) {
     const int64_t scale_bytes = layout.scale_bytes / count;
     for (int64_t r = 0; r < count; ++r)
-      matrix.copy_row(first + r, {to.codes + r * layout.row_bytes, to.scales + r * scale_bytes, to.biases + r * scale_bytes});
+      matrix.copy_row(first + r, {to.codes + r * layout.row_bytes, scale_bytes > 0 ? to.scales + r * scale_bytes : nullptr,
+                                  biases ? to.biases + r * scale_bytes : nullptr});
     return {};
   }
   std::vector<float> weights(static_cast<size_t>(count * matrix.cols()));

@@ -1,7 +1,6 @@
 // Timeline: the tokens of one sequence together with the state they left behind. It feeds in fixed cuts, goes back, forks and names
 // checkpoints; everything above it (generation, agents) speaks of tokens only.
-// Cuts: prefill is cut where the token ids say, every kCut positions and after each end-of-turn token, so that a state depends on the
-// tokens alone, never on how they arrived. A cut is one forward pass: long, because the tokens of a pass share the weights they read.
+// Cuts: prefill is cut where the token ids say, every kCut positions and after each end-of-turn token, never where load or caching says. A cut is one forward pass: long, because the tokens of a pass share the weights they read.
 #pragma once
 
 #include <map>
@@ -46,7 +45,7 @@ class Timeline {
   Result<void> feed(std::span<const int32_t> tokens) {
     return feed(tokens, Batch::Logits::last, [](int64_t, std::span<const int32_t>) { return true; });
   }
-  // [vocab], of the last token fed; valid until the next feed of any timeline on this runner.
+  // [vocab], of the last token of a feed that nobody stopped; valid until the next feed of any timeline on this runner.
   std::span<const float> logits() const;
 
   // Back to `position` <= tokens().size(): one of the last DeltaState::kReach, or a checkpoint's. out_of_range otherwise.

@@ -48,6 +48,39 @@ TEST(Timeline, CutsOnAGridOfPositionsAndAfterEachEndOfTurn) {
   EXPECT_EQ(timeline.tokens(), tokens);
 }
 
+TEST(Timeline, ComputesTheLogitsThatAreAskedFor) {
+  Machine machine;
+  const std::vector<int32_t> tokens(600, 3);
+  Timeline timeline(machine.runner);
+  std::vector<int64_t> rows;
+  const auto note = [&](int64_t, std::span<const int32_t>) {
+    rows.push_back(machine.workspace.logits.rows);
+    return true;
+  };
+  ASSERT_TRUE(timeline.feed(tokens, Batch::Logits::last, note));
+  EXPECT_EQ(rows, (std::vector<int64_t>{0, 1})) << "of the last cut alone";
+  Timeline with_all(machine.runner);
+  rows.clear();
+  ASSERT_TRUE(with_all.feed(std::span(tokens).first(150), Batch::Logits::all, note));
+  EXPECT_EQ(rows, (std::vector<int64_t>{64, 64, 22})) << "smaller cuts, for the memory's sake";
+}
+
+// Past several blocks of attention a decoded token has its blocks on several threads.
+TEST(Timeline, HasTheSameBitsOnAnyNumberOfThreads) {
+  Random random(3);
+  const std::vector<int32_t> tokens = Machine().random_tokens(random, 1200);
+  std::vector<std::vector<float>> logits;
+  for (const int threads : {1, 2, 5}) {
+    Machine machine("tiny", best_isa(), threads);
+    Timeline timeline(machine.runner);
+    ASSERT_TRUE(timeline.feed(std::span(tokens).first(1195)));
+    for (size_t i = 1195; i < tokens.size(); ++i) ASSERT_TRUE(timeline.feed(std::span(tokens).subspan(i, 1)));
+    logits.push_back(logits_of(timeline));
+    EXPECT_TRUE(same_logits(logits.back(), logits.front())) << threads << " threads";
+    EXPECT_TRUE(same_logits(straight(machine, tokens), logits.front())) << threads << " threads, at once";
+  }
+}
+
 TEST(Timeline, FeedsNothingWhenOneIdIsOutsideTheVocabulary) {
   Machine machine;
   Timeline timeline(machine.runner);

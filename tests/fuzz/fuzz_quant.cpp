@@ -1,9 +1,11 @@
 // Any bytes as a matrix of any format: they decode and multiply, and what decoded to finite weights encodes again.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "fuzz.h"
 #include "quant/quant_matrix.h"
+#include "quant/strips.h"
 
 using namespace quern;
 
@@ -11,7 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 4) return 0;
   const QuantFormatInfo& info = quant_formats()[data[0] % quant_formats().size()];
   const bool any_cols = info.block_elements == 1 || info.partial_blocks;
-  const int64_t rows = data[1] % 4, cols = any_cols ? data[2] : data[2] % 3 * info.block_elements;
+  const bool strips = data[3] & 32 && has_strips(info.format);
+  const int64_t rows = strips ? kStripRows * (data[1] % 4) : data[1] % 4,
+                cols = any_cols ? data[2] : data[2] % 3 * info.block_elements;
   const auto scale_type = static_cast<ScaleType>(data[3] % 6);
   const auto layout = quant_layout(info.format, rows, cols, scale_type);
   if (!fuzz::succeeded(layout)) return 0;
@@ -25,8 +29,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   };
   const std::vector<std::byte> codes = part(layout->code_bytes), scales = part(layout->scale_bytes);
   const std::vector<std::byte> biases = part(info.has_biases ? layout->scale_bytes : 0);
-  const auto matrix =
-      QuantMatrix::make(info.format, rows, cols, {.codes = codes, .scales = scales, .biases = biases, .scale_type = scale_type});
+  const auto matrix = QuantMatrix::make(info.format, rows, cols,
+                                        {.codes = codes,
+                                         .scales = scales,
+                                         .biases = biases,
+                                         .scale_type = scale_type,
+                                         .order = strips ? RowOrder::strips : RowOrder::rows});
   QUERN_CHECK(matrix.has_value(), info.name);
 
   std::vector<float> weights(static_cast<size_t>(rows * cols));
@@ -36,6 +44,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     matrix->decode_row(r, weights.data() + r * cols);
     x.quantize(0, weights.data() + r * cols);
     (void)matrix->dot(r, x, 0);
+  }
+  // A range of rows is those rows.
+  const int64_t first = rows > 0 ? data[1] / 4 % rows : 0;
+  const QuantMatrix range = matrix->row_range(first, rows - first);
+  std::vector<float> row(static_cast<size_t>(cols));
+  for (int64_t r = 0; r < range.rows(); ++r) {
+    range.decode_row(r, row.data());
+    QUERN_CHECK(std::memcmp(row.data(), weights.data() + (first + r) * cols, row.size() * sizeof(float)) == 0, info.name, first, r);
   }
   const bool finite = std::all_of(weights.begin(), weights.end(), [](float w) { return std::isfinite(w); });
   const auto search = data[3] & 64 ? ScaleSearch::full : ScaleSearch::none;

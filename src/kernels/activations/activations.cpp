@@ -12,6 +12,11 @@ void sigmoid_mul(Isa isa, float* x, float scale, const float* gate, int64_t coun
   for (int64_t i = 0; i < count; ++i) x[i] = x[i] * scale * sigmoid(gate[i]);
 }
 
+void add_scaled(Isa isa, float* out, float factor, const float* x, int64_t count) {
+  if (isa != Isa::scalar) return avx2::add_scaled(out, factor, x, count);
+  for (int64_t i = 0; i < count; ++i) out[i] += factor * x[i];
+}
+
 double exp_sum(Isa isa, float* x, float shift, int64_t count) {
   if (isa != Isa::scalar) return avx2::exp_sum(x, shift, count);
   double sum = 0;

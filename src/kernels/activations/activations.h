@@ -18,12 +18,15 @@ inline float softplus(float x) { return x > 20.0f ? x : std::log1p(std::exp(x));
 void silu_mul(Isa isa, float* gate, const float* up, int64_t count);
 // x = x * scale * sigmoid(gate), [count] each.
 void sigmoid_mul(Isa isa, float* x, float scale, const float* gate, int64_t count);
+// out += factor * x, [count] each.
+void add_scaled(Isa isa, float* out, float factor, const float* x, int64_t count);
 // x = e^(x - shift), [count]; returns their sum, added up in f64.
 double exp_sum(Isa isa, float* x, float shift, int64_t count);
 
 namespace avx2 {
 void silu_mul(float* gate, const float* up, int64_t count);
 void sigmoid_mul(float* x, float scale, const float* gate, int64_t count);
+void add_scaled(float* out, float factor, const float* x, int64_t count);
 double exp_sum(float* x, float shift, int64_t count);
 }  // namespace avx2
 

@@ -40,8 +40,9 @@ TEST(Activations, LoopsMatchF64InEveryVersion) {
     for (int64_t n = 1; n < 40; n += n < 20 ? 1 : 7)
       for (const double span : {1.0, 20.0, 86.0}) {
         const std::vector<float> x = random_floats(random, n, -span, span), y = random_floats(random, n, -3, 3);
-        Guarded swiglu(1, n), gated(1, n), softmax(1, n);
-        swiglu.fill(x), gated.fill(y), softmax.fill(x);
+        Guarded swiglu(1, n), gated(1, n), softmax(1, n), sum_of_both(1, n);
+        swiglu.fill(x), gated.fill(y), softmax.fill(x), sum_of_both.fill(y);
+        add_scaled(isa, sum_of_both.data(), -0.3f, x.data(), n);
         silu_mul(isa, swiglu.data(), y.data(), n);
         sigmoid_mul(isa, gated.data(), 0.75f, x.data(), n);
         const double sum = exp_sum(isa, softmax.data(), 1.5f, n);
@@ -52,13 +53,15 @@ TEST(Activations, LoopsMatchF64InEveryVersion) {
           const auto near = [&](float got, double want) {
             EXPECT_NEAR(static_cast<double>(got), want, 10 * kUnit * std::abs(want) + 0x1p-140) << n << " " << xi;
           };
+          EXPECT_NEAR(static_cast<double>(sum_of_both.data()[i]), yi + static_cast<double>(-0.3f) * xi,
+                      2 * kUnit * (std::abs(yi) + std::abs(xi)));
           near(swiglu.data()[i], xi * gate * yi);
           near(gated.data()[i], yi * 0.75 * gate);
           near(softmax.data()[i], std::exp(static_cast<double>(x[at] - 1.5f)));
           total += static_cast<double>(softmax.data()[i]);
         }
         EXPECT_NEAR(sum, total, 1e-14 * total);
-        EXPECT_TRUE(swiglu.intact() && gated.intact() && softmax.intact());
+        EXPECT_TRUE(swiglu.intact() && gated.intact() && softmax.intact() && sum_of_both.intact());
       }
   }
 }

@@ -24,6 +24,12 @@ void sigmoid_mul(float* x, float scale, const float* gate, int64_t count) {
   });
 }
 
+void add_scaled(float* out, float factor, const float* x, int64_t count) {
+  for_eights(count, [&](int64_t at, auto lanes) {
+    lanes.store(out + at, _mm256_fmadd_ps(_mm256_set1_ps(factor), lanes.load(x + at), lanes.load(out + at)));
+  });
+}
+
 double exp_sum(float* x, float shift, int64_t count) {
   __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
   for_eights(count, [&](int64_t at, auto lanes) {
@@ -47,6 +53,7 @@ void silu_mul(float* gate, const float* up, int64_t count) { quern::silu_mul(Isa
 void sigmoid_mul(float* x, float scale, const float* gate, int64_t count) {
   quern::sigmoid_mul(Isa::scalar, x, scale, gate, count);
 }
+void add_scaled(float* out, float factor, const float* x, int64_t count) { quern::add_scaled(Isa::scalar, out, factor, x, count); }
 double exp_sum(float* x, float shift, int64_t count) { return quern::exp_sum(Isa::scalar, x, shift, count); }
 }  // namespace quern::avx2
 

@@ -67,6 +67,12 @@ struct PartialOf {
 };
 using Partial = PartialOf<float>;
 
+// A thread's own memory, which it keeps.
+float* grown(std::vector<float>& memory, int64_t count) {
+  if (static_cast<int64_t>(memory.size()) < count) memory.resize(static_cast<size_t>(count));
+  return memory.data();
+}
+
 // Takes in the positions [0, count) of a page.
 void add_page(Isa isa, const AttentionArgs& a, const float* q, const KvVectors& k, const KvVectors& v, int64_t count, float* scores,
               float* factors, const Partial& partial) {
@@ -76,6 +82,11 @@ void add_page(Isa isa, const AttentionArgs& a, const float* q, const KvVectors& 
   for (int64_t h = 0; h < a.group(); ++h) {
     float* of_head = scores + h * kKvPagePositions;
     const float highest = std::max(partial.highest[h], *std::max_element(of_head, of_head + count));
+    if (highest == -std::numeric_limits<float>::infinity()) {  // nothing that counts yet
+      std::fill_n(of_head, count, 0.0f);
+      factors[h] = 1;
+      continue;
+    }
     factors[h] = std::exp(partial.highest[h] - highest);  // 0 where nothing was found before
     const auto sum = static_cast<float>(exp_sum(isa, of_head, highest, count));
     partial.sum[h] = partial.sum[h] * factors[h] + sum;
@@ -102,7 +113,8 @@ void kv_store(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage&
 
 void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t kv_head, int64_t block, float* partials,
                      int64_t stride) {
-  std::vector<float> scores(static_cast<size_t>(a.group() * kKvPagePositions)), factors(static_cast<size_t>(a.group()));
+  thread_local std::vector<float> scratch;
+  float *const scores = grown(scratch, a.group() * (kKvPagePositions + 1)), *const factors = scores + a.group() * kKvPagePositions;
   for (int64_t t = begin; t < end; ++t) {
     const Partial partial(a, partials + (t - begin) * stride);
     std::fill_n(partial.highest, a.group(), -std::numeric_limits<float>::infinity());
@@ -116,7 +128,7 @@ void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end
       const int64_t count = std::min(kKvPagePositions, a.first_position + t + 1 - page * kKvPagePositions);
       if (count <= 0) continue;
       const float* q = a.q_gate + t * a.q_stride + kv_head * a.group() * 2 * a.head_dim;
-      add_page(isa, a, q, k, v, count, scores.data(), factors.data(), Partial(a, partials + (t - begin) * stride));
+      add_page(isa, a, q, k, v, count, scores, factors, Partial(a, partials + (t - begin) * stride));
     }
   }
 }
@@ -126,6 +138,7 @@ void attention_join(const AttentionArgs& a, int64_t token, int64_t block, float*
   const Partial all(a, partial);
   const PartialOf<const float> next(a, of_block);
   for (int64_t h = 0; h < a.group(); ++h) {
+    if (next.highest[h] == -std::numeric_limits<float>::infinity()) continue;
     const float highest = std::max(all.highest[h], next.highest[h]), old_factor = std::exp(all.highest[h] - highest),
                 factor = std::exp(next.highest[h] - highest);
     float* out = all.out + h * a.head_dim;
@@ -149,14 +162,14 @@ void attention_finish(Isa isa, const AttentionArgs& a, int64_t token, int64_t kv
 
 void attention(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t kv_head) {
   const int64_t size = a.partial_size();
-  std::vector<float> all(static_cast<size_t>((end - begin) * size)), next(all.size());
-  attention_block(isa, a, begin, end, kv_head, 0, all.data(), size);
+  thread_local std::vector<float> scratch;
+  float *const all = grown(scratch, 2 * (end - begin) * size), *const next = all + (end - begin) * size;
+  attention_block(isa, a, begin, end, kv_head, 0, all, size);
   for (int64_t block = 1; block * AttentionArgs::kBlock < a.first_position + end; ++block) {
-    attention_block(isa, a, begin, end, kv_head, block, next.data(), size);
-    for (int64_t t = begin; t < end; ++t)
-      attention_join(a, t, block, all.data() + (t - begin) * size, next.data() + (t - begin) * size);
+    attention_block(isa, a, begin, end, kv_head, block, next, size);
+    for (int64_t t = begin; t < end; ++t) attention_join(a, t, block, all + (t - begin) * size, next + (t - begin) * size);
   }
-  for (int64_t t = begin; t < end; ++t) attention_finish(isa, a, t, kv_head, all.data() + (t - begin) * size);
+  for (int64_t t = begin; t < end; ++t) attention_finish(isa, a, t, kv_head, all + (t - begin) * size);
 }
 
 }  // namespace quern

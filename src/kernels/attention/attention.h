@@ -31,7 +31,8 @@ void kv_store(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage&
               const float* v);
 
 struct AttentionArgs {
-  static constexpr int64_t kBlock = 1024;  // positions
+  // Positions: few enough that a decoded token has work for several threads, many beside what joining a block costs (less than 1 %).
+  static constexpr int64_t kBlock = 512;
 
   int64_t tokens = 0, heads = 0, kv_heads = 0, head_dim = 0;
   const float* q_gate = nullptr;  // [tokens, heads, 2 * head_dim]: query, then output gate

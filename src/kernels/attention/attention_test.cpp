@@ -17,8 +17,8 @@ struct Shape {
   int64_t positions() const { return first + tokens; }
 };
 // Short of a page, across its edge, on it, several pages; head dims with and without vector tails.
-const Shape kShapes[] = {{1, 0, 2, 1, 8},      {5, 61, 6, 3, 40},   {64, 0, 4, 2, 33},   {7, 200, 8, 2, 64}, {3, 64, 3, 3, 5},
-                         {2, 127, 16, 2, 256}, {3, 1022, 4, 2, 16}, {1, 2100, 5, 1, 16}, {4, 33, 14, 2, 48}};
+const Shape kShapes[] = {{1, 0, 2, 1, 8},      {5, 61, 6, 3, 40},  {64, 0, 4, 2, 33},   {7, 200, 8, 2, 64}, {3, 64, 3, 3, 5},
+                         {2, 127, 16, 2, 256}, {3, 510, 4, 2, 16}, {1, 1100, 5, 1, 16}, {4, 33, 14, 2, 48}};
 const KvFormat kFormats[] = {KvFormat::f32, KvFormat::bf16, KvFormat::int8};
 
 std::string name(const Shape& s, KvFormat format, Isa isa) {
@@ -189,6 +189,22 @@ TEST(Attention, HugeScoresDoNotOverflow) {
     for (float& x : in.k) x *= 1e4f;
     for (int64_t p = 0; p < in.shape.positions(); ++p) in.store(p, in.k.data(), in.v.data());
     for (const float value : run(isa, in)) EXPECT_TRUE(std::abs(value) <= 2.0f) << value;  // a mean of values within [-2, 2], gated
+  }
+}
+
+TEST(Attention, PositionsThatScoreMinusInfinityCountForNothing) {
+  for (const Isa isa : versions()) {
+    SCOPED_TRACE(isa_name(isa));
+    Sequence in({1, 700, 2, 1, 16}, KvFormat::f32, 23);
+    const float inf = std::numeric_limits<float>::infinity();
+    std::vector<float> keys = in.k;
+    for (size_t i = 0; i < 16; ++i) in.q_gate[1 + i] = in.q_gate[1 + 32 + i] = 1;
+    for (int64_t p = 0; p < 600; ++p) std::fill_n(keys.begin() + p * 16, 16, -inf);  // the first page, the first block
+    for (int64_t p = 0; p < in.shape.positions(); ++p) in.store(p, keys.data(), in.v.data());
+    for (const float value : run(isa, in)) EXPECT_TRUE(std::abs(value) <= 2.0f) << value;
+    Guarded blocks = in.output();
+    run_by_blocks(isa, in.args(blocks, 0, 1));
+    EXPECT_TRUE(same_bits(blocks.values(), run(isa, in)));
   }
 }
 

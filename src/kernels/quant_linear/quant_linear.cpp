@@ -1,6 +1,7 @@
 #include "kernels/quant_linear/quant_linear.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/check.h"
 #include "kernels/quant_linear/panel.h"
@@ -172,8 +173,11 @@ void quant_linear(Isa isa, const QuantLinearArgs& a, int64_t begin, int64_t end)
         const Tokens chunk{{x.first.codes + column, x.first.scales + block, x.first.sums + 2 * block}, x.blocks};
         kernel.multiply(format, panel, columns / static_cast<int>(kActivationBlock), chunk, count, totals);
       }
-      for (int64_t t = 0; t < count; ++t)
-        std::copy_n(totals + t * kRows, std::min<int64_t>(kRows, end - row), a.out + (token + t) * a.out_stride + row);
+      float* out = a.out + token * a.out_stride + row;
+      if (end - row >= kRows)  // a size that the compiler knows
+        for (int64_t t = 0; t < count; ++t) std::memcpy(out + t * a.out_stride, totals + t * kRows, kRows * sizeof(float));
+      else
+        for (int64_t t = 0; t < count; ++t) std::copy_n(totals + t * kRows, end - row, out + t * a.out_stride);
     }
   }
 }

@@ -39,12 +39,13 @@ void scale_mul_silu(const float* x, float scale, const float* weight, const floa
 QUERN_TARGET_END
 
 #else
+#include <cstdlib>
 
 namespace quern::avx2 {
-// Never called: there is no such Isa here.
-double sum_of_squares(const float*, int64_t) { return 0; }
-void scale_mul(const float*, float, const float*, int64_t, float*) {}
-void scale_mul_silu(const float*, float, const float*, const float*, int64_t, float*) {}
+// There is no such Isa here, so nobody calls these.
+double sum_of_squares(const float*, int64_t) { std::abort(); }
+void scale_mul(const float*, float, const float*, int64_t, float*) { std::abort(); }
+void scale_mul_silu(const float*, float, const float*, const float*, int64_t, float*) { std::abort(); }
 }  // namespace quern::avx2
 
 #endif

@@ -122,22 +122,26 @@ void CpuOps::attention(Tensor q_gate, const KvCache& cache, int64_t first_positi
   });
 }
 
-// For few tokens behind many positions: blocks in parallel.
+// For few tokens behind many positions: blocks in parallel, for a few tokens at a time so that what they find takes little memory.
 void CpuOps::attention_by_blocks(const AttentionArgs& args) {
+  constexpr int64_t kTokens = 4;
   const int64_t blocks = args.blocks(), size = args.partial_size(), of_token = args.kv_heads * blocks * size;
-  partials_.resize(std::max(partials_.size(), static_cast<size_t>(args.tokens * of_token)));
-  pool_.parallel_for(args.kv_heads * blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item)
-      attention_block(isa_, args, 0, args.tokens, item / blocks, item % blocks, partials_.data() + item * size, of_token);
-  });
-  pool_.parallel_for(args.tokens * args.kv_heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t token = item / args.kv_heads;
-      float* partial = partials_.data() + item * blocks * size;
-      for (int64_t block = 1; block < blocks; ++block) attention_join(args, token, block, partial, partial + block * size);
-      attention_finish(isa_, args, token, item % args.kv_heads, partial);
-    }
-  });
+  partials_.resize(std::max(partials_.size(), static_cast<size_t>(std::min(kTokens, args.tokens) * of_token)));
+  for (int64_t first = 0; first < args.tokens; first += kTokens) {
+    const int64_t last = std::min(first + kTokens, args.tokens);
+    pool_.parallel_for(args.kv_heads * blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end; ++item)
+        attention_block(isa_, args, first, last, item / blocks, item % blocks, partials_.data() + item * size, of_token);
+    });
+    pool_.parallel_for((last - first) * args.kv_heads, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end; ++item) {
+        const int64_t token = first + item / args.kv_heads;
+        float* partial = partials_.data() + item * blocks * size;
+        for (int64_t block = 1; block < blocks; ++block) attention_join(args, token, block, partial, partial + block * size);
+        attention_finish(isa_, args, token, item % args.kv_heads, partial);
+      }
+    });
+  }
 }
 
 void CpuOps::split_projections(Tensor qkvz, Tensor ba, const ModelConfig& c, Tensor mixed, Tensor z, Tensor b, Tensor a) {
@@ -346,8 +350,7 @@ void CpuOps::experts(Tensor x, std::span<const Expert> experts, std::span<const 
       std::fill(out.row(t), out.row(t) + out.cols, 0.0f);
       for (int64_t j = 0; j < k; ++j) {
         const float* row = down.row(slots_[static_cast<size_t>(t * k + j)]);
-        const float weight = weights.row(t)[j];
-        for (int64_t i = 0; i < out.cols; ++i) out.row(t)[i] += weight * row[i];
+        add_scaled(isa_, out.row(t), weights.row(t)[j], row, out.cols);
       }
     }
   });
@@ -362,10 +365,9 @@ void CpuOps::expert(Tensor x, const Expert& e, Tensor out) {
 }
 
 void CpuOps::add_gated(Tensor out, Tensor gate, Tensor shared) {
-  for (int64_t t = 0; t < out.rows; ++t) {
-    const float g = sigmoid(gate.row(t)[0]);
-    for (int64_t i = 0; i < out.cols; ++i) out.row(t)[i] += g * shared.row(t)[i];
-  }
+  pool_.parallel_for(out.rows, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) add_scaled(isa_, out.row(t), sigmoid(gate.row(t)[0]), shared.row(t), out.cols);
+  });
 }
 
 }  // namespace quern
