@@ -31,9 +31,10 @@ struct Planes {
         high(bytes_at(s.strip.codes) + (s.cols * kWidths[0] + column * kWidths[1]) * 2) {}
   // 32 columns on.
   void advance() { low += 64 * kWidths[0], high += 64 * kWidths[1]; }
-  void prefetch() const {
-    for (int i = 0; i < kWidths[0]; ++i) _mm_prefetch(reinterpret_cast<const char*>(low + kAhead + 64 * i), _MM_HINT_T1);
-    for (int i = 0; i < kWidths[1]; ++i) _mm_prefetch(reinterpret_cast<const char*>(high + kAhead + 64 * i), _MM_HINT_T1);
+  // What 32 columns take, from `ahead` bytes on.
+  void prefetch(int64_t ahead) const {
+    for (int i = 0; i < kWidths[0]; ++i) _mm_prefetch(reinterpret_cast<const char*>(low + ahead + 64 * i), _MM_HINT_T1);
+    for (int i = 0; i < kWidths[1]; ++i) _mm_prefetch(reinterpret_cast<const char*>(high + ahead + 64 * i), _MM_HINT_T1);
   }
   // Codes of columns 4k .. 4k + 3, a row a lane.
   __m512i columns(int k) const {
@@ -117,7 +118,7 @@ void dot(const StripSource& s, const Int8Row& x, float* out) {
   for (int64_t group = 0; group < s.cols / F::kGroup; ++group) {
     const __m512 scale = F::scale(s.strip, group), offset = F::offset(s.strip, group);
     for (int64_t block = group * (F::kGroup / 32); block < (group + 1) * (F::kGroup / 32); ++block, planes.advance()) {
-      planes.prefetch();
+      planes.prefetch(kAhead);
       const int all = x.sums[2 * block] + x.sums[2 * block + 1];
       __m512i sum = F::kOffsets ? _mm512_setzero_si512() : _mm512_set1_epi32(-F::kCodeOffset * all);
 #pragma GCC unroll 8
