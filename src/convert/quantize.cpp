@@ -179,9 +179,9 @@ Result<QuantizeReport> quantize(const fs::path& in, const fs::path& out, const Q
   QUERN_ASSIGN(const auto model, Model::load(in));  // everything about it is checked there
   if (options.importance) QUERN_TRY(options.importance->check_model(*model));
   if (options.container == ModelContainer::folder) QUERN_TRY(check_places(in, out));
-  QUERN_ASSIGN(OutputTensors tensors, output_tensors(*model, options.recipe, options.container, options.mtp));
-  if (options.order == RowOrder::strips && pack(tensors) == 0)
-    return fail(Errc::invalid_argument, "{}: nothing in it can be packed: MLX's mxfp4 and affine formats can", out.string());
+  const MtpBlock mtp = model->mtp ? options.mtp : MtpBlock::leave_out;
+  QUERN_ASSIGN(OutputTensors tensors, output_tensors(ModelWeights(*model), model->config, options.recipe, options.container, mtp));
+  if (options.order == RowOrder::strips) QUERN_TRY(pack(tensors, out.string()));
   if (options.container == ModelContainer::gguf) return quantize_to_gguf(*model, tensors, in, out, options, pool);
   return quantize_to_folder(*model, std::move(tensors), in, out, options, pool);
 }

@@ -42,7 +42,7 @@ struct QuantizeReport {
   std::vector<std::string> notes;       // what did not go as the recipe says, for people
 };
 
-// Errors: those of Model::load, InputStatistics::check_model, output_tensors, gguf_metadata, folder_text and write_folder;
+// Errors: those of Model::load, InputStatistics::check_model, output_tensors, pack, gguf_metadata, folder_text and write_folder;
 // invalid_argument (out is the model that is read, or around it); denied (a file in the way); io (not enough room, a file that cannot be
 // read or written).
 Result<QuantizeReport> quantize(const std::filesystem::path& in, const std::filesystem::path& out, const QuantizeOptions& options,
