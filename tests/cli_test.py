@@ -5,6 +5,7 @@
 
 A class whose name begins with Long lets pebble work for a while; --short, for a sanitized binary, has it do less.
 """
+import filecmp
 import json
 import os
 import re
@@ -132,6 +133,27 @@ class Plumbing(Test):
         self.assertEqual(list(document["parts"]["experts"]["formats"]), ["bf16"])
         plan = json.loads(self.ok("inspect", self.path("model"), "--context", "1000", "--json"))["memory_plan"]
         self.assertEqual(plan["kv_bytes"], 1000 * document["kv_bytes_per_position"])
+
+    def test_synth_in_the_formats_of_quantize(self):
+        with open(os.path.join(TINY, "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        config["moe_intermediate_size"] = config["shared_expert_intermediate_size"] = 64
+        with open(self.path("config.json"), "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        self.assertEqual(self.ok("synth", self.path("config.json"), self.path("bf16"), "--mtp"), "")
+        self.ok("quantize", self.path("bf16"), self.path("quantised"), "--format", "mxfp4-q8", "--fast", "--packed")
+        small = ("synth", self.path("config.json"), self.path("small"), "--mtp", "--format", "mxfp4-q8", "--packed")
+        self.assertEqual(self.ok(*small, "-t", "2"), "")
+        self.fails(*small, says="--force")
+        self.ok(*small, "--force", "-t", "1")
+        names = sorted(os.listdir(self.path("small")))
+        self.assertEqual(names, ["config.json", "model.safetensors", "model.safetensors.index.json", "mtp.safetensors"])
+        self.assertEqual(filecmp.cmpfiles(self.path("small"), self.path("quantised"), names, shallow=False), (names, [], []))
+        self.ok("logits", "--model", self.path("small"), "--tokens", "1,2,3", "--out", self.path("out.safetensors"), "--mtp")
+        self.assertIn("note: ", self.ok("synth", "tiny", self.path("tiny"), "--format", "q4"))
+        self.fails("synth", "tiny", self.path("none"), "--packed", says="nothing in it can be packed")
+        self.fails("synth", "tiny", self.path("none"), "--format", "q4_k_m", code=2, says="--format")
+        self.assertFalse(os.path.exists(self.path("none")) or os.path.exists(self.path("none.partial")))
 
     def test_quantize(self):
         small, out = self.path("small"), self.path("out.safetensors")

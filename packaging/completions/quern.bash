@@ -42,10 +42,8 @@ _quern() {
     --to) mapfile -t COMPREPLY < <(compgen -W 'folder gguf' -- "$cur"); return ;;
     --tool-choice) mapfile -t COMPREPLY < <(compgen -W 'auto required' -- "$cur"); return ;;
     --format)
-      local formats='bf16'
-      if [[ $command == quantize ]]; then
-        formats='mxfp4 mxfp4-q8 qx86-hi q4_k_m q4 q6 q8 bf16 f32 f16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs'
-      fi
+      local formats='mxfp4 mxfp4-q8 qx86-hi q4 q6 q8 bf16 f32'
+      [[ $command == quantize ]] && formats+=' q4_k_m f16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs'
       mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur"); return ;;
     --model | -m | --root) _quern_files "$cur" folders; return ;;
     --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe | \
@@ -77,7 +75,7 @@ _quern() {
       calibrate) options+=" --text --out -o --tokens $engine_options" ;;
       compare)
         options+=" --text --tokens --episodes --length --split --seed --report --json $engine_options" ;;
-      synth) options+=' --format --mtp' ;;
+      synth) options+=' --format --packed --mtp --force --threads -t' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;
       eval)
         options+=" --episodes --length --suite --split --seed --unconstrained --tool-choice --compare --svg --export"

@@ -43,7 +43,8 @@ class LongUntrainedModel : public testing::TestWithParam<ChatFormat> {
     if (!fs::exists(pebble / "config.json")) GTEST_SKIP() << "models/pebble is not there";
     SynthOptions synth;
     synth.config = Json::parse(read_file(pebble / "config.json").value(), "config.json").value();
-    ASSERT_TRUE(synthesise(synth, folder_.path() / "model"));
+    ThreadPool pool(2);
+    ASSERT_TRUE(synthesise(synth, folder_.path() / "model", pool));
     for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"})
       fs::copy_file(pebble / name, folder_.path() / "model" / name);
     auto loaded = Engine::load({.model = folder_.path() / "model", .chat_format = GetParam()});

@@ -49,7 +49,8 @@ const fs::path& model_of_256(Head head = Head::own) {
     options.config["num_hidden_layers"] = 4;
     options.config["vocab_size"] = 512;
     options.config["tie_word_embeddings"] = kind == Head::tied;
-    EXPECT_TRUE(synthesise(options, path));
+    ThreadPool pool(2);
+    EXPECT_TRUE(synthesise(options, path, pool));
     return path;
   };
   static const TemporaryFolder folder;
@@ -88,7 +89,8 @@ bool same_value(const GgufValue& a, const GgufValue& b) {
 TEST(GgufOutput, HasTheNamesShapesAndMetadataOfLlamaCppsFiles) {
   const TemporaryFolder folder;
   const std::string config = read_file(fixture("gguf") / "mini.config.json").value();
-  ASSERT_TRUE(synthesise({.config = Json::parse(config, "config").value()}, folder / "procedural-mini"));
+  ThreadPool pool(2);
+  ASSERT_TRUE(synthesise({.config = Json::parse(config, "config").value()}, folder / "procedural-mini", pool));
   ASSERT_TRUE(succeeded(convert(folder / "procedural-mini", folder / "own.gguf", "q8_0")));
   const GgufFile theirs = llama_file(folder), own = GgufFile::open(folder / "own.gguf").value();
   EXPECT_EQ(own.tensors().size(), theirs.tensors().size());
@@ -325,7 +327,8 @@ fs::path with_text(const TemporaryFolder& folder) {
   SynthOptions options{.config = synth_preset("tiny").value()};
   options.config["vocab_size"] = 4200;
   options.config["eos_token_id"] = 4072;
-  EXPECT_TRUE(synthesise(options, folder / "text"));
+  ThreadPool pool(2);
+  EXPECT_TRUE(synthesise(options, folder / "text", pool));
   for (const char* file : {"tokenizer.json", "tokenizer_config.json"})
     fs::copy(fs::path(QUERN_REPO) / "models/pebble" / file, folder / "text");
   folder.write(

@@ -10,6 +10,8 @@
 
 namespace quern {
 
+constexpr int64_t kShardBytes = 5'000'000'000;  // of a safetensors file, as Hugging Face splits them
+
 struct OutputFile {
   std::string name;
   std::vector<OutputTensor> tensors;

@@ -28,7 +28,7 @@ int64_t product(std::span<const int64_t> shape) {
 // A matrix of the output: where its rows are in the source, and the format that it gets.
 struct Chosen {
   ExpectedTensor tensor;
-  std::vector<QuantMatrix> rows;
+  std::vector<SourceMatrix> rows;
   QuantFormat format = QuantFormat::bf16;
 };
 
@@ -38,7 +38,7 @@ class Chooser {
   Chooser(const Recipe& recipe, ModelContainer container, const ModelConfig& config)
       : recipe_(recipe), container_(container), config_(config), used_(recipe.rules().size()) {}
 
-  QuantFormat choose(const std::string& name, std::span<const QuantMatrix> rows) {
+  QuantFormat choose(const std::string& name, std::span<const SourceMatrix> rows) {
     const auto rule = recipe_.match(published_name(config_, name));
     if (rule) used_[*rule] = true;
     const auto wanted = rule ? recipe_.rules()[*rule].format : std::nullopt;
@@ -66,11 +66,13 @@ class Chooser {
     int64_t count = 0;
   };
   // Scales of a type that the format's own tools do not write would have to be rounded.
-  QuantFormat kept(std::span<const QuantMatrix> rows) const {
-    const QuantFormat format = rows.front().format();
-    const bool as_stored = std::all_of(
-        rows.begin(), rows.end(), [&](const QuantMatrix& part) { return part.format() == format && part.has_own_scale_type(); });
-    return as_stored && container_holds(container_, format) ? format : QuantFormat::bf16;
+  QuantFormat kept(std::span<const SourceMatrix> rows) const {
+    const QuantMatrix* first = rows.front().stored();
+    if (!first) return QuantFormat::bf16;
+    const bool as_stored = std::all_of(rows.begin(), rows.end(), [&](const SourceMatrix& part) {
+      return part.stored()->format() == first->format() && part.stored()->has_own_scale_type();
+    });
+    return as_stored && container_holds(container_, first->format()) ? first->format() : QuantFormat::bf16;
   }
 
   const Recipe& recipe_;
@@ -94,15 +96,15 @@ std::vector<float> undone(const std::vector<float>& values, Undo undo, Apply app
 }
 
 // A vector in the form that a layout stores. What a container has folded in shows: its stored values are the effective ones.
-Result<std::vector<float>> vector_values(TensorSource& source, const ExpectedTensor& tensor, OutputLayout layout) {
-  QUERN_ASSIGN(std::vector<float> effective, source.vector(tensor.name, tensor.shape, *tensor.vector));
+Result<std::vector<float>> vector_values(const WeightSource& source, const ExpectedTensor& tensor, OutputLayout layout) {
+  QUERN_ASSIGN(std::vector<float> effective, source.values(tensor, *tensor.vector));
   if (tensor.vector == VectorRole::plain || (tensor.vector == VectorRole::gain && layout != OutputLayout::published))
     return effective;
   if (layout == OutputLayout::gguf) {
     for (float& value : effective) value = -value;
     return effective;
   }
-  QUERN_ASSIGN(std::vector<float> stored, source.vector(tensor.name, tensor.shape, VectorRole::plain));
+  QUERN_ASSIGN(std::vector<float> stored, source.values(tensor, VectorRole::plain));
   if (tensor.vector == VectorRole::gain) {
     if (stored != effective) return stored;  // exact also where 1 + w was not
     return undone(effective, [](float gain) { return gain - 1.0f; }, [](float weight) { return 1.0f + weight; });
@@ -119,7 +121,7 @@ QuantFormat vector_format(const std::vector<float>& values, VectorRole role, boo
   return std::all_of(values.begin(), values.end(), exact) ? QuantFormat::bf16 : QuantFormat::f32;
 }
 
-Result<OutputTensor> vector_tensor(TensorSource& source, const ExpectedTensor& tensor, OutputLayout layout, bool all_f32,
+Result<OutputTensor> vector_tensor(const WeightSource& source, const ExpectedTensor& tensor, OutputLayout layout, bool all_f32,
                                    const std::string& name) {
   QUERN_ASSIGN(std::vector<float> values, vector_values(source, tensor, layout));
   OutputTensor out{.name = name, .shape = tensor.shape, .format = vector_format(values, *tensor.vector, all_f32)};
@@ -168,7 +170,7 @@ class Collector {
   std::unordered_map<std::string, size_t> places_;
 };
 
-void tell_what_is_left_out(const TensorSource& source, std::vector<std::string>& notes) {
+void tell_what_is_left_out(const WeightSource& source, std::vector<std::string>& notes) {
   const std::vector<std::string> unused = source.unused();
   if (!unused.empty())
     notes.push_back(fmt::format("{} tensors that quern does not run are left out: {}{}", unused.size(),
@@ -211,14 +213,16 @@ std::vector<SafetensorsWriter::Entry> OutputTensor::entries() const {
   return entries;
 }
 
-int64_t pack(OutputTensors& out) {
+Result<void> pack(OutputTensors& out, std::string_view where) {
   int64_t packed = 0;
   for (OutputTensor& tensor : out.tensors) {
     if (out.layout != OutputLayout::mlx || tensor.matrices.empty() || !has_strips(tensor.format)) continue;
     if (tensor.shape.rbegin()[1] % kStripRows != 0) continue;
     tensor.order = RowOrder::strips, ++packed;
   }
-  return packed;
+  if (packed == 0)
+    return fail(Errc::invalid_argument, "{}: nothing in it can be packed: MLX's mxfp4 and affine formats can", where);
+  return {};
 }
 
 std::optional<QuantFormat> prevailing_format(std::span<const OutputTensor> tensors, bool (*counts)(const OutputTensor&)) {
@@ -230,17 +234,17 @@ std::optional<QuantFormat> prevailing_format(std::span<const OutputTensor> tenso
   return most == weights.end() ? std::nullopt : std::optional(most->first);
 }
 
-Result<OutputTensors> output_tensors(const Model& model, const Recipe& recipe, ModelContainer container, MtpBlock mtp) {
+Result<OutputTensors> output_tensors(const WeightSource& source, const ModelConfig& config, const Recipe& recipe,
+                                     ModelContainer container, MtpBlock mtp) {
   OutputTensors out;
   if (container == ModelContainer::gguf) out.layout = OutputLayout::gguf;
-  TensorSource& source = *model.source;
-  Chooser chooser(recipe, container, model.config);
+  Chooser chooser(recipe, container, config);
   std::vector<Chosen> matrices;
   std::map<QuantFormat, int64_t> weights;
-  const std::vector<ExpectedTensor> list = output_list(model.config, model.mtp && mtp == MtpBlock::keep, container);
+  const std::vector<ExpectedTensor> list = output_list(config, mtp == MtpBlock::keep, container);
   for (const ExpectedTensor& tensor : list) {
     if (tensor.vector) continue;
-    QUERN_ASSIGN(std::vector<QuantMatrix> rows, source_rows(tensor, model.config, source));
+    QUERN_ASSIGN(std::vector<SourceMatrix> rows, source.rows(tensor));
     const QuantFormat format = chooser.choose(tensor.name, rows);
     if (!is_plain(format) && container == ModelContainer::folder) out.layout = OutputLayout::mlx;
     weights[format] += product(tensor.shape);
@@ -254,9 +258,9 @@ Result<OutputTensors> output_tensors(const Model& model, const Recipe& recipe, M
   Collector collector;
   size_t next = 0;
   for (const ExpectedTensor& tensor : list) {
-    QUERN_ASSIGN(const StoredName stored, stored_name(tensor.name, out.layout, static_cast<int64_t>(model.config.layers.size())));
+    QUERN_ASSIGN(const StoredName stored, stored_name(tensor.name, out.layout, static_cast<int64_t>(config.layers.size())));
     if (!tensor.vector) {
-      QUERN_TRY(collector.add(std::move(matrices[next++]), stored, out.layout, published_name(model.config, tensor.name)));
+      QUERN_TRY(collector.add(std::move(matrices[next++]), stored, out.layout, published_name(config, tensor.name)));
       continue;
     }
     QUERN_ASSIGN(OutputTensor vector, vector_tensor(source, tensor, out.layout, all_f32, stored.name));
@@ -265,9 +269,8 @@ Result<OutputTensors> output_tensors(const Model& model, const Recipe& recipe, M
   out.tensors = std::move(collector.tensors());
   chooser.tell(out.notes);
   tell_what_is_left_out(source, out.notes);
-  if (out.layout == OutputLayout::mlx && model.config.model_type != "qwen3_next")
-    out.notes.push_back(
-        fmt::format("{}: quern reads this folder; mlx-lm has other names for this model type", model.config.model_type));
+  if (out.layout == OutputLayout::mlx && config.model_type != "qwen3_next")
+    out.notes.push_back(fmt::format("{}: quern reads this folder; mlx-lm has other names for this model type", config.model_type));
   return out;
 }
 

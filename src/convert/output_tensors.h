@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "convert/recipe.h"
+#include "convert/weight_source.h"
 #include "formats/safetensors.h"
 #include "model/model.h"
 
@@ -26,7 +27,7 @@ struct OutputTensor {
   std::string name;  // of the weight, as stored in the output
   std::vector<int64_t> shape;
   QuantFormat format = QuantFormat::bf16;
-  std::vector<QuantMatrix> matrices;   // its rows, one matrix above the other: views into the source's files; none for a vector
+  std::vector<SourceMatrix> matrices;  // its rows, one matrix above the other; none for a vector
   std::vector<std::string> published;  // of each of them, the name of the matrix that it is part of
   std::vector<float> values;           // of a vector
   RowOrder order = RowOrder::rows;     // strips: as packed folders have them (model/mlx_source.cpp)
@@ -46,16 +47,17 @@ struct OutputTensors {
   std::vector<std::string> notes;     // what did not go as the recipe says, for people
 };
 
-// Every matrix of an MLX layout that can lie in strips does so from now on. Returns how many.
-int64_t pack(OutputTensors& out);
+// Every matrix of an MLX layout that can lie in strips does so from now on. Errors: invalid_argument (none can; `where` is the output).
+Result<void> pack(OutputTensors& out, std::string_view where);
 
 enum class MtpBlock { keep, leave_out };
 
 // The format of the most weights among the matrices that `counts`; absent: there are none.
 std::optional<QuantFormat> prevailing_format(std::span<const OutputTensor> tensors, bool (*counts)(const OutputTensor&));
 
-// Errors: those of TensorSource; invalid_argument (a recipe that gives the experts of one stack several formats); unsupported (a
-// tensor that GGUF has no name for).
-Result<OutputTensors> output_tensors(const Model& model, const Recipe& recipe, ModelContainer container, MtpBlock mtp);
+// config: of the source, which has an MTP block if that is kept. Errors: those of the source; invalid_argument (a recipe that gives the
+// experts of one stack several formats); unsupported (a tensor that GGUF has no name for).
+Result<OutputTensors> output_tensors(const WeightSource& source, const ModelConfig& config, const Recipe& recipe,
+                                     ModelContainer container, MtpBlock mtp);
 
 }  // namespace quern

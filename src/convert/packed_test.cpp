@@ -22,7 +22,8 @@ const fs::path& mini() {
     options.config["num_experts_per_tok"] = 2;
     options.config["num_hidden_layers"] = 4;
     options.config["vocab_size"] = 300;
-    EXPECT_TRUE(synthesise(options, folder / "mini"));
+    ThreadPool pool(2);
+    EXPECT_TRUE(synthesise(options, folder / "mini", pool));
     return folder / "mini";
   }();
   return path;

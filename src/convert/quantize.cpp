@@ -8,15 +8,13 @@
 
 #include "convert/folder_text.h"
 #include "convert/gguf_output.h"
-#include "convert/output_plan.h"
+#include "convert/output_folder.h"
 #include "convert/tensor_encoder.h"
 
 namespace quern {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int kVersion = 1;  // of the bytes that a request leads to: higher whenever they change, so that attempts are not mixed
 
 // Publishing replaces `out`: it must not be what is read.
 Result<void> check_places(const fs::path& in, const fs::path& out) {
@@ -58,7 +56,6 @@ Result<Json> request_of(const fs::path& in, const Model& model, const QuantizeOp
     sources.push_back(std::move(one));
   }
   Json request = Json::object();
-  request["version"] = kVersion;
   request["source"] = fs::absolute(in).lexically_normal().string();
   request["files"] = std::move(sources);
   request["recipe"] = options.recipe.text();
@@ -92,14 +89,6 @@ Result<void> copy_others(const fs::path& from, const fs::path& to) {
   return {};
 }
 
-Result<void> check_room(const fs::path& folder, int64_t bytes) {
-  std::error_code error;
-  const fs::space_info space = fs::space(folder, error);
-  if (error || space.available >= static_cast<uint64_t>(bytes)) return {};
-  return fail(Errc::io, "{}: {:.1f} GB are needed, {:.1f} GB are free", folder.string(), static_cast<double>(bytes) / 1e9,
-              static_cast<double>(space.available) / 1e9);
-}
-
 QuantizeReport report_of(const OutputTensors& out, const Model& model, MtpBlock mtp) {
   QuantizeReport report{.layout = out.layout};
   const auto add = [](QuantizeReport::Tally& tally, const OutputTensor& tensor) {
@@ -126,48 +115,6 @@ QuantizeReport report_of(const OutputTensors& out, const Model& model, MtpBlock 
   return report;
 }
 
-Result<void> write_tensors(const OutputFile& file, const fs::path& path, OutputLayout layout, TensorEncoder& encoder,
-                           TensorEncoder::Written written) {
-  std::vector<SafetensorsWriter::Entry> entries;
-  for (const OutputTensor& tensor : file.tensors)
-    for (SafetensorsWriter::Entry& entry : tensor.entries()) entries.push_back(std::move(entry));
-  Json metadata = Json::object();
-  const bool packed = std::any_of(file.tensors.begin(), file.tensors.end(),
-                                  [](const OutputTensor& tensor) { return tensor.order == RowOrder::strips; });
-  metadata["format"] = packed ? "quern" : layout == OutputLayout::mlx ? "mlx" : "pt";
-  QUERN_ASSIGN(SafetensorsWriter writer, SafetensorsWriter::create(path, entries, metadata));
-  for (const OutputTensor& tensor : file.tensors)
-    QUERN_TRY(encoder.encode(tensor, [&](std::span<const std::byte> bytes) { return writer.write(bytes); }, written));
-  return writer.commit();
-}
-
-// Adds up what is written.
-struct Written {
-  const QuantizeOptions& options;
-  int64_t total = 0;
-  int64_t done = 0;
-  void operator()(int64_t weights) {
-    done += weights;
-    if (options.on_progress) options.on_progress(static_cast<double>(done), static_cast<double>(total));
-  }
-};
-
-// All files that are not finished yet.
-Result<void> write_files(const OutputPlan& plan, PartialFolder& folder, const QuantizeOptions& options, ThreadPool& pool) {
-  int64_t total = 0, bytes = 0;
-  for (const OutputFile& file : plan.files)
-    if (!folder.has(file.name)) total += file.weights(), bytes += file.bytes();
-  QUERN_TRY(check_room(folder.path(), bytes));
-  TensorEncoder encoder(pool, options.search, options.importance);
-  Written written{options, total};
-  for (const OutputFile& file : plan.files) {
-    if (folder.has(file.name)) continue;
-    QUERN_TRY(write_tensors(file, folder.path() / file.name, plan.layout, encoder, written));
-    QUERN_TRY(folder.finish(file.name));
-  }
-  return {};
-}
-
 // config.json, and what a folder has beside its tensors: copied, or made from a GGUF file's metadata.
 Result<Json> source_config(const fs::path& in, const Model& model) {
   if (model.checkpoint.gguf()) return model.config.to_json();
@@ -187,15 +134,12 @@ Result<QuantizeReport> quantize_to_folder(const Model& model, OutputTensors tens
   QuantizeReport report = report_of(tensors, model, options.mtp);
   QUERN_ASSIGN(const Json config, source_config(in, model));
   const OutputPlan plan = plan_output(std::move(tensors), config, options.shard_bytes);
-  QUERN_ASSIGN(const Json request, request_of(in, model, options));
-  QUERN_ASSIGN(PartialFolder folder, PartialFolder::open(out, request, options.replace));
+  QUERN_ASSIGN(Json request, request_of(in, model, options));
+  TensorEncoder encoder(pool, options.search, options.importance);
+  const auto others = [&](const fs::path& folder) { return write_others(in, model, folder); };
   report.files = plan.files.size();
-  for (const OutputFile& file : plan.files) report.resumed_files += folder.has(file.name);
-  QUERN_TRY(write_files(plan, folder, options, pool));
-  QUERN_TRY(write_others(in, model, folder.path()));
-  QUERN_TRY(write_file(folder.path() / "model.safetensors.index.json", plan.index.dump_indented() + "\n"));
-  QUERN_TRY(write_file(folder.path() / "config.json", plan.config.dump_indented() + "\n"));
-  QUERN_TRY(folder.publish());
+  QUERN_ASSIGN(report.resumed_files,
+               write_folder(out, plan, {std::move(request), options.replace, options.on_progress, others}, encoder));
   return report;
 }
 
@@ -225,7 +169,7 @@ Result<QuantizeReport> quantize_to_gguf(const Model& model, const OutputTensors&
   if (error) return fail(Errc::io, "{}: cannot make the folder: {}", folder.string(), error.message());
   QUERN_TRY(check_room(folder, report.total.bytes));
   TensorEncoder encoder(pool, options.search, options.importance);
-  QUERN_TRY(write_gguf(out, metadata, tensors.tensors, encoder, Written{options, report.total.weights}));
+  QUERN_TRY(write_gguf(out, metadata, tensors.tensors, encoder, WeightProgress(options.on_progress, report.total.weights)));
   return report;
 }
 
@@ -235,9 +179,9 @@ Result<QuantizeReport> quantize(const fs::path& in, const fs::path& out, const Q
   QUERN_ASSIGN(const auto model, Model::load(in));  // everything about it is checked there
   if (options.importance) QUERN_TRY(options.importance->check_model(*model));
   if (options.container == ModelContainer::folder) QUERN_TRY(check_places(in, out));
-  QUERN_ASSIGN(OutputTensors tensors, output_tensors(*model, options.recipe, options.container, options.mtp));
-  if (options.order == RowOrder::strips && pack(tensors) == 0)
-    return fail(Errc::invalid_argument, "{}: nothing in it can be packed: MLX's mxfp4 and affine formats can", out.string());
+  const MtpBlock mtp = model->mtp ? options.mtp : MtpBlock::leave_out;
+  QUERN_ASSIGN(OutputTensors tensors, output_tensors(ModelWeights(*model), model->config, options.recipe, options.container, mtp));
+  if (options.order == RowOrder::strips) QUERN_TRY(pack(tensors, out.string()));
   if (options.container == ModelContainer::gguf) return quantize_to_gguf(*model, tensors, in, out, options, pool);
   return quantize_to_folder(*model, std::move(tensors), in, out, options, pool);
 }

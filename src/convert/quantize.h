@@ -11,8 +11,7 @@
 
 #include "base/thread_pool.h"
 #include "convert/input_statistics.h"
-#include "convert/output_tensors.h"
-#include "convert/partial_folder.h"
+#include "convert/output_folder.h"
 #include "convert/recipe.h"
 
 namespace quern {
@@ -25,9 +24,8 @@ struct QuantizeOptions {
   ScaleSearch search = ScaleSearch::full;
   const InputStatistics* importance = nullptr;  // what errors are weighed by, of this model or one of its shapes; absent: all alike
   Replace replace = Replace::never;
-  int64_t shard_bytes = 5'000'000'000;  // what a safetensors file holds at most, unless a single tensor is larger; of a folder
-  // In weights, of what is left to do when it starts. An exception passes through and leaves what can be resumed.
-  std::function<void(double done, double total)> on_progress;
+  int64_t shard_bytes = kShardBytes;  // of a folder
+  OnProgress on_progress;             // an exception passes through and leaves what can be resumed
 };
 
 struct QuantizeReport {
@@ -44,7 +42,7 @@ struct QuantizeReport {
   std::vector<std::string> notes;       // what did not go as the recipe says, for people
 };
 
-// Errors: those of Model::load, InputStatistics::check_model, output_tensors, gguf_metadata, folder_text, PartialFolder and TensorEncoder;
+// Errors: those of Model::load, InputStatistics::check_model, output_tensors, pack, gguf_metadata, folder_text and write_folder;
 // invalid_argument (out is the model that is read, or around it); denied (a file in the way); io (not enough room, a file that cannot be
 // read or written).
 Result<QuantizeReport> quantize(const std::filesystem::path& in, const std::filesystem::path& out, const QuantizeOptions& options,

@@ -31,7 +31,8 @@ const fs::path& mini() {
     options.config["num_experts"] = 8;
     options.config["num_hidden_layers"] = 4;
     options.config["vocab_size"] = 512;
-    EXPECT_TRUE(synthesise(options, folder / "mini"));
+    ThreadPool pool(2);
+    EXPECT_TRUE(synthesise(options, folder / "mini", pool));
     folder.write("mini/tokenizer.json", "{\"not\": \"read\"}");
     folder.write("mini/pytorch_model.bin", "weights of another kind");
     return folder / "mini";

@@ -1,35 +1,7 @@
 #include "convert/synth.h"
 
-#include <cmath>
-#include <vector>
-
-#include "base/random.h"
-#include "formats/safetensors.h"
-#include "model/model.h"
-#include "tensor/dtype.h"
-
 namespace quern {
 namespace {
-
-struct Bounds {
-  double low, high;
-};
-
-// By name, most particular first: the table that the reference vectors were made with.
-Bounds bounds_of(std::string_view name, int64_t last_dimension) {
-  const auto ends = [&](std::string_view suffix) { return name.ends_with(suffix); };
-  const auto contains = [&](std::string_view part) { return name.find(part) != std::string_view::npos; };
-  if (ends("linear_attn.norm.weight")) return {0.8, 1.2};
-  if (ends("norm.weight") || contains("layernorm") || contains("norm_")) return {-0.2, 0.2};
-  if (ends("A_log")) return {0, 2.75};
-  if (ends("dt_bias")) return {-4, 0.5};
-  if (ends("conv1d.weight")) return {-0.6, 0.6};
-  if (ends("embed_tokens.weight")) return {-1, 1};
-  double a = std::sqrt(3.0 / static_cast<double>(last_dimension));
-  if (ends("mlp.gate.weight")) a *= 3;
-  if (ends("lm_head.weight")) a *= 2;
-  return {-a, a};
-}
 
 struct Preset {
   std::string_view name;
@@ -44,33 +16,18 @@ constexpr Preset kPresets[] = {
     {"full80", 48, 2048, 16, 2, 256, 16, 32, 128, 512, 10, 512, 5120, 151936, 262144},
 };
 
-// Splits the tensors into files of about shard_bytes, whole tensors only.
-std::vector<std::vector<ExpectedTensor>> shards_of(std::vector<ExpectedTensor> tensors, size_t shard_bytes) {
-  std::vector<std::vector<ExpectedTensor>> shards(1);
-  size_t bytes = 0;
-  for (ExpectedTensor& tensor : tensors) {
-    size_t size = 2;
-    for (const int64_t extent : tensor.shape) size *= static_cast<size_t>(extent);
-    if (bytes > 0 && bytes + size > shard_bytes) shards.emplace_back(), bytes = 0;
-    bytes += size;
-    shards.back().push_back(std::move(tensor));
-  }
-  return shards;
+// What decides about the bytes that are written.
+Json request_of(const SynthOptions& options) {
+  Json request = Json::object();
+  request["synthetic"] = options.config;
+  request["recipe"] = options.recipe.text();
+  request["mtp"] = options.with_mtp;
+  request["packed"] = options.order == RowOrder::strips;
+  request["shard_bytes"] = options.shard_bytes;
+  return request;
 }
 
 }  // namespace
-
-ProceduralTensor::ProceduralTensor(std::string_view name, int64_t last_dimension) : key_(fnv1a_64(name)) {
-  const Bounds bounds = bounds_of(name, last_dimension);
-  low_ = static_cast<float>(bounds.low);
-  width_ = static_cast<float>(bounds.high - bounds.low);
-}
-
-uint16_t ProceduralTensor::bf16(uint64_t i) const {
-  const uint64_t z = Random::mix(key_ + (i + 1) * 0x9E3779B97F4A7C15ULL);
-  const float u = static_cast<float>(z >> 40) * 0x1p-24f;
-  return f32_to_bf16(low_ + width_ * u);
-}
 
 Result<Json> synth_preset(std::string_view name) {
   for (const Preset& p : kPresets) {
@@ -114,52 +71,16 @@ Result<Json> synth_preset(std::string_view name) {
   return fail(Errc::not_found, "{}: no such file, and not a preset (tiny, mini, slice4, slice8, full80)", name);
 }
 
-Result<void> synthesise(const SynthOptions& options, const std::filesystem::path& out) {
+Result<std::vector<std::string>> synthesise(const SynthOptions& options, const std::filesystem::path& out, ThreadPool& pool) {
   QUERN_ASSIGN(const ModelConfig config, ModelConfig::from_json(options.config, "config.json"));
-  std::error_code error;
-  std::filesystem::create_directories(out, error);
-  if (error) return fail(Errc::io, "{}: cannot make the folder: {}", out.string(), error.message());
-  const auto shards = shards_of(expected_tensors(config, options.with_mtp), options.shard_bytes);
-  const auto count_of = [](const ExpectedTensor& t) {
-    uint64_t count = 1;
-    for (const int64_t extent : t.shape) count *= static_cast<uint64_t>(extent);
-    return count;
-  };
-  double total = 0, done = 0;
-  for (const auto& shard : shards)
-    for (const ExpectedTensor& t : shard) total += static_cast<double>(count_of(t));
-
-  Json weight_map = Json::object();
-  std::vector<uint16_t> block(1 << 18);
-  for (size_t s = 0; s < shards.size(); ++s) {
-    const std::string name =
-        shards.size() == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", s + 1, shards.size());
-    std::vector<SafetensorsWriter::Entry> entries;
-    for (const ExpectedTensor& t : shards[s]) {
-      entries.push_back({t.name, "BF16", t.shape});
-      weight_map.as_object().emplace_back(t.name, name);
-    }
-    QUERN_ASSIGN(SafetensorsWriter writer, SafetensorsWriter::create(out / name, entries));
-    for (const ExpectedTensor& t : shards[s]) {
-      const ProceduralTensor tensor(t.name, t.shape.back());
-      for (uint64_t at = 0, count = count_of(t); at < count;) {
-        const size_t n = std::min<uint64_t>(block.size(), count - at);
-        for (size_t i = 0; i < n; ++i) block[i] = tensor.bf16(at + i);
-        QUERN_TRY(writer.write(std::as_bytes(std::span(block.data(), n))));
-        at += n, done += static_cast<double>(n);
-        if (options.on_progress) options.on_progress(done, total);
-      }
-    }
-    QUERN_TRY(writer.commit());
-  }
-  if (shards.size() > 1) {
-    Json index = Json::object(), metadata = Json::object();
-    metadata["total_size"] = static_cast<int64_t>(total * 2);
-    index["metadata"] = std::move(metadata);
-    index["weight_map"] = std::move(weight_map);
-    QUERN_TRY(write_file(out / "model.safetensors.index.json", index.dump_indented() + "\n"));
-  }
-  return write_file(out / "config.json", options.config.dump_indented() + "\n");
+  QUERN_ASSIGN(OutputTensors tensors, output_tensors(ProceduralWeights(), config, options.recipe, ModelContainer::folder,
+                                                     options.with_mtp ? MtpBlock::keep : MtpBlock::leave_out));
+  if (options.order == RowOrder::strips) QUERN_TRY(pack(tensors, out.string()));
+  const OutputPlan plan = plan_output(std::move(tensors), options.config, options.shard_bytes);
+  TensorEncoder encoder(pool, ScaleSearch::none, nullptr);
+  QUERN_TRY(write_folder(
+      out, plan, {.request = request_of(options), .replace = options.replace, .on_progress = options.on_progress}, encoder));
+  return plan.notes;
 }
 
 }  // namespace quern

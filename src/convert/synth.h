@@ -1,37 +1,34 @@
-// Synthetic checkpoints: every weight a pure function of its tensor's name and index, so that a model of any size can be made anywhere,
-// bit for bit the same, and compared with published reference outputs. The distribution by name keeps activations and routing lively.
+// Synthetic checkpoints: model folders of any size and format whose weights are procedural (procedural.h), for benchmarks and tests.
 #pragma once
 
 #include <filesystem>
-#include <functional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
-#include "formats/config_json.h"
+#include "base/thread_pool.h"
+#include "convert/output_folder.h"
+#include "convert/recipe.h"
 
 namespace quern {
-
-// Element i of tensor `name` whose values lie in [low, high): SplitMix64 of FNV-1a(name) and i, 24 bits, scaled in f32, rounded to bf16.
-class ProceduralTensor {
- public:
-  ProceduralTensor(std::string_view name, int64_t last_dimension);
-  uint16_t bf16(uint64_t i) const;
-
- private:
-  uint64_t key_;
-  float low_, width_;
-};
 
 // config.json of a preset (tiny, mini, slice4, slice8, full80); not_found names them.
 Result<Json> synth_preset(std::string_view name);
 
 struct SynthOptions {
-  Json config;  // becomes OUT/config.json
+  Json config;
+  Recipe recipe = {};  // one for folders; it has bf16 to start from, and keeps that where it has no rule
   bool with_mtp = false;
-  size_t shard_bytes = size_t{4} << 30;
-  std::function<void(double done, double total)> on_progress;
+  RowOrder order = RowOrder::rows;  // strips: a packed folder
+  Replace replace = Replace::never;
+  int64_t shard_bytes = kShardBytes;
+  OnProgress on_progress = {};
 };
-// Writes config.json and model*.safetensors (bf16, per-expert tensors) into folder `out`, which is made; streams, a few MB of memory.
-Result<void> synthesise(const SynthOptions& options, const std::filesystem::path& out);
+
+// Writes what `quantize` with ScaleSearch::none makes of the bf16 checkpoint that the default options give, byte for byte, without that
+// checkpoint: weights are made up window by window. Returns notes for people. Errors: those of ModelConfig::from_json, output_tensors, pack
+// and write_folder.
+Result<std::vector<std::string>> synthesise(const SynthOptions& options, const std::filesystem::path& out, ThreadPool& pool);
 
 }  // namespace quern

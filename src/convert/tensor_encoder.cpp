@@ -37,15 +37,16 @@ void copy_bytes(std::byte* to, const std::byte* from, int64_t bytes) {
 }
 
 // Rows [first, first + count) of one matrix.
-Result<void> encode_rows(const QuantMatrix& matrix, QuantFormat format, int64_t first, int64_t count, const EncodeOptions& options,
+Result<void> encode_rows(const SourceMatrix& matrix, QuantFormat format, int64_t first, int64_t count, const EncodeOptions& options,
                          const MutableQuantRow& to) {
   QUERN_ASSIGN(const QuantLayout layout, quant_layout(format, count, matrix.cols()));
   const bool biases = quant_format_info(format).has_biases;
-  if (matrix.format() == format && matrix.has_own_scale_type() && quant_format_info(format).scale_rows == 1) {
+  const QuantMatrix* stored = matrix.stored();
+  if (stored && stored->format() == format && stored->has_own_scale_type() && quant_format_info(format).scale_rows == 1) {
     const int64_t scale_bytes = layout.scale_bytes / count;
     for (int64_t r = 0; r < count; ++r)
-      matrix.copy_row(first + r, {to.codes + r * layout.row_bytes, scale_bytes > 0 ? to.scales + r * scale_bytes : nullptr,
-                                  biases ? to.biases + r * scale_bytes : nullptr});
+      stored->copy_row(first + r, {to.codes + r * layout.row_bytes, scale_bytes > 0 ? to.scales + r * scale_bytes : nullptr,
+                                   biases ? to.biases + r * scale_bytes : nullptr});
     return {};
   }
   std::vector<float> weights(static_cast<size_t>(count * matrix.cols()));
@@ -68,7 +69,7 @@ Result<void> TensorEncoder::encode(const OutputTensor& tensor, Bytes write, Writ
     return {};
   }
   starts_.assign(1, 0);
-  for (const QuantMatrix& matrix : tensor.matrices) starts_.push_back(starts_.back() + matrix.rows());
+  for (const SourceMatrix& matrix : tensor.matrices) starts_.push_back(starts_.back() + matrix.rows());
   QUERN_CHECK(starts_.back() == rows, starts_.back(), rows);
   QUERN_ASSIGN(const QuantLayout layout, quant_layout(tensor.format, rows, cols));
   scales_.resize(static_cast<size_t>(layout.scale_bytes));
@@ -95,7 +96,7 @@ Result<void> TensorEncoder::encode_window(const OutputTensor& tensor, int64_t fi
     while (begin < end) {  // a range may pass from one matrix into the next
       const int64_t at = first + begin;
       const auto matrix = std::upper_bound(starts_.begin(), starts_.end(), at) - starts_.begin() - 1;
-      const QuantMatrix& from = tensor.matrices[static_cast<size_t>(matrix)];
+      const SourceMatrix& from = tensor.matrices[static_cast<size_t>(matrix)];
       const int64_t own_row = at - starts_[static_cast<size_t>(matrix)], part = std::min(end - begin, from.rows() - own_row);
       const MutableQuantRow to{codes_.data() + begin * row.row_bytes, scales_.data() + at * row.scale_bytes,
                                biases_.data() + (biases_.empty() ? 0 : at * row.scale_bytes)};

@@ -1,6 +1,4 @@
 // Folders as Hugging Face has them (spec "Checkpoint containers", A).
-#include <cmath>
-
 #include "formats/tensor_names.h"
 #include "model/tensor_source.h"
 
@@ -26,10 +24,7 @@ class PublishedSource : public TensorSource {
     if (!tensor) return fail(Errc::not_found, "{}", name);
     QUERN_TRY(check_shape(*tensor, shape));
     QUERN_ASSIGN(std::vector<float> values, plain_vector(*tensor));
-    for (float& value : values) {
-      if (role == VectorRole::gain) value += 1.0f;
-      if (role == VectorRole::decay) value = std::exp(value);
-    }
+    apply_role(role, values);
     return values;
   }
 

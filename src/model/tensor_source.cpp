@@ -1,6 +1,7 @@
 #include "model/tensor_source.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tensor/dtype.h"
 
@@ -64,6 +65,13 @@ Result<std::vector<float>> plain_vector(const StoredTensor& tensor) {
   std::vector<float> values(tensor.bytes.size() / dtype_size(dtype));
   to_f32(dtype, tensor.bytes.data(), values.data(), static_cast<int64_t>(values.size()));
   return values;
+}
+
+void apply_role(VectorRole role, std::span<float> values) {
+  for (float& value : values) {
+    if (role == VectorRole::gain) value += 1.0f;
+    if (role == VectorRole::decay) value = std::exp(value);
+  }
 }
 
 }  // namespace quern

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -65,5 +66,7 @@ Result<void> check_stack(const StoredTensor& tensor, std::optional<int64_t> expe
 // Matrix `index` of a stack [count, rows, cols] (or of one matrix), from parts that hold all of it. Errors: mismatch.
 Result<QuantMatrix> stacked_matrix(QuantFormat format, int64_t index, int64_t rows, int64_t cols, const QuantMatrix::Parts& all);
 Result<std::vector<float>> plain_vector(const StoredTensor& tensor);
+// Values as published checkpoints store them, to what the arithmetic wants.
+void apply_role(VectorRole role, std::span<float> values);
 
 }  // namespace quern
