@@ -185,7 +185,7 @@ void add_quantize_command(CLI::App& app, Body& body) {
   CLI::Option* recipe =
       command->add_option("--recipe", o->recipe, "A file with a format for each kind of matrix")->excludes(format);
   CLI::Option* fast =
-      command->add_flag("--fast", o->fast, "Scales from the range, not searched for: four to fifty times faster, larger error");
+      command->add_flag("--fast", o->fast, "Scales from the range, not searched for: ten to fifty times faster, larger error");
   command->add_option("--importance", o->importance, "Statistics of `quern calibrate`, to weigh errors by")->excludes(fast);
   command->add_flag("--force", o->force, "Replace OUT if it is a model folder or a GGUF file");
   command->add_flag("--packed", o->packed, "Rows as quern's kernels read them: faster here, and nothing else reads the folder");

@@ -32,9 +32,11 @@ void unpack_e2m1(const QuantRow& row, int64_t block, float* codes) {
 
 template <int64_t group>
 void pack_e2m1(const float* x, float scale, const MutableQuantRow& row, int64_t block) {
-  const auto code = [&](int64_t i) { return scale > 0 ? f32_to_e2m1(x[i] / scale) : uint8_t{0}; };
+  uint8_t codes[group] = {};
+  if (scale > 0)
+    for (int64_t i = 0; i < group; ++i) codes[i] = f32_to_e2m1(x[i] / scale);
   std::byte* at = row.codes + block * group / 2;
-  for (int64_t k = 0; k < group / 2; ++k) store_u8(at + k, code(2 * k) | code(2 * k + 1) << 4);
+  for (int64_t k = 0; k < group / 2; ++k) store_u8(at + k, codes[2 * k] | codes[2 * k + 1] << 4);
 }
 
 struct MlxMxfp4 {
