@@ -17,8 +17,9 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,
 namespace quern::panels::avx512 {
 namespace {
 
-// How far ahead of the products of a single token a strip is asked for, in bytes.
-constexpr int64_t kAhead = 16384;
+// How far ahead of the products of a single token a strip is asked for, in bytes. Measured, as a share of what plain reading reached in
+// alternation, on Zen 4: into the second-level cache from 2 KB ahead 0.98, 4 KB 0.97, 16 KB 0.87, 64 KB 0.88; into the first, from 1 KB, 0.80.
+constexpr int64_t kAhead = 2048;
 
 // Where the bit planes of a strip have a column.
 template <int bits>
