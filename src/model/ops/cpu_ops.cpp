@@ -16,12 +16,15 @@
 namespace quern {
 namespace {
 
-// Rows of a matrix that one task takes: half a million multiplications, some ten microseconds, far above the cost of handing it out.
-// A large matrix in larger tasks, thirty-two for each thread: at the start of each, memory is waited for.
-int64_t linear_grain(int64_t rows, int64_t k, int64_t tokens, int threads) {
+// Rows that one task takes of `matrices` equally large matrices. Four tasks for each thread, between five microseconds, which is far above
+// the cost of handing one out, and some forty; of large matrices more, thirty-two for each thread: at the start of each, memory is waited for.
+int64_t linear_grain(int64_t rows, int64_t k, int64_t tokens, int threads, int64_t matrices = 1) {
   static_assert(kQuantLinearRows == 16);
-  const int64_t least = std::clamp<int64_t>(32768 / std::max<int64_t>(1, k * std::min<int64_t>(tokens, 8)), 1, 128);
-  return std::max(least, rows / (int64_t{16} * 32 * threads)) * 16;
+  const int64_t strips = (rows + 15) / 16, all = strips * matrices,
+                work = 16 * std::max<int64_t>(1, k) * std::clamp<int64_t>(tokens, 1, 8);
+  const auto least = [&](int64_t products) { return std::clamp<int64_t>(products / work, 1, 128); };
+  const int64_t shared_out = std::clamp(all / (4 * threads), least(65536), least(524288));
+  return 16 * std::max(shared_out, all / (32 * threads));
 }
 
 LinearArgs linear_args(Tensor x, const Weight& weight, Tensor out) {
@@ -298,7 +301,8 @@ CpuOps::Inputs CpuOps::gather(Tensor x, int64_t choices, const Forms& forms) {
 
 void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, const Inputs& in, std::initializer_list<Product> products) {
   const Weight& first = groups.front().expert->*products.begin()->matrix;
-  const int64_t rows = first.rows(), grain = linear_grain(rows, first.cols(), groups.front().count, pool_.size()),
+  const auto matrices = static_cast<int64_t>(groups.size() * products.size());
+  const int64_t rows = first.rows(), grain = linear_grain(rows, first.cols(), groups.front().count, pool_.size(), matrices),
                 block = std::min<int64_t>(rows, grain), blocks = (rows + block - 1) / block;
   const auto of_group = static_cast<int64_t>(products.size()) * blocks;
   pool_.parallel_for(static_cast<int64_t>(groups.size()) * of_group, 1, [&](int64_t begin, int64_t end) {
