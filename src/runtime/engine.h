@@ -56,7 +56,7 @@ struct GenerateRequest {
   // Text that the constraint leaves no choice about is not asked of the model, but fed to it together with what comes before. It is
   // tokenised as a prompt is, which need not be how the model would have cut it.
   bool force = true;
-  // Called as the prompt is read with how many of its tokens the state holds; false cancels.
+  // Called as the prompt is read with how many of its tokens the state holds, every 512 at most (Timeline::kCut); false cancels.
   std::function<bool(int64_t done, int64_t total)> on_prefill;
   // Called with each generated token and the text that became complete with it (special tokens' text left out); false cancels.
   std::function<bool(int32_t token, std::string_view text)> on_token;

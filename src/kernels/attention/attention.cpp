@@ -1,4 +1,4 @@
-// The structure of the computation; the two inner loops come in scalar and AVX2 versions (inner.h).
+// The structure of the computation; the two inner loops come in scalar, AVX2 and AVX-512 versions (inner.h).
 #include "kernels/attention/attention.h"
 
 #include <algorithm>

@@ -36,5 +36,8 @@ extern const AttentionInner attention_inner;
 namespace avx2 {
 extern const AttentionInner attention_inner;
 }
+namespace avx512 {
+extern const AttentionInner attention_inner;
+}
 
 }  // namespace quern

@@ -6,7 +6,8 @@
 namespace quern {
 
 const AttentionInner& attention_inner(Isa isa, int64_t head_dim) {
-  return isa == Isa::scalar || head_dim % 16 != 0 ? scalar::attention_inner : avx2::attention_inner;
+  if (isa == Isa::scalar || head_dim % 16 != 0) return scalar::attention_inner;
+  return isa == Isa::avx512 ? avx512::attention_inner : avx2::attention_inner;
 }
 
 namespace scalar {
