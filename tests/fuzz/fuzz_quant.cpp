@@ -1,7 +1,7 @@
 // Any bytes as a matrix of any format: they decode and multiply, and what decoded to finite weights encodes again.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <span>
 
 #include "fuzz.h"
 #include "quant/quant_matrix.h"
@@ -51,7 +51,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<float> row(static_cast<size_t>(cols));
   for (int64_t r = 0; r < range.rows(); ++r) {
     range.decode_row(r, row.data());
-    QUERN_CHECK(std::memcmp(row.data(), weights.data() + (first + r) * cols, row.size() * sizeof(float)) == 0, info.name, first, r);
+    // Bytes: NaNs are to be the same ones, and there may be no columns.
+    const auto bytes = std::as_bytes(std::span(row)),
+               same = std::as_bytes(std::span(weights).subspan(static_cast<size_t>((first + r) * cols), row.size()));
+    QUERN_CHECK(std::equal(bytes.begin(), bytes.end(), same.begin()), info.name, first, r);
   }
   const bool finite = std::all_of(weights.begin(), weights.end(), [](float w) { return std::isfinite(w); });
   const auto search = data[3] & 64 ? ScaleSearch::full : ScaleSearch::none;
