@@ -1,4 +1,4 @@
-// A file of `quern calibrate`: what is accepted has importances that an encoder may be given, and is written again as it was.
+// A file of `quern calibrate`: what is accepted has importances that an encoder may be given.
 #include <cmath>
 
 #include "base/file.h"
@@ -16,9 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   QUERN_CHECK(statistics->tokens() >= 0, statistics->tokens());
   for (const char* name : {"lm_head.weight", "model.layers.0.mlp.experts.0.down_proj.weight"})
     for (const float value : statistics->importance(name)) QUERN_CHECK(std::isfinite(value) && value >= 0, name, value);
-  const auto saved = statistics->save(folder.path() / "out");
-  if (!fuzz::succeeded(saved)) return 0;
-  const auto again = InputStatistics::load(folder.path() / "out");
-  QUERN_CHECK(again.has_value() && again->digest() == statistics->digest() && again->tokens() == statistics->tokens());
+  QUERN_CHECK(statistics->experts_with_few_tokens() <= static_cast<int64_t>(statistics->matrices()));
+  (void)statistics->digest();
   return 0;
 }
