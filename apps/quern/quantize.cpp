@@ -30,6 +30,12 @@ double bits_per_weight(const QuantizeReport::Tally& tally) {
   return tally.weights > 0 ? 8 * static_cast<double>(tally.bytes) / static_cast<double>(tally.weights) : 0;
 }
 
+std::string kind_of(const QuantizeReport& r) {
+  if (r.layout == OutputLayout::gguf) return "GGUF file";
+  const std::string_view layout = r.packed > 0 ? "packed" : r.layout == OutputLayout::mlx ? "MLX" : "Hugging Face";
+  return fmt::format("{} folder of {} files", layout, r.files);
+}
+
 std::string as_text(const QuantizeReport& r, const std::string& out) {
   std::string text = fmt::format("{:<20}{:>10}{:>16}{:>14}{:>10}\n", "matrices", "tensors", "weights", "size", "bits");
   const auto line = [&](std::string_view name, const QuantizeReport::Tally& t) {
@@ -37,13 +43,7 @@ std::string as_text(const QuantizeReport& r, const std::string& out) {
   };
   for (const QuantizeReport::Tally& tally : r.matrices) line(quant_format_info(tally.format).name, tally);
   line("with vectors", r.total);
-  const std::string kind = r.layout == OutputLayout::gguf ? "GGUF file"
-                                                          : fmt::format("{} folder of {} files",
-                                                                        r.packed > 0                    ? "packed"
-                                                                        : r.layout == OutputLayout::mlx ? "MLX"
-                                                                                                        : "Hugging Face",
-                                                                        r.files);
-  text += fmt::format("\n{}: {}, {} from {}\n", out, kind, gigabytes(r.total.bytes), gigabytes(r.source_bytes));
+  text += fmt::format("\n{}: {}, {} from {}\n", out, kind_of(r), gigabytes(r.total.bytes), gigabytes(r.source_bytes));
   if (r.resumed_files > 0) text += fmt::format("{} files were finished before\n", r.resumed_files);
   for (const std::string& note : r.notes) text += fmt::format("note: {}\n", note);
   return text;

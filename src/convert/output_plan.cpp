@@ -45,7 +45,7 @@ Json module_json(QuantFormat format) {
   const QuantFormatInfo& info = quant_format_info(format);
   Json json = Json::object();
   json["group_size"] = info.block_elements;
-  json["bits"] = info.block_bytes * 8 / info.block_elements;
+  json["bits"] = info.code_bits();
   json["mode"] = info.has_biases ? std::string("affine") : std::string(info.name.substr(4));  // without "mlx-"
   return json;
 }

@@ -73,6 +73,8 @@ struct QuantFormatInfo {
   bool partial_blocks = false;             // whether a row may end inside a block
   int32_t ggml_type = -1;                  // -1: ggml has no such type
 
+  // Of one code, where scales lie in tensors of their own.
+  constexpr int64_t code_bits() const { return block_bytes * 8 / block_elements; }
   // Scales and biases included, in the format's own scale type.
   constexpr double bits_per_weight() const {
     const double scale_bits = 8.0 * static_cast<double>(scale_type_bytes(scale_type)) * (has_biases ? 2 : 1);

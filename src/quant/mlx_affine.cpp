@@ -2,6 +2,7 @@
 //   weight = scale * code + bias     scale (of either sign) and bias in tensors of their own, bf16 or what the model's type is.
 // Codes of a row are one little-endian bit stream, code i in bits b i to b (i + 1); a group fills whole bytes. MLX itself rounds the product
 // and then the sum to its output type; here both are f32. Without a search the encoder writes the bytes that MLX's CPU back end writes.
+#include "quant/bit_stream.h"
 #include "quant/families.h"
 #include "quant/group.h"
 
@@ -19,22 +20,12 @@ struct MlxAffine {
     out.scales[0] = load_scale(row.scale_type, row.scales, block);
     out.offsets[0] = load_scale(row.scale_type, row.biases, block);
     const std::byte* at = row.codes + block * kBytes;
-    for (int64_t i = 0; i < group; ++i) {
-      const int64_t byte = i * bits / 8, shift = i * bits % 8;
-      unsigned window = load_u8(at + byte);
-      if (shift + bits > 8) window |= static_cast<unsigned>(load_u8(at + byte + 1)) << 8;
-      out.codes[i] = static_cast<int16_t>(window >> shift & ((1U << bits) - 1));
-    }
+    for (int64_t i = 0; i < group; ++i) out.codes[i] = static_cast<int16_t>(bits_at(at, i * bits, bits));
   }
 
   static void pack(const uint8_t* codes, std::byte* at) {
     std::fill_n(at, kBytes, std::byte{0});
-    for (int64_t i = 0; i < group; ++i) {
-      const int64_t byte = i * bits / 8, shift = i * bits % 8;
-      const unsigned window = static_cast<unsigned>(codes[i]) << shift;
-      at[byte] |= static_cast<std::byte>(window & 255);
-      if (shift + bits > 8) at[byte + 1] |= static_cast<std::byte>(window >> 8);
-    }
+    for (int64_t i = 0; i < group; ++i) put_bits(at, i * bits, codes[i]);
   }
 
   struct Line {

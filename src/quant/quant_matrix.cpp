@@ -47,7 +47,7 @@ FormatOps ops_of(QuantFormat format) {
   }
   const QuantFormatInfo& info = quant_format_info(format);
   QUERN_CHECK(info.has_biases, info.name);
-  return quant::mlx_affine_ops(info.block_bytes * 8 / info.block_elements, info.block_elements);
+  return quant::mlx_affine_ops(info.code_bits(), info.block_elements);
 }
 
 Result<void> check_part(std::string_view name, std::string_view part, std::span<const std::byte> bytes, int64_t expected) {

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "quant/quant_matrix.h"
+#include "quant/strips.h"
 
 namespace quern::quant_test {
 
@@ -24,6 +25,20 @@ inline std::vector<std::byte> bytes_of(std::string_view text) {
 
 inline std::vector<std::byte> read_vector_file(const std::string& name) {
   return bytes_of(read_file(std::string(QUERN_REPO) + "/tests/data/quant/" + name).value());
+}
+
+// The same matrix in strips.
+inline QuantBytes in_strips(const QuantMatrix& matrix) {
+  QuantBytes bytes;
+  const QuantLayout& layout = matrix.layout();
+  bytes.codes.resize(static_cast<size_t>(layout.code_bytes)), bytes.scales.resize(static_cast<size_t>(layout.scale_bytes));
+  if (quant_format_info(matrix.format()).has_biases) bytes.biases.resize(bytes.scales.size());
+  const int64_t scales = layout.scale_bytes / matrix.rows();
+  for (int64_t r = 0; r < matrix.rows(); r += kStripRows)
+    to_strip(matrix.format(), matrix.cols(), matrix.row(r),
+             {bytes.codes.data() + r * layout.row_bytes, bytes.scales.data() + r * scales,
+              bytes.biases.empty() ? nullptr : bytes.biases.data() + r * scales});
+  return bytes;
 }
 
 template <class T>

@@ -4,23 +4,14 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "quant/bit_stream.h"
 
 namespace quern {
 namespace {
 
-int code_bits(QuantFormat format) {
-  const QuantFormatInfo& info = quant_format_info(format);
-  return static_cast<int>(info.block_bytes * 8 / info.block_elements);
-}
+int code_bits(QuantFormat format) { return static_cast<int>(quant_format_info(format).code_bits()); }
 
-// Code `i` of a little-endian stream of codes of `bits` bits, and its byte in a plane of `p` bits.
-unsigned stream_code(const std::byte* row, int bits, int64_t i) {
-  const int64_t byte = i * bits / 8, shift = i * bits % 8;
-  unsigned window = std::to_integer<unsigned>(row[byte]);
-  if (shift + bits > 8) window |= std::to_integer<unsigned>(row[byte + 1]) << 8;
-  return window >> shift & ((1U << bits) - 1);
-}
-
+// The byte of a column in a plane of `p` bits, and where in it.
 struct PlaceInPlane {
   int64_t byte;
   int shift;
@@ -33,13 +24,9 @@ PlaceInPlane place_in_plane(int p, int64_t lane, int64_t column) {
 // Calls each(plane's first byte, p, the plane's lowest bit in a code).
 template <class Each>
 void for_planes(int bits, int64_t cols, Each each) {
-  int64_t first = 0;
-  int low = 0;
-  for (const int p : strip_planes(bits)) {
-    if (p == 0) continue;
-    each(first, p, low);
-    first += kStripRows * cols * p / 8, low += p;
-  }
+  const auto planes = strip_planes(bits);
+  each(strip_plane_at(bits, 0, cols, 0), planes[0], 0);
+  if (planes[1] > 0) each(strip_plane_at(bits, 1, cols, 0), planes[1], planes[0]);
 }
 
 // values [kStripRows][count] of `size` bytes to [count][kStripRows].
@@ -63,7 +50,7 @@ void to_strip(QuantFormat format, int64_t cols, const QuantRow& rows, const Muta
   for_planes(bits, cols, [&](int64_t first, int p, int low) {
     for (int64_t lane = 0; lane < kStripRows; ++lane)
       for (int64_t c = 0; c < cols; ++c) {
-        const unsigned field = stream_code(rows.codes + lane * cols * bits / 8, bits, c) >> low & ((1U << p) - 1);
+        const unsigned field = quant::bits_at(rows.codes + lane * cols * bits / 8, c * bits, bits) >> low & ((1U << p) - 1);
         const PlaceInPlane at = place_in_plane(p, lane, c);
         strip.codes[first + at.byte] |= static_cast<std::byte>(field << at.shift);
       }
@@ -81,10 +68,7 @@ void from_strip(QuantFormat format, int64_t cols, const QuantRow& strip, int64_t
     for (int64_t c = 0; c < cols; ++c) {
       const PlaceInPlane from = place_in_plane(p, lane, c);
       const unsigned field = std::to_integer<unsigned>(strip.codes[first + from.byte]) >> from.shift & ((1U << p) - 1);
-      const int64_t bit = c * bits + low;  // a field may begin in one byte and end in the next
-      const unsigned window = field << bit % 8;
-      row.codes[bit / 8] |= static_cast<std::byte>(window & 255);
-      if (window > 255) row.codes[bit / 8 + 1] |= static_cast<std::byte>(window >> 8);
+      quant::put_bits(row.codes, c * bits + low, field);
     }
   });
   const int64_t groups = cols / quant_format_info(format).block_elements, size = scale_type_bytes(strip.scale_type);

@@ -27,6 +27,13 @@ constexpr std::array<int, 2> strip_planes(int bits) {
   return {bits, 0};
 }
 
+// Where in a strip's codes plane 0 or 1 has a column that begins a word, in bytes.
+constexpr int64_t strip_plane_at(int bits, int plane, int64_t cols, int64_t column) {
+  const std::array<int, 2> planes = strip_planes(bits);
+  const int64_t before = plane == 0 ? 0 : cols * planes[0], own = column * planes[static_cast<size_t>(plane)];
+  return (before + own) * kStripRows / 8;
+}
+
 // kStripRows rows of `cols` weights, one after the other from `rows` on, as the strip at `strip`.
 void to_strip(QuantFormat format, int64_t cols, const QuantRow& rows, const MutableQuantRow& strip);
 // Row `lane` of a strip.

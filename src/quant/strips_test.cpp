@@ -21,12 +21,7 @@ struct Both {
     fill(rows.codes, layout.code_bytes), fill(rows.scales, layout.scale_bytes);
     if (info.has_biases) fill(rows.biases, layout.scale_bytes);
     by_rows = QuantMatrix::make(info.format, count, cols, rows.parts()).value();
-    strips = rows;  // the sizes
-    const int64_t scales = layout.scale_bytes / count;
-    for (int64_t r = 0; r < count; r += kStripRows)
-      to_strip(info.format, cols, by_rows.row(r),
-               {strips.codes.data() + r * layout.row_bytes, strips.scales.data() + r * scales,
-                info.has_biases ? strips.biases.data() + r * scales : nullptr});
+    strips = quant_test::in_strips(by_rows);
     in_strips = QuantMatrix::make(info.format, count, cols, strips.parts(ScaleType::none, RowOrder::strips)).value();
   }
 };

@@ -1,6 +1,7 @@
 // Timeline: the tokens of one sequence together with the state they left behind. It feeds in fixed cuts, goes back, forks and names
 // checkpoints; everything above it (generation, agents) speaks of tokens only.
-// Cuts: prefill is cut where the token ids say, every kCut positions and after each end-of-turn token, never where load or caching says. A cut is one forward pass: long, because the tokens of a pass share the weights they read.
+// Cuts: prefill is cut where the token ids say, every kCut positions and after each end-of-turn token, never where load or
+// caching says. A cut is one forward pass: long, because the tokens of a pass share the weights they read.
 #pragma once
 
 #include <map>

@@ -1,9 +1,11 @@
-// The gated delta rule for AVX2 + FMA: a strip is two vectors wide. A pass over the strip for each token: the write
-// and output of one, the decay and read of the next. Two chains per sum (even and odd key dimensions) hide the FMA latency; their order is fixed.
+// The gated delta rule for AVX2 + FMA: a strip is two vectors wide. A pass over the strip for each token: the write and output of one, the
+// decay and read of the next. Two chains per sum (even and odd key dimensions) hide the FMA latency; their order is fixed.
 #include "kernels/gated_delta/gated_delta.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include <type_traits>
 
 #include "kernels/target.h"
 
@@ -24,22 +26,24 @@ inline Pair scale(Pair x, __m256 s) { return {_mm256_mul_ps(x.a, s), _mm256_mul_
 inline Pair fma(Pair x, __m256 s, Pair sum) { return {_mm256_fmadd_ps(x.a, s, sum.a), _mm256_fmadd_ps(x.b, s, sum.b)}; }
 inline Pair zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 
-// Calls each(row, chain) for every row, chain 0 and 1 in turns, so that both chains' sums stay in registers.
+// Calls each(row, chain) for every row, chain 0 and 1 in turns; they are constants, so that both chains' sums stay in registers.
 template <class Each>
-inline __attribute__((always_inline)) void for_rows(int64_t k_dim, Pair (&sums)[2], Each each) {
+inline __attribute__((always_inline)) void for_rows(int64_t k_dim, Each each) {
+  constexpr std::integral_constant<int, 0> even;
+  constexpr std::integral_constant<int, 1> odd;
   int64_t i = 0;
-  for (; i + 2 <= k_dim; i += 2) each(i, sums[0]), each(i + 1, sums[1]);
-  if (i < k_dim) each(i, sums[0]);
+  for (; i + 2 <= k_dim; i += 2) each(i, even), each(i + 1, odd);
+  if (i < k_dim) each(i, even);
 }
 
 // S <- g S; returns S^T k.
 inline Pair decay_and_read(float* S, int64_t k_dim, const float* k, float g) {
   const __m256 decay = _mm256_set1_ps(g);
   Pair sums[2] = {zero(), zero()};
-  for_rows(k_dim, sums, [&](int64_t i, Pair& sum) {
+  for_rows(k_dim, [&](int64_t i, auto chain) __attribute__((always_inline)) {
     const Pair row = scale(load(S + i * kStrip), decay);
     store(S + i * kStrip, row);
-    sum = fma(row, _mm256_set1_ps(k[i]), sum);
+    sums[chain] = fma(row, _mm256_set1_ps(k[i]), sums[chain]);
   });
   return add(sums[0], sums[1]);
 }
@@ -47,10 +51,10 @@ inline Pair decay_and_read(float* S, int64_t k_dim, const float* k, float g) {
 // S <- S + k d^T; returns S^T q.
 inline Pair write_and_read(float* S, int64_t k_dim, const float* k, Pair d, const float* q) {
   Pair sums[2] = {zero(), zero()};
-  for_rows(k_dim, sums, [&](int64_t i, Pair& sum) {
+  for_rows(k_dim, [&](int64_t i, auto chain) __attribute__((always_inline)) {
     const Pair row = fma(d, _mm256_set1_ps(k[i]), load(S + i * kStrip));
     store(S + i * kStrip, row);
-    sum = fma(row, _mm256_set1_ps(q[i]), sum);
+    sums[chain] = fma(row, _mm256_set1_ps(q[i]), sums[chain]);
   });
   return add(sums[0], sums[1]);
 }
@@ -60,15 +64,12 @@ inline Pair write_read_and_decay(float* S, int64_t k_dim, const float* k, Pair d
                                  Pair& out) {
   const __m256 decay = _mm256_set1_ps(g);
   Pair sums[2] = {zero(), zero()}, outs[2] = {zero(), zero()};
-  const auto each = [&](int64_t i, Pair& sum, Pair& of_out) __attribute__((always_inline)) {
+  for_rows(k_dim, [&](int64_t i, auto chain) __attribute__((always_inline)) {
     const Pair written = fma(d, _mm256_set1_ps(k[i]), load(S + i * kStrip)), row = scale(written, decay);
-    of_out = fma(written, _mm256_set1_ps(q[i]), of_out);
+    outs[chain] = fma(written, _mm256_set1_ps(q[i]), outs[chain]);
     store(S + i * kStrip, row);
-    sum = fma(row, _mm256_set1_ps(next_k[i]), sum);
-  };
-  int64_t i = 0;
-  for (; i + 2 <= k_dim; i += 2) each(i, sums[0], outs[0]), each(i + 1, sums[1], outs[1]);
-  if (i < k_dim) each(i, sums[0], outs[0]);
+    sums[chain] = fma(row, _mm256_set1_ps(next_k[i]), sums[chain]);
+  });
   out = add(outs[0], outs[1]);
   return add(sums[0], sums[1]);
 }

@@ -5,6 +5,7 @@
 // Columns are in the code order of the matrix (quant_linear.h).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -74,8 +75,31 @@ struct StripKernel {
   // out [16 rows] = the strip times one token. Null: by panels.
   void (*dot)(const StripSource& source, const Int8Row& x, float* out) = nullptr;
 };
+// Something for each of MLX's affine formats, in the order of QuantFormat.
+template <class T>
+using ForAffine = std::array<T, 18>;
+// make.operator()<bits, group>() for each of them.
+template <class T, class Make>
+constexpr ForAffine<T> for_affine(Make make) {
+  const auto of_groups = [&]<int bits>() {
+    return std::array<T, 3> {
+      make.template operator()<bits, 32>(),
+      make.template operator()<bits, 64>(),
+      make.template operator()<bits, 128>()
+    };
+  };
+  ForAffine<T> all{};
+  size_t at = 0;
+  for (const std::array<T, 3>& three :
+       {of_groups.template operator()<2>(), of_groups.template operator()<3>(), of_groups.template operator()<4>(),
+        of_groups.template operator()<5>(), of_groups.template operator()<6>(), of_groups.template operator()<8>()})
+    for (const T& one : three) all[at++] = one;
+  return all;
+}
+
 struct StripKernels {
-  StripKernel mlx_mxfp4, mlx_affine[18];  // as in Unpackers
+  StripKernel mlx_mxfp4;
+  ForAffine<StripKernel> mlx_affine;
 };
 
 // What an instruction set brings.
@@ -83,7 +107,7 @@ struct PanelKernel {
   using Unpack = void (*)(const PanelSource& source, Panel& panel);
   struct Unpackers {
     Unpack mlx_mxfp4, mxfp4, q4_0, q8_0, q4_k, q5_k, q6_k;
-    Unpack mlx_affine[18];  // from mlx_affine_2_g32 on, in the order of QuantFormat
+    ForAffine<Unpack> mlx_affine;
   };
   Unpackers unpack;
   StripKernels strips;

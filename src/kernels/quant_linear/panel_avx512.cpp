@@ -276,10 +276,7 @@ constexpr PanelKernel::Unpackers unpackers = {
     .q4_k = ggml_q4_k,
     .q5_k = ggml_q5_k,
     .q6_k = ggml_q6_k,
-    .mlx_affine = {mlx_affine<2, 32>, mlx_affine<2, 64>, mlx_affine<2, 128>, mlx_affine<3, 32>, mlx_affine<3, 64>,
-                   mlx_affine<3, 128>, mlx_affine<4, 32>, mlx_affine<4, 64>, mlx_affine<4, 128>, mlx_affine<5, 32>,
-                   mlx_affine<5, 64>, mlx_affine<5, 128>, mlx_affine<6, 32>, mlx_affine<6, 64>, mlx_affine<6, 128>,
-                   mlx_affine<8, 32>, mlx_affine<8, 64>, mlx_affine<8, 128>}};
+    .mlx_affine = for_affine<PanelKernel::Unpack>([]<int bits, int group>() { return mlx_affine<bits, group>; })};
 
 }  // namespace quern::panels::avx512
 

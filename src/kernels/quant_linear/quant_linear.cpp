@@ -23,9 +23,10 @@ bool is_mlx_affine(QuantFormat format) {
   return format >= QuantFormat::mlx_affine_2_g32 && format <= QuantFormat::mlx_affine_8_g128;
 }
 
-int affine_index(QuantFormat format) {
+template <class T>
+const T& of_affine(const panels::ForAffine<T>& all, QuantFormat format) {
   QUERN_CHECK(is_mlx_affine(format), quant_format_info(format).name);
-  return static_cast<int>(format) - static_cast<int>(QuantFormat::mlx_affine_2_g32);
+  return all[static_cast<size_t>(format) - static_cast<size_t>(QuantFormat::mlx_affine_2_g32)];
 }
 
 // Of a format that has panels.
@@ -46,12 +47,12 @@ PanelKernel::Unpack unpacker(const PanelKernel::Unpackers& of, QuantFormat forma
     case QuantFormat::q6_k:
       return of.q6_k;
     default:
-      return of.mlx_affine[affine_index(format)];
+      return of_affine(of.mlx_affine, format);
   }
 }
 
 const panels::StripKernel& strip_kernel(const panels::StripKernels& of, QuantFormat format) {
-  return format == QuantFormat::mlx_mxfp4 ? of.mlx_mxfp4 : of.mlx_affine[affine_index(format)];
+  return format == QuantFormat::mlx_mxfp4 ? of.mlx_mxfp4 : of_affine(of.mlx_affine, format);
 }
 
 // Fills panels from a matrix, whichever order its rows have.
@@ -123,7 +124,7 @@ std::optional<PanelFormat> panels::panel_format(QuantFormat format) {
   }
   if (!is_mlx_affine(format)) return {};
   const QuantFormatInfo& info = quant_format_info(format);
-  return PanelFormat{.code_limit = (1 << info.block_bytes * 8 / info.block_elements) - 1, .has_offsets = true};
+  return PanelFormat{.code_limit = (1 << info.code_bits()) - 1, .has_offsets = true};
 }
 
 bool has_quant_linear(Isa isa, QuantFormat format) { return kernel_of(isa) && panels::panel_format(format); }

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "kernels/kernel_test.h"
+#include "quant/quant_test.h"
 #include "quant/strips.h"
 
 namespace quern {
@@ -19,20 +20,6 @@ struct Stored {
   const QuantFormatInfo& info;
   RowOrder order;
 };
-
-// The same matrix in strips.
-QuantBytes in_strips(const QuantMatrix& matrix) {
-  QuantBytes bytes;
-  const QuantLayout& layout = matrix.layout();
-  bytes.codes.resize(static_cast<size_t>(layout.code_bytes)), bytes.scales.resize(static_cast<size_t>(layout.scale_bytes));
-  if (quant_format_info(matrix.format()).has_biases) bytes.biases.resize(bytes.scales.size());
-  const int64_t scales = layout.scale_bytes / matrix.rows();
-  for (int64_t r = 0; r < matrix.rows(); r += kStripRows)
-    to_strip(matrix.format(), matrix.cols(), matrix.row(r),
-             {bytes.codes.data() + r * layout.row_bytes, bytes.scales.data() + r * scales,
-              bytes.biases.empty() ? nullptr : bytes.biases.data() + r * scales});
-  return bytes;
-}
 
 // A matrix, and activations in the order it wants.
 struct Inputs {
@@ -51,7 +38,7 @@ struct Inputs {
     bytes = encode(format, s.rows, s.cols, w, {.search = ScaleSearch::none}).value();
     weight = QuantMatrix::make(format, s.rows, s.cols, bytes.parts()).value();
     if (stored.order == RowOrder::strips) {
-      bytes = in_strips(weight);
+      bytes = quant_test::in_strips(weight);
       weight = QuantMatrix::make(format, s.rows, s.cols, bytes.parts(ScaleType::none, RowOrder::strips)).value();
     }
     quantise(values);

@@ -31,8 +31,8 @@ inline __m256i field(const uint8_t* plane, int k) {
 template <int bits, class Value>
 inline void codes(const StripSource& s, int64_t column, int count, Panel& panel, Value value) {
   constexpr std::array<int, 2> planes = strip_planes(bits);
-  const uint8_t *low = bytes_at(s.strip.codes) + column * planes[0] * 2,
-                *high = bytes_at(s.strip.codes) + (s.cols * planes[0] + column * planes[1]) * 2;
+  const uint8_t *low = bytes_at(s.strip.codes) + strip_plane_at(bits, 0, s.cols, column),
+                *high = bytes_at(s.strip.codes) + strip_plane_at(bits, 1, s.cols, column);
   uint8_t* to = panel.codes;
   for (int c = 0; c < count; c += 32, low += 64 * planes[0], high += 64 * planes[1], to += 32 * kRows) {
     for (int i = 0; i < planes[0]; ++i) _mm_prefetch(reinterpret_cast<const char*>(low + kAhead + 64 * i), _MM_HINT_T1);
@@ -79,19 +79,12 @@ void affine(const StripSource& s, int64_t column, int count, Panel& panel) {
   }
 }
 
-template <int bits, int group>
-constexpr StripKernel kernel() {
-  return {affine<bits, group>, nullptr};
-}
-
 }  // namespace
 
 extern const StripKernels strip_kernels;
-constexpr StripKernels strip_kernels = {
-    .mlx_mxfp4 = {mxfp4, nullptr},
-    .mlx_affine = {kernel<2, 32>(), kernel<2, 64>(), kernel<2, 128>(), kernel<3, 32>(), kernel<3, 64>(), kernel<3, 128>(),
-                   kernel<4, 32>(), kernel<4, 64>(), kernel<4, 128>(), kernel<5, 32>(), kernel<5, 64>(), kernel<5, 128>(),
-                   kernel<6, 32>(), kernel<6, 64>(), kernel<6, 128>(), kernel<8, 32>(), kernel<8, 64>(), kernel<8, 128>()}};
+constexpr StripKernels strip_kernels = {.mlx_mxfp4 = {mxfp4}, .mlx_affine = for_affine<StripKernel>([]<int bits, int group>() {
+                                                                return StripKernel{affine<bits, group>};
+                                                              })};
 
 }  // namespace quern::panels::avx2
 

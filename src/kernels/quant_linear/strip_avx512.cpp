@@ -28,8 +28,8 @@ struct Planes {
   const uint8_t *low, *high;
 
   Planes(const StripSource& s, int64_t column)
-      : low(bytes_at(s.strip.codes) + column * kWidths[0] * 2),
-        high(bytes_at(s.strip.codes) + (s.cols * kWidths[0] + column * kWidths[1]) * 2) {}
+      : low(bytes_at(s.strip.codes) + strip_plane_at(bits, 0, s.cols, column)),
+        high(bytes_at(s.strip.codes) + strip_plane_at(bits, 1, s.cols, column)) {}
   // 32 columns on.
   void advance() { low += 64 * kWidths[0], high += 64 * kWidths[1]; }
   // What 32 columns take, from `ahead` bytes on.
@@ -140,19 +140,12 @@ template <class F>
 constexpr StripKernel kernel() {
   return {unpack<F>, dot<F>};
 }
-template <int bits, int group>
-constexpr StripKernel affine() {
-  return kernel<Affine<bits, group>>();
-}
-
 }  // namespace
 
 extern const StripKernels strip_kernels;
 constexpr StripKernels strip_kernels = {
     .mlx_mxfp4 = kernel<Mxfp4>(),
-    .mlx_affine = {affine<2, 32>(), affine<2, 64>(), affine<2, 128>(), affine<3, 32>(), affine<3, 64>(), affine<3, 128>(),
-                   affine<4, 32>(), affine<4, 64>(), affine<4, 128>(), affine<5, 32>(), affine<5, 64>(), affine<5, 128>(),
-                   affine<6, 32>(), affine<6, 64>(), affine<6, 128>(), affine<8, 32>(), affine<8, 64>(), affine<8, 128>()}};
+    .mlx_affine = for_affine<StripKernel>([]<int bits, int group>() { return kernel<Affine<bits, group>>(); })};
 
 }  // namespace quern::panels::avx512
 

@@ -27,9 +27,13 @@ int64_t linear_grain(int64_t rows, int64_t k, int64_t tokens, int threads, int64
   return 16 * std::max(shared_out, all / (32 * threads));
 }
 
-LinearArgs linear_args(Tensor x, const Weight& weight, Tensor out) {
+void check_product(Tensor x, const Weight& weight, Tensor out) {
   QUERN_CHECK(x.cols == weight.cols() && out.cols == weight.rows() && x.rows == out.rows, x.rows, x.cols, weight.rows(),
               weight.cols(), out.rows, out.cols);
+}
+
+LinearArgs linear_args(Tensor x, const Weight& weight, Tensor out) {
+  check_product(x, weight, out);
   return {.x = x.data, .tokens = x.rows, .x_stride = x.stride, .weight = &weight, .out = out.data, .out_stride = out.stride};
 }
 
@@ -67,16 +71,28 @@ const Int8Activations& CpuOps::quantise(Tensor x, CodeOrder order) {
   return to;
 }
 
+void CpuOps::multiply(const Inputs& in, int64_t first, const Weight& weight, Tensor out, int64_t begin, int64_t end) const {
+  if (!has_quant_linear(isa_, weight.format()))
+    return quern::linear(isa_, linear_args(in.floats.row_range(first, first + out.rows), weight, out), begin, end);
+  quant_linear(isa_,
+               {.x = in.coded[static_cast<size_t>(code_order(weight))],
+                .first_token = first,
+                .tokens = out.rows,
+                .weight = &weight,
+                .out = out.data,
+                .out_stride = out.stride},
+               begin, end);
+}
+
 void CpuOps::linear(Tensor x, const Weight& weight, Tensor out) {
-  const LinearArgs args = linear_args(x, weight, out);
+  check_product(x, weight, out);
+  Inputs in{.floats = x};
   if (has_quant_linear(isa_, weight.format())) {
-    const QuantLinearArgs coded{
-        .x = &quantise(x, code_order(weight)), .tokens = x.rows, .weight = &weight, .out = out.data, .out_stride = out.stride};
-    return pool_.parallel_for(weight.rows(), linear_grain(weight.rows(), x.cols, x.rows, pool_.size()),
-                              [&](int64_t begin, int64_t end) { quant_linear(isa_, coded, begin, end); });
+    const CodeOrder order = code_order(weight);
+    in.coded[static_cast<size_t>(order)] = &quantise(x, order);
   }
   pool_.parallel_for(weight.rows(), linear_grain(weight.rows(), x.cols, x.rows, pool_.size()),
-                     [&](int64_t begin, int64_t end) { quern::linear(isa_, args, begin, end); });
+                     [&](int64_t begin, int64_t end) { multiply(in, 0, weight, out, begin, end); });
 }
 
 void CpuOps::norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vector& weight, float eps, const RopeTable& table) {
@@ -312,17 +328,7 @@ void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, const Inputs&
       const Weight& weight = g.expert->*product.matrix;
       const Tensor out = product.out.row_range(g.first, g.first + g.count);
       const int64_t row = item % blocks * block, row_end = std::min(row + block, rows);
-      if (has_quant_linear(isa_, weight.format()))
-        quant_linear(isa_,
-                     {.x = in.coded[static_cast<size_t>(code_order(weight))],
-                      .first_token = g.first,
-                      .tokens = g.count,
-                      .weight = &weight,
-                      .out = out.data,
-                      .out_stride = out.stride},
-                     row, row_end);
-      else
-        quern::linear(isa_, linear_args(in.floats.row_range(g.first, g.first + g.count), weight, out), row, row_end);
+      multiply(in, g.first, weight, out, row, row_end);
     }
   });
 }

@@ -61,6 +61,9 @@ class CpuOps : public Ops {
   // x in int8 and in this order, in its place of quantised_.
   const Int8Activations& quantise(Tensor x, CodeOrder order);
 
+  // out = input rows from `first` on times rows [begin, end) of the weight; as many as out has.
+  void multiply(const Inputs& in, int64_t first, const Weight& weight, Tensor out, int64_t begin, int64_t end) const;
+
   // A matrix of every expert, and where the products with it go.
   struct Product {
     Weight Expert::* matrix;
