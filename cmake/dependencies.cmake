@@ -7,6 +7,7 @@ find_package(nlohmann_json REQUIRED)   # JSON text (behind base/json)
 find_package(fmt REQUIRED)             # formatting
 find_package(CLI11 REQUIRED)           # command line
 find_package(tl-expected REQUIRED)     # Result<T>
+find_package(Eigen3 3.4 REQUIRED NO_MODULE)  # Cholesky factors and products of the quantiser's error feedback
 
 find_path(PCRE2_INCLUDE pcre2.h REQUIRED)
 find_library(PCRE2_LIBRARY pcre2-8 REQUIRED)       # pre-tokenizer

@@ -78,6 +78,7 @@ class Usage(Test):
                      ["quantize", "IN", "OUT", "--format", "q4_k"], ["quantize", "IN", "OUT", "--format", "q4", "--to", "tape"],
                      ["quantize", "IN", "OUT.gguf", "--format", "q4", "--packed"],
                      ["quantize", "IN", "OUT", "--format", "q4", "--fast", "--importance", "s"], ["quantize", "IN", "OUT", "--format", "q4", "--report-episodes", "1"],
+                     ["quantize", "IN", "OUT", "--format", "q4", "--feedback-text", "t"], ["quantize", "IN", "OUT", "--format", "q4", "--feedback", "--importance", "s"],
                      ["calibrate", "IN"], ["calibrate", "IN", "-o", "s", "--tokens", "1"], ["compare", "IN"], ["compare", "A", "B", "--length", "1"]):
             self.fails(*args, code=2)
 
@@ -233,6 +234,23 @@ class Plumbing(Test):
         with open(self.path("bad"), "wb") as file:
             file.write(b"\xff" * 100)
         self.fails("quantize", PEBBLE, self.path("none"), "--format", "q4", "--importance", self.path("bad"), says="bad")
+
+    def test_quantize_with_feedback(self):
+        small, text = self.path("small"), self.path("text.txt")
+        with open(text, "w", encoding="utf-8") as file:
+            file.write("Move a.txt to b.txt, then list the folder.\n" * 20)
+        self.ok("quantize", PEBBLE, small, "--format", "mxfp4", "--feedback", "--feedback-text", text, "--feedback-tokens", "100")
+        self.ok("quantize", PEBBLE, self.path("alone"), "--format", "mxfp4")
+        files = []
+        for folder in (small, self.path("alone")):
+            with open(os.path.join(folder, "model.safetensors"), "rb") as file:
+                files.append(file.read())
+        self.assertEqual(len(files[0]), len(files[1]))
+        self.assertNotEqual(files[0], files[1])
+        self.ok("generate", "--model", small, "--prompt", "Move", "--max-tokens", "2")
+        self.fails("quantize", TINY, self.path("none"), "--format", "q8", "--feedback", says="no tokenizer")
+        self.fails("quantize", PEBBLE, self.path("none"), "--format", "q8", "--feedback", "--feedback-text", self.path("none.txt"), says="none.txt")
+        self.assertFalse(os.path.exists(self.path("none")) or os.path.exists(self.path("none.partial")))
 
     def test_bench(self):
         document = json.loads(self.ok("bench", "--model", TINY, "-p", "8", "-n", "2", "-r", "1", "--json"))

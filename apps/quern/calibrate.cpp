@@ -20,17 +20,15 @@ Result<int> calibrate_model(const Options& o) {
   QUERN_ASSIGN(const EngineOptions options, o.common.engine_for(o.model));
   QUERN_ASSIGN(const auto engine, Engine::load(options));
   if (!engine->tokenizer()) return fail(Errc::not_found, "{} has no tokenizer: there is no text that it could read", o.model);
-  QUERN_ASSIGN(Sample sample, make_sample({.file = o.text,
-                                           .split = Split::training,
-                                           .max_tokens = o.tokens,
-                                           .context = engine->context(),
-                                           .format = engine->chat_format()},
-                                          *engine->tokenizer()));
-  std::vector<std::vector<int32_t>> documents;
-  for (SampleDocument& document : sample.documents) documents.push_back(std::move(document.ids));
+  QUERN_ASSIGN(const Sample sample, make_sample({.file = o.text,
+                                                 .split = Split::training,
+                                                 .max_tokens = o.tokens,
+                                                 .context = engine->context(),
+                                                 .format = engine->chat_format()},
+                                                *engine->tokenizer()));
   Progress progress("reading " + sample.source);
   const auto update = [&](double done, double total) { progress.update(done, total); };
-  QUERN_ASSIGN(const InputStatistics statistics, calibrate(*engine, documents, update));
+  QUERN_ASSIGN(const InputStatistics statistics, calibrate(*engine, sample.ids(), update));
   QUERN_TRY(statistics.save(o.out));
   std::string text =
       fmt::format("{}: {} tokens of {}, {} matrices\n", o.out, statistics.tokens(), sample.source, statistics.matrices());

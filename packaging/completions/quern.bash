@@ -47,10 +47,10 @@ _quern() {
       mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur"); return ;;
     --model | -m | --root) _quern_files "$cur" folders; return ;;
     --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe | \
-      --report | --report-text | --importance) _quern_files "$cur"; return ;;
+      --report | --report-text | --importance | --feedback-text) _quern_files "$cur"; return ;;
     # Values nobody can guess.
     --threads | -t | --context | --yarn | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
-      --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes) return ;;
+      --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes | --feedback-tokens) return ;;
     --text)
       case $command in calibrate | compare) _quern_files "$cur" ;; esac
       return ;;
@@ -71,7 +71,7 @@ _quern() {
       inspect) options+=' --model -m --context --json' ;;
       schema) options+=' --instances --formats --bench --model -m --tokenizer --json' ;;
       quantize)
-        options+=' --to --format --recipe --fast --importance --force --no-mtp --packed --report --report-text --report-episodes --threads -t' ;;
+        options+=' --to --format --recipe --fast --importance --feedback --feedback-text --feedback-tokens --force --no-mtp --packed --report --report-text --report-episodes --threads -t' ;;
       calibrate) options+=" --text --out -o --tokens $engine_options" ;;
       compare)
         options+=" --text --tokens --episodes --length --split --seed --report --json $engine_options" ;;

@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <array>
 
+#include "base/checksum.h"
 #include "convert/folder_text.h"
 #include "convert/gguf_output.h"
+#include "convert/layer_inputs.h"
 #include "convert/output_folder.h"
 #include "convert/tensor_encoder.h"
+#include "model/ops/cpu_ops.h"
 
 namespace quern {
 namespace {
@@ -38,6 +41,15 @@ Result<std::vector<fs::directory_entry>> files_in(const fs::path& folder) {
   return files;
 }
 
+uint64_t digest_of(std::span<const std::vector<int32_t>> documents) {
+  Checksum64 sum;
+  for (const std::vector<int32_t>& ids : documents) {
+    sum.add(fmt::format("{} ", ids.size()));
+    sum.add(std::as_bytes(std::span(ids)));
+  }
+  return sum.value();
+}
+
 // What decides about the bytes that are written.
 Result<Json> request_of(const fs::path& in, const Model& model, const QuantizeOptions& options) {
   std::vector<fs::directory_entry> files;
@@ -63,6 +75,7 @@ Result<Json> request_of(const fs::path& in, const Model& model, const QuantizeOp
   if (options.order == RowOrder::strips) request["packed"] = true;
   request["search"] = options.search == ScaleSearch::full ? "full" : "none";
   if (options.importance) request["importance"] = fmt::format("{:x}", options.importance->digest());
+  if (!options.feedback_text.empty()) request["feedback"] = fmt::format("{:x}", digest_of(options.feedback_text));
   request["shard_bytes"] = options.shard_bytes;
   return request;
 }
@@ -130,12 +143,11 @@ Result<void> write_others(const fs::path& in, const Model& model, const fs::path
 }
 
 Result<QuantizeReport> quantize_to_folder(const Model& model, OutputTensors tensors, const fs::path& in, const fs::path& out,
-                                          const QuantizeOptions& options, ThreadPool& pool) {
+                                          const QuantizeOptions& options, TensorEncoder& encoder) {
   QuantizeReport report = report_of(tensors, model, options.mtp);
   QUERN_ASSIGN(const Json config, source_config(in, model));
   const OutputPlan plan = plan_output(std::move(tensors), config, options.shard_bytes);
   QUERN_ASSIGN(Json request, request_of(in, model, options));
-  TensorEncoder encoder(pool, options.search, options.importance);
   const auto others = [&](const fs::path& folder) { return write_others(in, model, folder); };
   report.files = plan.files.size();
   QUERN_ASSIGN(report.resumed_files,
@@ -159,7 +171,7 @@ Result<void> check_target_file(const fs::path& out, const Model& model, Replace 
 }
 
 Result<QuantizeReport> quantize_to_gguf(const Model& model, const OutputTensors& tensors, const fs::path& in, const fs::path& out,
-                                        const QuantizeOptions& options, ThreadPool& pool) {
+                                        const QuantizeOptions& options, TensorEncoder& encoder) {
   QUERN_TRY(check_target_file(out, model, options.replace));
   QUERN_ASSIGN(const GgufKeyValues metadata, gguf_metadata(model, in, tensors, options.mtp));
   QuantizeReport report = report_of(tensors, model, options.mtp);
@@ -168,7 +180,6 @@ Result<QuantizeReport> quantize_to_gguf(const Model& model, const OutputTensors&
   fs::create_directories(folder, error);
   if (error) return fail(Errc::io, "{}: cannot make the folder: {}", folder.string(), error.message());
   QUERN_TRY(check_room(folder, report.total.bytes));
-  TensorEncoder encoder(pool, options.search, options.importance);
   QUERN_TRY(write_gguf(out, metadata, tensors.tensors, encoder, WeightProgress(options.on_progress, report.total.weights)));
   return report;
 }
@@ -182,8 +193,14 @@ Result<QuantizeReport> quantize(const fs::path& in, const fs::path& out, const Q
   const MtpBlock mtp = model->mtp ? options.mtp : MtpBlock::leave_out;
   QUERN_ASSIGN(OutputTensors tensors, output_tensors(ModelWeights(*model), model->config, options.recipe, options.container, mtp));
   if (options.order == RowOrder::strips) QUERN_TRY(pack(tensors, out.string()));
-  if (options.container == ModelContainer::gguf) return quantize_to_gguf(*model, tensors, in, out, options, pool);
-  return quantize_to_folder(*model, std::move(tensors), in, out, options, pool);
+  CpuOps ops(pool, best_isa());
+  std::unique_ptr<LayerInputs> inputs;
+  if (!options.feedback_text.empty()) {
+    QUERN_ASSIGN(inputs, LayerInputs::make(*model, ops, options.feedback_text));
+  }
+  TensorEncoder encoder(pool, options.search, options.importance, inputs.get());
+  if (options.container == ModelContainer::gguf) return quantize_to_gguf(*model, tensors, in, out, options, encoder);
+  return quantize_to_folder(*model, std::move(tensors), in, out, options, encoder);
 }
 
 }  // namespace quern

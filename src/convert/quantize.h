@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct QuantizeOptions {
   RowOrder order = RowOrder::rows;  // strips: a packed folder, for quern alone
   ScaleSearch search = ScaleSearch::full;
   const InputStatistics* importance = nullptr;  // what errors are weighed by, of this model or one of its shapes; absent: all alike
+  // A text: the model reads it layer by layer as it is written, and rounding errors are made up for (layer_inputs.h). Not with importance.
+  std::span<const std::vector<int32_t>> feedback_text = {};
   Replace replace = Replace::never;
   int64_t shard_bytes = kShardBytes;  // of a folder
   OnProgress on_progress;             // an exception passes through and leaves what can be resumed
@@ -42,7 +45,7 @@ struct QuantizeReport {
   std::vector<std::string> notes;       // what did not go as the recipe says, for people
 };
 
-// Errors: those of Model::load, InputStatistics::check_model, output_tensors, pack, gguf_metadata, folder_text and write_folder;
+// Errors: those of Model::load, InputStatistics::check_model, LayerInputs::make, output_tensors, pack, gguf_metadata, folder_text and write_folder;
 // invalid_argument (out is the model that is read, or around it); denied (a file in the way); io (not enough room, a file that cannot be
 // read or written).
 Result<QuantizeReport> quantize(const std::filesystem::path& in, const std::filesystem::path& out, const QuantizeOptions& options,

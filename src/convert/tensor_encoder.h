@@ -6,6 +6,7 @@
 #include "base/function_ref.h"
 #include "base/thread_pool.h"
 #include "convert/input_statistics.h"
+#include "convert/layer_inputs.h"
 #include "convert/output_tensors.h"
 
 namespace quern {
@@ -13,9 +14,10 @@ namespace quern {
 // Not to be shared between threads.
 class TensorEncoder {
  public:
-  // statistics: what errors are weighed by; nullptr: all alike. The pool and they must outlive the encoder.
-  TensorEncoder(ThreadPool& pool, ScaleSearch search, const InputStatistics* statistics)
-      : pool_(pool), search_(search), statistics_(statistics) {}
+  // statistics: what errors are weighed by; inputs: what they are made up for by. nullptr: all errors alike. The pool and they must outlive
+  // the encoder.
+  TensorEncoder(ThreadPool& pool, ScaleSearch search, const InputStatistics* statistics = nullptr, LayerInputs* inputs = nullptr)
+      : pool_(pool), search_(search), statistics_(statistics), inputs_(inputs) {}
 
   using Bytes = FunctionRef<Result<void>(std::span<const std::byte>)>;
   using Written = FunctionRef<void(int64_t weights)>;
@@ -24,13 +26,25 @@ class TensorEncoder {
   Result<void> encode(const OutputTensor& tensor, Bytes write, Written written);
 
  private:
-  Result<void> encode_window(const OutputTensor& tensor, int64_t first, int64_t count);
+  // Where the tensor's rows from `first` on go.
+  struct Window {
+    const OutputTensor& tensor;
+    int64_t first = 0, count = 0;  // in rows
+  };
+  Result<void> encode_window(const Window& window);
+  Result<void> encode_with_feedback(const Window& window);
+  // Rows [begin, end) of the window; importance, where `options` has none, by the statistics.
+  Result<void> encode_range(const Window& window, int64_t begin, int64_t end, EncodeOptions options);
+  bool takes_feedback(const OutputTensor& tensor) const;
+  const std::string& published_name(const OutputTensor& tensor, int64_t row) const;
   void pack_window(const OutputTensor& tensor, int64_t first, int64_t count);
 
   ThreadPool& pool_;
   ScaleSearch search_;
   const InputStatistics* statistics_;
+  LayerInputs* inputs_;
   std::vector<int64_t> starts_;             // of the tensor's matrices, in rows
+  std::optional<ErrorFeedback> feedback_;   // of a tensor that is one matrix
   std::vector<std::byte> codes_, packed_;   // of a window
   std::vector<std::byte> scales_, biases_;  // of the whole tensor
 };

@@ -152,6 +152,12 @@ Result<void> add_episodes(SampleMaker& maker, Split split) {
 
 }  // namespace
 
+std::vector<std::vector<int32_t>> Sample::ids() const {
+  std::vector<std::vector<int32_t>> ids;
+  for (const SampleDocument& document : documents) ids.push_back(document.ids);
+  return ids;
+}
+
 int64_t Sample::tokens() const {
   int64_t sum = 0;
   for (const SampleDocument& document : documents) sum += static_cast<int64_t>(document.ids.size());

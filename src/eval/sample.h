@@ -24,6 +24,7 @@ struct Sample {
   std::vector<SampleDocument> documents;
 
   int64_t tokens() const;
+  std::vector<std::vector<int32_t>> ids() const;  // of each document
 };
 
 struct SampleRequest {

@@ -53,6 +53,11 @@ struct Workspace {
 // Feeds the batch: every sequence's state advances by its tokens; logits are in w.logits, final hidden states in w.final_hidden.
 void forward(Ops& ops, const Model& m, Batch& batch, Workspace& w);
 
+// Its parts, for who runs a text layer by layer: room in the workspace and the angles of the batch's positions; then one layer, which
+// w.hidden goes through. States keep their position.
+void begin_batch(const Model& m, const Batch& batch, Workspace& w);
+void forward_layer(Ops& ops, const Model& m, size_t layer, Batch& batch, Workspace& w);
+
 // The blocks, in files of their own. Each reads w.normed and writes w.mixed.
 void full_attention(Ops& ops, const ModelConfig& c, const FullAttention& a, int64_t layer, Batch& batch, Workspace& w);
 void gated_delta_net(Ops& ops, const ModelConfig& c, const GatedDeltaNet& d, int64_t layer, Batch& batch, Workspace& w);

@@ -5,6 +5,8 @@
 //   Code                int16_t, or float where codes are small floats
 //   unpack(row, block, Block<F>&)               any bytes are allowed: scales may come out infinite or NaN
 //   encode(x, importance, search, row, block)   kElements finite weights; importance >= 0, one for each, never all zero
+//   code(v, scale, offset), value(code), store(codes, row, block)   for error feedback: the code nearest to v, what it stands for before
+//                       scale and offset, and the codes of a block, whose scales stay
 // Weight e is scale * code + offset, in f32 and in this order, as all the formats' own implementations compute it.
 #pragma once
 
@@ -152,6 +154,24 @@ void encode_rows(const float* weights, int64_t /*rows: 1*/, int64_t cols, const 
   }
 }
 
+// The codes of a row's first block chosen anew, its scales kept: the errors of earlier weights, against `weights`, go into later ones by
+// `factors` (error_feedback.h; a row of them has `stride`). targets: the weights with what comes from earlier blocks.
+template <class F>
+void encode_codes(const float* weights, const float* targets, const float* factors, int64_t stride, const MutableQuantRow& row) {
+  Block<F> block;
+  F::unpack({row.codes, row.scales, row.biases, row.scale_type}, 0, block);
+  float carried[F::kElements];
+  std::copy_n(targets, F::kElements, carried);
+  uint8_t codes[F::kElements];
+  for (int64_t e = 0; e < F::kElements; ++e) {
+    const float scale = block.scales[e / F::kGroup], offset = F::kOffsets ? block.offsets[e / F::kGroup] : 0;
+    codes[e] = F::code(carried[e], scale, offset);
+    const float error = weights[e] - (scale * F::value(codes[e]) + offset);
+    for (int64_t k = e + 1; k < F::kElements; ++k) carried[k] += error * factors[e * stride + k];
+  }
+  F::store(codes, row, 0);
+}
+
 // What a format can do with one row (encode: with the rows that share scales). The registry in quant_matrix.cpp has one for each format.
 struct FormatOps {
   void (*decode)(const QuantRow& row, int64_t cols, float* out) = nullptr;
@@ -159,11 +179,18 @@ struct FormatOps {
   float (*dot)(const QuantRow& row, int64_t cols, const Int8Row& x) = nullptr;
   void (*encode)(const float* weights, int64_t rows, int64_t cols, const float* importance, ScaleSearch search,
                  const MutableQuantRow& row) = nullptr;
+  // Of one block; null where a format takes no feedback.
+  void (*encode_codes)(const float* weights, const float* targets, const float* factors, int64_t stride,
+                       const MutableQuantRow& row) = nullptr;
 };
 
 template <class F>
 constexpr FormatOps block_ops() {
-  return {.decode = decode_row<F>, .magnitude = magnitude_row<F>, .dot = dot_row<F>, .encode = encode_rows<F>};
+  return {.decode = decode_row<F>,
+          .magnitude = magnitude_row<F>,
+          .dot = dot_row<F>,
+          .encode = encode_rows<F>,
+          .encode_codes = encode_codes<F>};
 }
 
 }  // namespace quern::quant

@@ -1,9 +1,11 @@
-// The formats' implementations, one family a file; quant_matrix.cpp picks from them.
+// The formats' implementations, one family a file.
 #pragma once
 
 #include "quant/block.h"
 
 namespace quern::quant {
+
+FormatOps format_ops(QuantFormat format);  // of any of them
 
 FormatOps plain_ops(QuantFormat format);       // f32, f16, bf16
 FormatOps fp8_ops();                           // fp8_e4m3

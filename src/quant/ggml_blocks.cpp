@@ -13,7 +13,7 @@
 namespace quern::quant {
 namespace {
 
-struct Q8_0 {
+struct Q8_0 : LevelCodes<Q8_0> {
   static constexpr int64_t kElements = 32, kGroup = 32, kBytes = 34;
   static constexpr bool kOffsets = false;
   using Code = int16_t;
@@ -23,15 +23,18 @@ struct Q8_0 {
     out.scales[0] = load_f16(at);
     for (int i = 0; i < kElements; ++i) out.codes[i] = static_cast<int8_t>(load_u8(at + 2 + i));
   }
+  // -128 is left out: kernels may then negate codes in eight bits. The levels being symmetric, d may as well be positive.
+  static constexpr IntegerLevels levels() { return {-127, 127}; }
+  static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
+    for (int i = 0; i < kElements; ++i) store_u8(row.codes + block * kBytes + 2 + i, (codes[i] - 127U) & 255);
+  }
   static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
-    // -128 is left out: kernels may then negate codes in eight bits. The levels being symmetric, d may as well be positive.
-    constexpr IntegerLevels kLevels{-127, 127};
-    std::byte* at = row.codes + block * kBytes;
-    uint16_t d = choose_f16_scale(kLevels, {{x, kElements}, {importance, kElements}}, search);
+    uint16_t d = choose_f16_scale(levels(), {{x, kElements}, {importance, kElements}}, search);
     d &= 0x7FFF;
-    store_u16(at, d);
-    for (int i = 0; i < kElements; ++i)
-      store_u8(at + 2 + i, static_cast<unsigned>(code_of(kLevels, x[i], f16_to_f32(d)) - 127) & 255);
+    store_u16(row.codes + block * kBytes, d);
+    uint8_t codes[kElements];
+    assign_codes(levels(), {x, kElements}, f16_to_f32(d), 0, codes);
+    store(codes, row, block);
   }
 };
 
@@ -51,7 +54,7 @@ void store_five_bits(std::byte* high, std::byte* nibbles, const uint8_t* codes) 
 
 // q4_0, q5_0
 template <int bits>
-struct Centred {
+struct Centred : LevelCodes<Centred<bits>> {
   static constexpr int64_t kElements = 32, kGroup = 32, kBytes = bits == 4 ? 18 : 22;
   static constexpr bool kOffsets = false;
   static constexpr int kZero = 1 << (bits - 1);  // the code of zero
@@ -68,22 +71,27 @@ struct Centred {
     out.scales[0] = load_f16(at);
     for (int i = 0; i < kElements; ++i) out.codes[i] = static_cast<int16_t>(codes[i] - kZero);
   }
+  static constexpr IntegerLevels levels() { return kLevels; }
+  static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
+    std::byte* at = row.codes + block * kBytes;
+    if constexpr (bits == 4)
+      store_nibbles(at + 2, codes);
+    else
+      store_five_bits(at + 2, at + 6, codes);
+  }
   static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     std::byte* at = row.codes + block * kBytes;
     const uint16_t d = choose_f16_scale(kLevels, {{x, kElements}, {importance, kElements}}, search);
     store_u16(at, d);
     uint8_t codes[kElements];
     assign_codes(kLevels, {x, kElements}, f16_to_f32(d), 0, codes);
-    if constexpr (bits == 4)
-      store_nibbles(at + 2, codes);
-    else
-      store_five_bits(at + 2, at + 6, codes);
+    store(codes, row, block);
   }
 };
 
 // q4_1, q5_1
 template <int bits>
-struct WithMinimum {
+struct WithMinimum : LevelCodes<WithMinimum<bits>> {
   static constexpr int64_t kElements = 32, kGroup = 32, kBytes = bits == 4 ? 20 : 24;
   static constexpr bool kOffsets = true;
   static constexpr IntegerLevels kLevels{0, (1 << bits) - 1};
@@ -98,6 +106,14 @@ struct WithMinimum {
       load_five_bits(at + 4, at + 8, codes);
     out.scales[0] = load_f16(at), out.offsets[0] = load_f16(at + 2);
     std::copy_n(codes, kElements, out.codes);
+  }
+  static constexpr IntegerLevels levels() { return kLevels; }
+  static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
+    std::byte* at = row.codes + block * kBytes;
+    if constexpr (bits == 4)
+      store_nibbles(at + 4, codes);
+    else
+      store_five_bits(at + 4, at + 8, codes);
   }
   struct Scales {
     uint16_t d, m;
@@ -118,10 +134,7 @@ struct WithMinimum {
     store_u16(at, scales.d), store_u16(at + 2, scales.m);
     uint8_t codes[kElements];
     assign_codes(kLevels, {x, kElements}, f16_to_f32(scales.d), f16_to_f32(scales.m), codes);
-    if constexpr (bits == 4)
-      store_nibbles(at + 4, codes);
-    else
-      store_five_bits(at + 4, at + 8, codes);
+    store(codes, row, block);
   }
 };
 

@@ -38,6 +38,13 @@ void assign_codes(const Levels& levels, std::span<const float> x, float scale, f
   for (size_t i = 0; i < x.size(); ++i) codes[i] = static_cast<uint8_t>(code_of(levels, x[i], scale, offset));
 }
 
+// What error feedback asks of a format F whose codes are indices of F::levels() (block.h).
+template <class F>
+struct LevelCodes {
+  static uint8_t code(float v, float scale, float offset) { return static_cast<uint8_t>(code_of(F::levels(), v, scale, offset)); }
+  static float value(uint8_t code) { return F::levels().value(code); }
+};
+
 // The reference encoders' scale: the largest magnitude becomes the first level.
 template <class Levels>
 double reference_scale(const Levels& levels, std::span<const float> x) {

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int8_t kIq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
-struct Iq4Nl {
+struct Iq4Nl : LevelCodes<Iq4Nl> {
   static constexpr int64_t kElements = 32, kGroup = 32, kBytes = 18;
   static constexpr bool kOffsets = false;
   using Code = int16_t;
@@ -23,18 +23,20 @@ struct Iq4Nl {
     load_nibbles(at + 2, codes);
     for (int i = 0; i < kElements; ++i) out.codes[i] = kIq4[codes[i]];
   }
+  static TableLevels levels() { return {kIq4}; }
+  static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
+    store_nibbles(row.codes + block * kBytes + 2, codes);
+  }
   static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
-    const TableLevels levels{kIq4};
-    std::byte* at = row.codes + block * kBytes;
-    const uint16_t d = choose_f16_scale(levels, {{x, kElements}, {importance, kElements}}, search);
-    store_u16(at, d);
+    const uint16_t d = choose_f16_scale(levels(), {{x, kElements}, {importance, kElements}}, search);
+    store_u16(row.codes + block * kBytes, d);
     uint8_t codes[kElements];
-    assign_codes(levels, {x, kElements}, f16_to_f32(d), 0, codes);
-    store_nibbles(at + 2, codes);
+    assign_codes(levels(), {x, kElements}, f16_to_f32(d), 0, codes);
+    store(codes, row, block);
   }
 };
 
-struct Iq4Xs {
+struct Iq4Xs : LevelCodes<Iq4Xs> {
   static constexpr int64_t kElements = 256, kGroup = 32, kBytes = 136;
   static constexpr bool kOffsets = false;
   using Code = int16_t;
@@ -61,6 +63,9 @@ struct Iq4Xs {
     }
     store_u16(at, block.d), store_u16(at + 2, high);
     for (int i = 0; i < 4; ++i) store_u8(at + 4 + i, low[i]);
+  }
+  static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
+    store_super_block_codes<Iq4Xs>(codes, row.codes + block * kBytes);
   }
   static void unpack(const QuantRow& row, int64_t block, Block<Iq4Xs>& out) {
     unpack_super_block<Iq4Xs>(read(row.codes + block * kBytes), out);

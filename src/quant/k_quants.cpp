@@ -20,13 +20,16 @@ namespace {
 
 // What the five have in common; F has kBytes, levels(), kLimits, read, write.
 template <class F, int64_t group, bool mins>
-struct KQuant {
+struct KQuant : LevelCodes<F> {
   static constexpr int64_t kElements = kSuperBlock, kGroup = group;
   static constexpr bool kOffsets = mins;
   using Code = int16_t;
 
   static void unpack(const QuantRow& row, int64_t block, Block<F>& out) {
     unpack_super_block<F>(F::read(row.codes + block * F::kBytes), out);
+  }
+  static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
+    store_super_block_codes<F>(codes, row.codes + block * F::kBytes);
   }
   static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     std::byte* at = row.codes + block * F::kBytes;

@@ -10,7 +10,7 @@ namespace quern::quant {
 namespace {
 
 template <int bits, int64_t group>
-struct MlxAffine {
+struct MlxAffine : LevelCodes<MlxAffine<bits, group>> {
   static constexpr int64_t kElements = group, kGroup = group, kBytes = group * bits / 8;
   static constexpr bool kOffsets = true;
   static constexpr IntegerLevels kLevels{0, (1 << bits) - 1};
@@ -23,7 +23,9 @@ struct MlxAffine {
     for (int64_t i = 0; i < group; ++i) out.codes[i] = static_cast<int16_t>(bits_at(at, i * bits, bits));
   }
 
-  static void pack(const uint8_t* codes, std::byte* at) {
+  static constexpr IntegerLevels levels() { return kLevels; }
+  static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
+    std::byte* at = row.codes + block * kBytes;
     std::fill_n(at, kBytes, std::byte{0});
     for (int64_t i = 0; i < group; ++i) put_bits(at, i * bits, codes[i]);
   }
@@ -66,7 +68,7 @@ struct MlxAffine {
     const Line line = search == ScaleSearch::full ? best_line(source, row.scale_type) : mlx_line(source.x);
     uint8_t codes[group];
     assign_codes(kLevels, source.x, line.scale, line.bias, codes);
-    pack(codes, row.codes + block * kBytes);
+    store(codes, row, block);
     store_scale(row.scale_type, row.scales, block, rounded_scale(row.scale_type, static_cast<double>(line.scale)));
     store_scale(row.scale_type, row.biases, block, rounded_scale(row.scale_type, static_cast<double>(line.bias)));
   }

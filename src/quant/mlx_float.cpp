@@ -30,16 +30,23 @@ void unpack_e2m1(const QuantRow& row, int64_t block, float* codes) {
   }
 }
 
+// What mxfp4 and nvfp4 do with their codes.
 template <int64_t group>
-void pack_e2m1(const float* x, float scale, const MutableQuantRow& row, int64_t block) {
-  uint8_t codes[group] = {};
-  if (scale > 0)
-    for (int64_t i = 0; i < group; ++i) codes[i] = f32_to_e2m1(x[i] / scale);
-  std::byte* at = row.codes + block * group / 2;
-  for (int64_t k = 0; k < group / 2; ++k) store_u8(at + k, codes[2 * k] | codes[2 * k + 1] << 4);
-}
+struct E2m1Codes {
+  static uint8_t code(float v, float scale, float /*offset*/) { return scale > 0 ? f32_to_e2m1(v / scale) : uint8_t{0}; }
+  static float value(uint8_t code) { return kE2m1[code]; }
+  static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
+    std::byte* at = row.codes + block * group / 2;
+    for (int64_t k = 0; k < group / 2; ++k) store_u8(at + k, codes[2 * k] | codes[2 * k + 1] << 4);
+  }
+  static void round(const float* x, float scale, const MutableQuantRow& row, int64_t block) {
+    uint8_t codes[group];
+    for (int64_t i = 0; i < group; ++i) codes[i] = code(x[i], scale, 0);
+    store(codes, row, block);
+  }
+};
 
-struct MlxMxfp4 {
+struct MlxMxfp4 : E2m1Codes<32> {
   static constexpr int64_t kElements = 32, kGroup = 32;
   static constexpr bool kOffsets = false;
   using Code = float;
@@ -54,7 +61,7 @@ struct MlxMxfp4 {
     if (search == ScaleSearch::full && largest > 0)
       exponent = best_exponent({x, kElements}, importance, exponent - 1, exponent + 1, exponent, round_e2m1);
     store_u8(row.scales + block, static_cast<unsigned>(exponent + 127));
-    pack_e2m1<kElements>(x, std::ldexp(1.0f, exponent), row, block);
+    round(x, std::ldexp(1.0f, exponent), row, block);
   }
 };
 
@@ -73,12 +80,18 @@ struct MlxMxfp8 {
     if (search == ScaleSearch::full && largest > 0)
       exponent = best_exponent({x, kElements}, importance, exponent - 1, exponent + 2, exponent, round_e4m3);
     store_u8(row.scales + block, static_cast<unsigned>(exponent + 127));
-    const float scale = std::ldexp(1.0f, exponent);
-    for (int64_t i = 0; i < kElements; ++i) store_u8(row.codes + block * kElements + i, f32_to_e4m3(x[i] / scale));
+    uint8_t codes[kElements];
+    for (int64_t i = 0; i < kElements; ++i) codes[i] = code(x[i], std::ldexp(1.0f, exponent), 0);
+    store(codes, row, block);
+  }
+  static uint8_t code(float v, float scale, float /*offset*/) { return f32_to_e4m3(v / scale); }
+  static float value(uint8_t code) { return e4m3_to_f32(code); }
+  static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
+    for (int64_t i = 0; i < kElements; ++i) store_u8(row.codes + block * kElements + i, codes[i]);
   }
 };
 
-struct MlxNvfp4 {
+struct MlxNvfp4 : E2m1Codes<16> {
   static constexpr int64_t kElements = 16, kGroup = 16;
   static constexpr bool kOffsets = false;
   using Code = float;
@@ -92,7 +105,7 @@ struct MlxNvfp4 {
     uint8_t scale = f32_to_e4m3(largest / 6);
     if (search == ScaleSearch::full) scale = best_scale({x, kElements}, importance, scale);
     store_u8(row.scales + block, scale);
-    pack_e2m1<kElements>(x, e4m3_to_f32(scale), row, block);
+    round(x, e4m3_to_f32(scale), row, block);
   }
   // Positive E4M3 values ascend with their codes, eight an octave: from half of what maps the largest onto 6 to twice that.
   static uint8_t best_scale(std::span<const float> x, const float* importance, uint8_t usual) {

@@ -32,8 +32,13 @@ struct Mxfp4 {
     exponent = std::clamp(exponent, -127, 127);
     store_u8(at, static_cast<unsigned>(exponent + 127));
     uint8_t codes[kElements];
-    for (int i = 0; i < kElements; ++i) codes[i] = f32_to_e2m1(std::ldexp(x[i], -exponent));
-    store_nibbles(at + 1, codes);
+    for (int i = 0; i < kElements; ++i) codes[i] = code(x[i], std::ldexp(1.0f, exponent), 0);
+    store(codes, row, block);
+  }
+  static uint8_t code(float v, float scale, float /*offset*/) { return f32_to_e2m1(v / scale); }
+  static float value(uint8_t code) { return kE2m1[code]; }
+  static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
+    store_nibbles(row.codes + block * kBytes + 1, codes);
   }
 };
 

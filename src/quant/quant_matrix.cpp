@@ -10,76 +10,9 @@
 namespace quern {
 namespace {
 
-using quant::FormatOps;
-
-FormatOps ops_of(QuantFormat format) {
-  using enum QuantFormat;
-  switch (format) {
-    case f32:
-    case f16:
-    case bf16:
-      return quant::plain_ops(format);
-    case fp8_e4m3:
-      return quant::fp8_ops();
-    case q8_0:
-    case q4_0:
-    case q4_1:
-    case q5_0:
-    case q5_1:
-      return quant::ggml_block_ops(format);
-    case iq4_nl:
-    case iq4_xs:
-      return quant::iq4_ops(format);
-    case mxfp4:
-      return quant::mxfp4_ops();
-    case q2_k:
-    case q3_k:
-    case q4_k:
-    case q5_k:
-    case q6_k:
-      return quant::k_quant_ops(format);
-    case mlx_mxfp4:
-    case mlx_mxfp8:
-    case mlx_nvfp4:
-      return quant::mlx_float_ops(format);
-    default:
-      break;
-  }
-  const QuantFormatInfo& info = quant_format_info(format);
-  QUERN_CHECK(info.has_biases, info.name);
-  return quant::mlx_affine_ops(info.code_bits(), info.block_elements);
-}
-
 Result<void> check_part(std::string_view name, std::string_view part, std::span<const std::byte> bytes, int64_t expected) {
   if (static_cast<int64_t>(bytes.size()) == expected) return {};
   return fail(Errc::mismatch, "{}: {} of {} bytes, expected {}", name, part, bytes.size(), expected);
-}
-
-Result<void> check_finite(std::string_view name, std::span<const float> weights, int64_t cols) {
-  for (size_t i = 0; i < weights.size(); ++i)
-    if (!std::isfinite(weights[i]))
-      return fail(Errc::invalid_argument, "{}: the weight in row {}, column {} is {}, expected a finite number", name,
-                  static_cast<int64_t>(i) / cols, static_cast<int64_t>(i) % cols, weights[i]);
-  return {};
-}
-
-// importance with blocks of zeros, or all of it where there is none, replaced by ones.
-Result<std::vector<float>> complete_importance(const QuantFormatInfo& info, std::span<const float> importance, int64_t cols) {
-  std::vector<float> complete(static_cast<size_t>(cols), 1.0f);
-  if (importance.empty()) return complete;
-  if (static_cast<int64_t>(importance.size()) != cols)
-    return fail(Errc::mismatch, "{}: {} values of importance, expected {}", info.name, importance.size(), cols);
-  for (size_t i = 0; i < importance.size(); ++i)
-    if (!(importance[i] >= 0) || !std::isfinite(importance[i]))
-      return fail(Errc::invalid_argument, "{}: the importance of column {} is {}, expected a finite number from 0", info.name, i,
-                  importance[i]);
-  for (int64_t begin = 0; begin < cols; begin += info.block_elements) {
-    const auto block =
-        importance.subspan(static_cast<size_t>(begin), static_cast<size_t>(std::min(info.block_elements, cols - begin)));
-    if (std::any_of(block.begin(), block.end(), [](float w) { return w > 0; }))
-      std::copy(block.begin(), block.end(), complete.begin() + begin);
-  }
-  return complete;
 }
 
 }  // namespace
@@ -182,43 +115,16 @@ auto QuantMatrix::with_row(int64_t r, Use use) const {
 }
 
 void QuantMatrix::decode_row(int64_t r, float* out) const {
-  with_row(r, [&](const QuantRow& row) { ops_of(format_).decode(row, cols_, out); });
+  with_row(r, [&](const QuantRow& row) { quant::format_ops(format_).decode(row, cols_, out); });
 }
 
 void QuantMatrix::magnitude_row(int64_t r, float* out) const {
-  with_row(r, [&](const QuantRow& row) { ops_of(format_).magnitude(row, cols_, out); });
+  with_row(r, [&](const QuantRow& row) { quant::format_ops(format_).magnitude(row, cols_, out); });
 }
 
 float QuantMatrix::dot(int64_t r, const Int8Activations& x, int64_t token) const {
   QUERN_CHECK(x.cols() == cols_ && 0 <= token && token < x.tokens(), x.cols(), cols_, token);
-  return with_row(r, [&](const QuantRow& row) { return ops_of(format_).dot(row, cols_, x.row(token)); });
-}
-
-Result<QuantBytes> encode(QuantFormat format, int64_t rows, int64_t cols, std::span<const float> weights,
-                          const EncodeOptions& options) {
-  const QuantFormatInfo& info = quant_format_info(format);
-  QUERN_ASSIGN(const QuantLayout layout, quant_layout(format, rows, cols, options.scale_type));
-  if (static_cast<int64_t>(weights.size()) != rows * cols)
-    return fail(Errc::mismatch, "{}: {} weights, expected {} x {}", info.name, weights.size(), rows, cols);
-  QUERN_ASSIGN(const std::vector<float> importance, complete_importance(info, options.importance, cols));
-  const bool plain = info.block_elements == 1;
-  if (!plain) QUERN_TRY(check_finite(info.name, weights, cols));
-
-  QuantBytes bytes;
-  bytes.codes.resize(static_cast<size_t>(layout.code_bytes));
-  bytes.scales.resize(static_cast<size_t>(layout.scale_bytes));
-  if (info.has_biases) bytes.biases.resize(bytes.scales.size());
-  const ScaleType scale_type = options.scale_type == ScaleType::none ? info.scale_type : options.scale_type;
-  const FormatOps ops = ops_of(format);
-  for (int64_t r = 0; r < rows; r += info.scale_rows) {
-    const int64_t scale_at = r / info.scale_rows * layout.scale_cols * scale_type_bytes(scale_type);
-    const MutableQuantRow row{.codes = bytes.codes.data() + r * layout.row_bytes,
-                              .scales = bytes.scales.data() + scale_at,
-                              .biases = info.has_biases ? bytes.biases.data() + scale_at : nullptr,
-                              .scale_type = scale_type};
-    ops.encode(weights.data() + r * cols, std::min(info.scale_rows, rows - r), cols, importance.data(), options.search, row);
-  }
-  return bytes;
+  return with_row(r, [&](const QuantRow& row) { return quant::format_ops(format_).dot(row, cols_, x.row(token)); });
 }
 
 }  // namespace quern

@@ -78,6 +78,9 @@ struct EncodeOptions {
   // [cols]: what a squared error of that column costs, for instance the mean square of its activations; finite, not negative. Empty: all
   // alike. Where a block's importance is all zero, it counts as all alike.
   std::span<const float> importance = {};
+  // [cols, cols]: how errors of earlier weights change what later ones of their row have to be (error_feedback.h). Empty: not at all. Plain
+  // formats and FP8 take none.
+  std::span<const float> feedback = {};
   ScaleSearch search = ScaleSearch::full;
   ScaleType scale_type = ScaleType::none;  // none: the format's own
 };

@@ -46,4 +46,12 @@ void unpack_super_block(const SuperBlock& in, Block<F>& out) {
   for (size_t i = 0; i < kSuperBlock; ++i) out.codes[i] = static_cast<int16_t>(levels.value(in.codes[i]));
 }
 
+// Other codes in a block that is there. F: with write(SuperBlock, std::byte*) too.
+template <class F>
+void store_super_block_codes(const uint8_t* codes, std::byte* at) {
+  SuperBlock block = F::read(at);
+  std::copy_n(codes, kSuperBlock, block.codes.begin());
+  F::write(block, at);
+}
+
 }  // namespace quern::quant
