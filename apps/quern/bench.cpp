@@ -1,5 +1,6 @@
 // quern bench: prefill and decode speed, memory, time to the first token, and the share of this machine's read bandwidth that decoding
-// reaches: a decoded token reads each active weight once, so bytes per token over bandwidth is the floor.
+// reaches: a decoded token reads each active weight once, so bytes per token over bandwidth is the floor. Prefill's roof is what the
+// multipliers give.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "base/random.h"
 #include "base/read_bandwidth.h"
 #include "command.h"
+#include "kernels/int8_peak/int8_peak.h"
 #include "model/model_facts.h"
 #include "runtime/engine_impl.h"
 #include "runtime/sampler.h"
@@ -64,8 +66,11 @@ Result<int> bench(const Options& o) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);  // before the bandwidth is measured, whose memory is not the model's
   const double bandwidth = read_bandwidth(*impl.pool);
-  const double per_token = static_cast<double>(model_facts(*impl.model).bytes_per_token), decode_tps = median(decode),
-               share = decode_tps * per_token / bandwidth;
+  const double peak = int8_peak(*impl.pool, impl.isa);
+  const ModelFacts facts = model_facts(*impl.model);
+  const double per_token = static_cast<double>(facts.bytes_per_token), decode_tps = median(decode),
+               share = decode_tps * per_token / bandwidth,
+               prefill_share = median(prefill) * static_cast<double>(facts.prompt_parameters) / peak;
   Json out = Json::object();
   out["prefill_tps"] = median(prefill);
   out["decode_tps"] = decode_tps;
@@ -75,6 +80,8 @@ Result<int> bench(const Options& o) {
   out["bytes_per_token"] = per_token;
   out["read_bandwidth_gbs"] = bandwidth / 1e9;
   out["decode_roof_share"] = share;
+  out["int8_peak_tops"] = 2 * peak / 1e12;
+  out["prefill_peak_share"] = prefill_share;
   out["prompt"] = o.prompt;
   out["generated"] = o.generated;
   out["depth"] = o.depth;
@@ -85,17 +92,18 @@ Result<int> bench(const Options& o) {
     QUERN_TRY(print_out(out.dump() + "\n"));
     return kSuccess;
   }
-  QUERN_TRY(
-      print_out(fmt::format("{}, {} threads, {}, median of {}\n"
-                            "  load             {:>10.2f} s\n"
-                            "  prefill {:>6}   {:>10.1f} tokens/s   at depth {}\n"
-                            "  first token      {:>10.3f} s\n"
-                            "  decode {:>6}    {:>10.1f} tokens/s   {:.1f} MB a token\n"
-                            "  memory bandwidth {:>10.1f} GB/s read; decoding reaches {:.0f} % of the roof it sets\n"
-                            "  peak memory      {:>10.1f} MB\n",
-                            engine_options.model.string(), impl.pool->size(), isa_name(impl.isa), o.repeats, impl.load_s, o.prompt,
-                            median(prefill), o.depth, median(first_token), o.generated, decode_tps, per_token / 1e6,
-                            bandwidth / 1e9, 100 * share, static_cast<double>(usage.ru_maxrss) / 1e3)));
+  QUERN_TRY(print_out(
+      fmt::format("{}, {} threads, {}, median of {}\n"
+                  "  load             {:>10.2f} s\n"
+                  "  prefill {:>6}   {:>10.1f} tokens/s   at depth {}\n"
+                  "  first token      {:>10.3f} s\n"
+                  "  decode {:>6}    {:>10.1f} tokens/s   {:.1f} MB a token\n"
+                  "  memory bandwidth {:>10.1f} GB/s read; decoding reaches {:.0f} % of the roof it sets\n"
+                  "  int8 products    {:>10.2f} Top/s; prefill reaches {:.0f} % of them\n"
+                  "  peak memory      {:>10.1f} MB\n",
+                  engine_options.model.string(), impl.pool->size(), isa_name(impl.isa), o.repeats, impl.load_s, o.prompt,
+                  median(prefill), o.depth, median(first_token), o.generated, decode_tps, per_token / 1e6, bandwidth / 1e9,
+                  100 * share, 2 * peak / 1e12, 100 * prefill_share, static_cast<double>(usage.ru_maxrss) / 1e3)));
   return kSuccess;
 }
 
@@ -106,7 +114,8 @@ void add_bench_command(CLI::App& app, Body& body) {
   CLI::App* command = add_command(app, "bench", "Measure prefill and decode speed and what share of the roof they reach");
   command->footer(
       "Example:\n  quern bench -p 512 -n 64 -r 5 --json\n\nSmall models live in the caches and may pass the memory roof; that "
-      "share means something for models larger than those.");
+      "share means something for models larger than those. Int8 products are those of registers alone: with weights in f32 or bf16 "
+      "prefill makes none, and that share means little.");
   const auto positive = CLI::Range(int64_t{1}, int64_t{1} << 31);
   command->add_option("-p", o->prompt, "Prompt tokens")->check(positive)->capture_default_str();
   command->add_option("-n", o->generated, "Tokens to decode")->check(positive)->capture_default_str();

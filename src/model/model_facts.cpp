@@ -60,6 +60,8 @@ ModelFacts model_facts(const Model& model) {
   visit_model(counter, model);
   ModelFacts& facts = counter.facts;
   facts.active_parameters = static_cast<int64_t>(counter.active);
+  const int64_t head = model.lm_head.rows() * model.lm_head.cols();
+  facts.prompt_parameters = facts.active_parameters - head;
   facts.bytes_per_token = static_cast<size_t>(counter.read);
   const auto linear = static_cast<size_t>(std::count(c.layers.begin(), c.layers.end(), LayerKind::linear_attention));
   facts.kv_bytes_per_position = (c.layers.size() - linear) * 2 * static_cast<size_t>(c.num_key_value_heads * c.head_dim) * 2;

@@ -22,6 +22,7 @@ struct ModelFacts {
   TensorTally total;
   TensorTally packed;                // matrices whose rows lie in strips
   int64_t active_parameters = 0;     // that one decoded token reads
+  int64_t prompt_parameters = 0;     // of them, those that a token of a prompt is multiplied with: not the head's
   size_t bytes_per_token = 0;        // of weights, likewise
   size_t kv_bytes_per_position = 0;  // in bf16
   size_t state_bytes = 0;            // of a sequence, whatever its length
