@@ -255,7 +255,7 @@ class Plumbing(Test):
     def test_bench(self):
         document = json.loads(self.ok("bench", "--model", TINY, "-p", "8", "-n", "2", "-r", "1", "--json"))
         for key in ("prefill_tps", "decode_tps", "load_s", "first_token_s", "peak_rss_bytes", "bytes_per_token", "read_bandwidth_gbs", "decode_roof_share",
-                    "int8_peak_tops", "prefill_peak_share"):
+                    "int8_peak_tops", "prefill_peak_share", "anonymous_bytes"):
             self.assertGreater(document[key], 0, key)
 
 

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <optional>
 
+#include "base/cores.h"
 #include "base/file.h"
 #include "comparison.h"
 #include "eval/sample.h"
@@ -56,7 +57,7 @@ std::string as_text(const QuantizeReport& r, const std::string& out) {
 Result<QuantizeReport> quantize_with_progress(const Options& o, QuantizeOptions options) {
   Progress progress("writing " + o.out);
   options.on_progress = [&](double done, double total) { progress.update(done, total); };
-  ThreadPool pool(o.threads > 0 ? o.threads : ThreadPool::available_cores());
+  ThreadPool pool(o.threads > 0 ? o.threads : available_cores());
   return quantize(o.in, o.out, options, pool);
 }
 

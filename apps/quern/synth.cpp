@@ -1,6 +1,7 @@
 // quern synth: a synthetic checkpoint of any size and format, for benchmarks and tests.
 #include "convert/synth.h"
 
+#include "base/cores.h"
 #include "base/file.h"
 #include "command.h"
 
@@ -29,7 +30,7 @@ Result<int> synth(const Options& o) {
   {
     Progress progress("writing " + o.out);
     options.on_progress = [&](double done, double total) { progress.update(done, total); };
-    ThreadPool pool(o.threads > 0 ? o.threads : ThreadPool::available_cores());
+    ThreadPool pool(o.threads > 0 ? o.threads : available_cores());
     QUERN_ASSIGN(notes, synthesise(options, o.out, pool));
   }
   for (const std::string& note : notes) QUERN_TRY(print_out("note: " + note + "\n"));

@@ -1,7 +1,5 @@
 #include "base/thread_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -92,13 +90,6 @@ void ThreadPool::work() {
     take_ranges(job_);
     running_.fetch_sub(1, std::memory_order_release);
   }
-}
-
-int ThreadPool::available_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 }  // namespace quern

@@ -31,9 +31,6 @@ class ThreadPool {
   using Task = FunctionRef<void(int64_t begin, int64_t end)>;
   void parallel_for(int64_t count, int64_t grain, Task task);
 
-  // Cores this process may run on.
-  static int available_cores();
-
  private:
   struct Job {
     const Task* task = nullptr;

@@ -84,7 +84,5 @@ TEST(ThreadPoolDeathTest, RefusesACallFromInsideATask) {
         "inside a task");
 }
 
-TEST(ThreadPool, KnowsOfAtLeastOneCore) { EXPECT_GE(ThreadPool::available_cores(), 1); }
-
 }  // namespace
 }  // namespace quern

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "base/check.h"
 #include "formats/tensor_names.h"
 #include "model/ops/forwarding_ops.h"
 
@@ -80,7 +79,7 @@ class LayerInputs::Recorder : public ForwardingOps {
   Buffer gate_, up_;
 };
 
-Result<std::unique_ptr<LayerInputs>> LayerInputs::make(const Model& model, Ops& ops,
+Result<std::unique_ptr<LayerInputs>> LayerInputs::make(const Model& model, Ops& ops, ThreadPool& pool,
                                                        std::span<const std::vector<int32_t>> documents) {
   const int64_t vocab = model.config.vocab_size;
   int64_t tokens = 0;
@@ -90,19 +89,20 @@ Result<std::unique_ptr<LayerInputs>> LayerInputs::make(const Model& model, Ops& 
       if (id < 0 || id >= vocab) return fail(Errc::out_of_range, "token id {} is outside the vocabulary of {}", id, vocab);
   }
   if (tokens == 0) return fail(Errc::invalid_argument, "a text without tokens says nothing about inputs");
-  std::unique_ptr<LayerInputs> inputs(new LayerInputs(model, ops, documents));
+  std::unique_ptr<LayerInputs> inputs(new LayerInputs(model, ops, pool, documents));
   inputs->hidden_ = inputs->hidden_rows_.tensor(tokens, model.config.hidden_size);
   inputs->start();
   return inputs;
 }
 
-LayerInputs::LayerInputs(const Model& model, Ops& ops, std::span<const std::vector<int32_t>> documents)
-    : model_(model), ops_(ops), documents_(documents), workspace_(model) {}
+LayerInputs::LayerInputs(const Model& model, Ops& ops, ThreadPool& pool, std::span<const std::vector<int32_t>> documents)
+    : model_(model), ops_(ops), pool_(pool), documents_(documents), workspace_(model) {}
 
 void LayerInputs::start() {
   int64_t row = 0;
   for (const std::vector<int32_t>& ids : documents_) {
     const int64_t end = row + static_cast<int64_t>(ids.size());
+    if (ids.empty()) continue;
     ops_.embed(ids, model_.embed_tokens, hidden_.row_range(row, end));
     row = end;
   }
@@ -111,11 +111,11 @@ void LayerInputs::start() {
 
 std::optional<LayerInputs::Place> LayerInputs::place_of(std::string_view name) const {
   if (name == "lm_head.weight") return Place{.layer = model_.layers.size()};
-  constexpr std::string_view kLayers = "model.layers.";
-  if (!name.starts_with(kLayers)) return std::nullopt;
+  const std::string layers = model_.config.tensor_prefix + "layers.";
+  if (!name.starts_with(layers)) return std::nullopt;
   Place place;
   const char* const end = name.data() + name.size();
-  const auto [rest, error] = std::from_chars(name.data() + kLayers.size(), end, place.layer);
+  const auto [rest, error] = std::from_chars(name.data() + layers.size(), end, place.layer);
   if (error != std::errc() || place.layer >= model_.layers.size()) return std::nullopt;
   const std::string_view part(rest, end);
   if (const auto expert = parse_expert_name(name)) {
@@ -138,6 +138,7 @@ void LayerInputs::reach(const std::string& name) {
 
 // Layer next_ over the whole text. The last one is the head, which only looks.
 void LayerInputs::advance() {
+  last_.reset();
   for (std::vector<int64_t>& tokens : routed_) tokens.clear();
   if (next_ == model_.layers.size()) {
     Tensor& all = inputs_[mixer_in] = inputs_rows_[mixer_in].tensor(hidden_.rows, hidden_.cols);
@@ -170,14 +171,23 @@ void LayerInputs::read_document(Recorder& recorder, std::span<const int32_t> ids
   }
 }
 
-std::optional<ErrorFeedback> LayerInputs::feedback(const std::string& name) const {
+const ErrorFeedback* LayerInputs::feedback(const std::string& name) {
   const auto place = place_of(name);
-  if (!place || place->layer + 1 != next_) return std::nullopt;
-  const Tensor all = inputs_[place->input];
-  if (!place->expert) return error_feedback(all);
+  if (!place || place->expert || place->layer + 1 != next_) return nullptr;
+  if (last_ != place->input) {
+    last_feedback_ = error_feedback(inputs_[place->input], ErrorFeedback::kDamping, &pool_);
+    last_ = place->input;
+  }
+  return last_feedback_ ? &*last_feedback_ : nullptr;
+}
+
+std::optional<ErrorFeedback> LayerInputs::expert_feedback(const std::string& name) const {
+  const auto place = place_of(name);
+  if (!place || !place->expert || place->layer + 1 != next_) return std::nullopt;
   const auto expert = static_cast<size_t>(*place->expert);
   const std::vector<int64_t>& tokens = routed_[expert];
-  if (tokens.empty()) return std::nullopt;
+  if (tokens.size() < kFewTokens) return std::nullopt;
+  const Tensor all = inputs_[mlp_in];
   RowMajor rows(static_cast<int64_t>(tokens.size()), all.cols);
   for (size_t i = 0; i < tokens.size(); ++i) std::copy_n(all.row(tokens[i]), all.cols, &rows(static_cast<int64_t>(i), 0));
   if (place->down) rows = gated(model_.layers[place->layer].mlp.experts[expert], rows);

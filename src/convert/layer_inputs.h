@@ -1,5 +1,5 @@
 // LayerInputs: a text on its way through a model, one layer at a time, and what that layer's matrices are multiplied by: as many rows of
-// floats as the text has tokens, four times, instead of second moments for each of many experts, which for an 80B model would be 400 GB.
+// floats as the text has tokens, five times, instead of second moments for each of many experts, which for an 80B model would be 400 GB.
 #pragma once
 
 #include <memory>
@@ -13,16 +13,23 @@
 
 namespace quern {
 
+// Model, pool, operations (which may use the pool) and documents must outlive it.
 class LayerInputs {
  public:
-  // Each document is read from its beginning. Errors: out_of_range (an id outside the vocabulary), invalid_argument (no tokens).
-  static Result<std::unique_ptr<LayerInputs>> make(const Model& model, Ops& ops, std::span<const std::vector<int32_t>> documents);
+  // What fewer tokens say about an expert is more noise than knowledge: there is no feedback for it.
+  static constexpr size_t kFewTokens = 32;
 
-  // Moves on to the layer with this matrix, by its published name; where the text has passed it already, from the beginning.
+  // Each document is read from its beginning. Errors: out_of_range (an id outside the vocabulary), invalid_argument (no tokens).
+  static Result<std::unique_ptr<LayerInputs>> make(const Model& model, Ops& ops, ThreadPool& pool,
+                                                   std::span<const std::vector<int32_t>> documents);
+
+  // Moves on to the layer with this matrix, by its published name; where the text has passed it already, from the beginning. Uses the pool.
   void reach(const std::string& name);
-  // Of a matrix in the layer that was reached; absent: the text multiplies it with nothing, or what it is multiplied by is not recorded
-  // (the embedding, the MTP block). From many threads at once.
-  std::optional<ErrorFeedback> feedback(const std::string& name) const;
+  // Of a matrix in the layer that was reached, other than an expert's; valid until the next call. nullptr: what it is multiplied by is not
+  // recorded (the embedding, also where it is the head too; the MTP block), or says nothing. Uses the pool.
+  const ErrorFeedback* feedback(const std::string& name);
+  // Of an expert's matrix there. Absent: kFewTokens did not come to it. From many threads at once.
+  std::optional<ErrorFeedback> expert_feedback(const std::string& name) const;
 
   int64_t tokens() const { return hidden_.rows; }
 
@@ -38,7 +45,7 @@ class LayerInputs {
     bool down = false;  // of the expert
   };
 
-  LayerInputs(const Model& model, Ops& ops, std::span<const std::vector<int32_t>> documents);
+  LayerInputs(const Model& model, Ops& ops, ThreadPool& pool, std::span<const std::vector<int32_t>> documents);
   std::optional<Place> place_of(std::string_view name) const;
   void start();
   void advance();
@@ -46,6 +53,7 @@ class LayerInputs {
 
   const Model& model_;
   Ops& ops_;
+  ThreadPool& pool_;
   std::span<const std::vector<int32_t>> documents_;
   Workspace workspace_;
   Buffer hidden_rows_, inputs_rows_[kInputs];
@@ -53,6 +61,8 @@ class LayerInputs {
   Tensor inputs_[kInputs];                    // [tokens, width], of layer next_ - 1
   std::vector<std::vector<int64_t>> routed_;  // of each expert, the tokens that go there
   size_t next_ = 0;
+  std::optional<Input> last_;  // whose feedback is here: several matrices have one input
+  std::optional<ErrorFeedback> last_feedback_;
 };
 
 }  // namespace quern

@@ -7,7 +7,9 @@
 #include "base/file.h"
 #include "convert/delta_rows.h"
 #include "convert/quantize.h"
+#include "convert/synth.h"
 #include "formats/temporary_folder_test.h"
+#include "formats/tensor_names.h"
 #include "model/model_test.h"
 #include "model/ops/linear_inputs.h"
 
@@ -51,42 +53,56 @@ float difference(const std::vector<float>& a, const std::vector<float>& b) {
   return most / size;
 }
 
+// A model of the other family, whose tensors have another prefix.
+fs::path other_family(const TemporaryFolder& folder) {
+  SynthOptions options{.config = synth_preset("tiny").value()};
+  options.config["model_type"] = "qwen3_5_moe_text";
+  ThreadPool pool(2);
+  EXPECT_TRUE(synthesise(options, folder / "other", pool));
+  return folder / "other";
+}
+
 TEST(LayerInputs, AreThoseOfTheForwardPass) {
-  for (const char* fixture : {"tiny", "tiny-grouped"}) {
-    model_test::TestModel model(fixture);
-    const Texts texts = random_texts();
+  const TemporaryFolder folder;
+  for (const std::string& name : {std::string("tiny"), std::string("tiny-grouped"), other_family(folder).string()}) {
+    model_test::TestModel model(name);
+    Texts texts = random_texts();
+    texts.insert(texts.begin() + 1, std::vector<int32_t>());
     auto expected = inputs_of_forward(model, texts);
-    const auto inputs = LayerInputs::make(*model.model, model.ops, texts).value();
+    const auto inputs = LayerInputs::make(*model.model, model.ops, model.pool, texts).value();
     EXPECT_EQ(inputs->tokens(), 341);
     int64_t compared = 0;
     for (const NamedMatrix& matrix : named_matrices(*model.model)) {
-      if (matrix.name.starts_with("mtp.") || matrix.name == "model.embed_tokens.weight") continue;
-      const std::string name = published_name(model.model->config, matrix.name);
-      inputs->reach(name);
-      const auto feedback = inputs->feedback(name);
-      std::vector<float>& rows = expected[name];
-      ASSERT_EQ(feedback.has_value(), !rows.empty()) << name;
-      if (!feedback) continue;
-      const int64_t cols = matrix.weight->cols();
-      const auto direct = error_feedback({rows.data(), static_cast<int64_t>(rows.size()) / cols, cols, cols});
-      EXPECT_LE(difference(feedback->importance, direct->importance), 1e-3f) << name;
-      EXPECT_LE(difference(feedback->factors, direct->factors), 1e-3f) << name;
+      if (matrix.name.starts_with("mtp.") || matrix.name.ends_with("embed_tokens.weight")) continue;
+      const std::string published = published_name(model.model->config, matrix.name);
+      std::vector<float>& rows = expected[published];
+      const int64_t cols = matrix.weight->cols(), count = static_cast<int64_t>(rows.size()) / cols;
+      inputs->reach(published);
+      const auto of_expert = inputs->expert_feedback(published);
+      const ErrorFeedback* feedback = of_expert ? &*of_expert : inputs->feedback(published);
+      const bool few = parse_expert_name(published) && count < static_cast<int64_t>(LayerInputs::kFewTokens);
+      ASSERT_EQ(feedback != nullptr, !few) << published << " " << count;
+      if (few) continue;
+      const auto direct = error_feedback({rows.data(), count, cols, cols});
+      EXPECT_LE(difference(feedback->importance, direct->importance), 1e-3f) << published;
+      EXPECT_LE(difference(feedback->factors, direct->factors), 1e-3f) << published;
       ++compared;
     }
     EXPECT_GT(compared, 20);
-    EXPECT_FALSE(inputs->feedback("model.embed_tokens.weight"));
-    EXPECT_FALSE(inputs->feedback("model.layers.0.mlp.gate.weight"));  // passed long ago
-    inputs->reach("model.layers.0.mlp.gate.weight");
-    EXPECT_TRUE(inputs->feedback("model.layers.0.mlp.gate.weight"));
+    const std::string prefix = model.model->config.tensor_prefix, router = prefix + "layers.0.mlp.gate.weight";
+    EXPECT_FALSE(inputs->feedback(prefix + "embed_tokens.weight"));
+    EXPECT_FALSE(inputs->feedback(router));  // passed long ago
+    inputs->reach(router);
+    EXPECT_TRUE(inputs->feedback(router));
   }
 }
 
 TEST(LayerInputs, NeedTokensOfTheVocabulary) {
   model_test::TestModel model("tiny");
   const Texts none = {{}}, outside = {{1, 2, 1'000'000}}, negative = {{-1}};
-  EXPECT_TRUE(fails(LayerInputs::make(*model.model, model.ops, none), Errc::invalid_argument));
-  EXPECT_TRUE(fails(LayerInputs::make(*model.model, model.ops, outside), Errc::out_of_range, {"1000000"}));
-  EXPECT_TRUE(fails(LayerInputs::make(*model.model, model.ops, negative), Errc::out_of_range));
+  EXPECT_TRUE(fails(LayerInputs::make(*model.model, model.ops, model.pool, none), Errc::invalid_argument));
+  EXPECT_TRUE(fails(LayerInputs::make(*model.model, model.ops, model.pool, outside), Errc::out_of_range, {"1000000"}));
+  EXPECT_TRUE(fails(LayerInputs::make(*model.model, model.ops, model.pool, negative), Errc::out_of_range));
 }
 
 // Mean square of what the products of all matrices miss on the inputs of the forward pass, relative to the products.
@@ -163,6 +179,43 @@ TEST_F(QuantizeWithFeedback, GgufFilesTakeIt) {
                                 .container = ModelContainer::gguf};
   EXPECT_LT(product_error(convert("with.gguf", options, true), inputs),
             0.8 * product_error(convert("alone.gguf", options, false), inputs));
+}
+
+TEST_F(QuantizeWithFeedback, SaysWhatItWasGoodFor) {
+  ThreadPool pool(2);
+  const auto report = [&](const fs::path& in, const char* format) {
+    const Texts little = {{1, 2, 3, 4, 5, 6}};
+    return quantize(in, folder_ / format, {.recipe = Recipe::builtin(format).value(), .feedback_text = little}, pool).value();
+  };
+  const auto few = report(model_test::fixture("tiny"), "q4");
+  EXPECT_NE(few.notes.back().find("by 6 tokens; not in"), std::string::npos) << few.notes.back();
+  const auto none = report(model_test::fixture("tiny"), "bf16");
+  EXPECT_NE(none.notes.back().find("made up for in 0 matrices"), std::string::npos) << none.notes.back();
+}
+
+// What nothing is known about has the bytes that it has without: the MTP block, and experts that few tokens came to.
+TEST_F(QuantizeWithFeedback, LeavesTheRestAsItWouldBe) {
+  texts_ = {{1, 2, 3, 4, 5, 6}};
+  const QuantizeOptions options{.recipe = Recipe::builtin("q4").value()};
+  const Checkpoint with = Checkpoint::open(convert("with", options, true)).value(),
+                   alone = Checkpoint::open(convert("alone", options, false)).value();
+  const auto same = [&](const std::string& name) {
+    const StoredTensor *a = with.find(name), *b = alone.find(name);
+    EXPECT_TRUE(a && b) << name;
+    return a && b && std::equal(a->bytes.begin(), a->bytes.end(), b->bytes.begin(), b->bytes.end());
+  };
+  EXPECT_TRUE(same("mtp.fc.weight"));
+  EXPECT_TRUE(same("model.embed_tokens.weight"));
+  EXPECT_TRUE(same("model.layers.0.mlp.switch_mlp.up_proj.weight"));
+  EXPECT_FALSE(same("model.layers.0.linear_attn.out_proj.weight"));
+}
+
+TEST_F(QuantizeWithFeedback, DoesNotGoWithImportance) {
+  const InputStatistics statistics(*model_.model);
+  ThreadPool pool(1);
+  EXPECT_TRUE(fails(quantize(model_test::fixture("tiny"), folder_ / "out",
+                             {.recipe = Recipe::builtin("q4").value(), .importance = &statistics, .feedback_text = texts_}, pool),
+                    Errc::invalid_argument, {"not both"}));
 }
 
 // A shard that an earlier attempt finished is passed over, and so are its layers; the rest has the bytes of an attempt that went through.

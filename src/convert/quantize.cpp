@@ -184,11 +184,21 @@ Result<QuantizeReport> quantize_to_gguf(const Model& model, const OutputTensors&
   return report;
 }
 
+std::string feedback_note(const TensorEncoder::FedBack& fed_back, int64_t tokens) {
+  std::string note = fmt::format("errors were made up for in {} matrices, by {} tokens", fed_back.with.load(), tokens);
+  if (fed_back.without > 0)
+    note += fmt::format("; not in {}: embeddings, the MTP block, experts that fewer than {} tokens came to",
+                        fed_back.without.load(), LayerInputs::kFewTokens);
+  return note;
+}
+
 }  // namespace
 
 Result<QuantizeReport> quantize(const fs::path& in, const fs::path& out, const QuantizeOptions& options, ThreadPool& pool) {
   QUERN_ASSIGN(const auto model, Model::load(in));  // everything about it is checked there
   if (options.importance) QUERN_TRY(options.importance->check_model(*model));
+  if (options.importance && !options.feedback_text.empty())
+    return fail(Errc::invalid_argument, "errors are weighed by importance or made up for by feedback, not both");
   if (options.container == ModelContainer::folder) QUERN_TRY(check_places(in, out));
   const MtpBlock mtp = model->mtp ? options.mtp : MtpBlock::leave_out;
   QUERN_ASSIGN(OutputTensors tensors, output_tensors(ModelWeights(*model), model->config, options.recipe, options.container, mtp));
@@ -196,11 +206,14 @@ Result<QuantizeReport> quantize(const fs::path& in, const fs::path& out, const Q
   CpuOps ops(pool, best_isa());
   std::unique_ptr<LayerInputs> inputs;
   if (!options.feedback_text.empty()) {
-    QUERN_ASSIGN(inputs, LayerInputs::make(*model, ops, options.feedback_text));
+    QUERN_ASSIGN(inputs, LayerInputs::make(*model, ops, pool, options.feedback_text));
   }
   TensorEncoder encoder(pool, options.search, options.importance, inputs.get());
-  if (options.container == ModelContainer::gguf) return quantize_to_gguf(*model, tensors, in, out, options, encoder);
-  return quantize_to_folder(*model, std::move(tensors), in, out, options, encoder);
+  auto report = options.container == ModelContainer::gguf
+                    ? quantize_to_gguf(*model, tensors, in, out, options, encoder)
+                    : quantize_to_folder(*model, std::move(tensors), in, out, options, encoder);
+  if (report && inputs) report->notes.push_back(feedback_note(encoder.fed_back(), inputs->tokens()));
+  return report;
 }
 
 }  // namespace quern

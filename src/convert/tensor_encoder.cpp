@@ -11,7 +11,6 @@ namespace quern {
 namespace {
 
 constexpr int64_t kWindow = int64_t{1} << 23;  // weights; at most 32 MiB of codes
-constexpr int64_t kFeedbackRows = 32;          // that a task makes up errors in: so many share a product
 constexpr int64_t kGrain = int64_t{1} << 15;   // weights that a task decodes and encodes: a millisecond and more with a search
 
 // The first error in the order of rows, whichever thread comes first.
@@ -83,12 +82,13 @@ Result<void> TensorEncoder::encode(const OutputTensor& tensor, Bytes write, Writ
   biases_.resize(quant_format_info(tensor.format).has_biases ? scales_.size() : 0);
   const bool feedback = takes_feedback(tensor), stack = tensor.shape.size() == 3;
   int64_t most = std::max(kStripRows, kWindow / cols / kStripRows * kStripRows);
-  if (feedback && stack) {  // whole matrices, one for each thread at least
+  if (feedback && stack) {  // whole matrices; some for each thread, because they take unlike times
     const int64_t own = tensor.shape[1];
-    most = std::max<int64_t>(pool_.size(), kWindow / cols / own) * own;
+    most = std::max(int64_t{pool_.size()} * 4, kWindow / cols / own) * own;
   }
   if (feedback) inputs_->reach(tensor.published.front());
-  feedback_ = feedback && !stack ? inputs_->feedback(tensor.published.front()) : std::nullopt;
+  feedback_ = feedback && !stack ? inputs_->feedback(tensor.published.front()) : nullptr;
+  if (feedback && !stack) ++(feedback_ ? fed_back_.with : fed_back_.without);
   for (int64_t row = 0; row < rows; row += most) {
     const Window window{tensor, row, std::min(most, rows - row)};
     codes_.resize(static_cast<size_t>(window.count * layout.row_bytes));
@@ -103,7 +103,7 @@ Result<void> TensorEncoder::encode(const OutputTensor& tensor, Bytes write, Writ
 
 // Copied matrices have no errors, and plain ones none that are worth it.
 bool TensorEncoder::takes_feedback(const OutputTensor& tensor) const {
-  if (!inputs_ || !tensor.is_quantised()) return false;
+  if (!inputs_ || !tensor.is_quantised() || quant_format_info(tensor.format).scale_rows > 1) return false;
   return std::none_of(tensor.matrices.begin(), tensor.matrices.end(),
                       [&](const SourceMatrix& matrix) { return is_copied(matrix, tensor.format); });
 }
@@ -123,7 +123,7 @@ Result<void> TensorEncoder::encode_window(const Window& window) {
 // A matrix of a stack is one thread's; of another tensor, whose feedback_ is there already, each has some rows.
 Result<void> TensorEncoder::encode_with_feedback(const Window& window) {
   FirstError error;
-  const auto encode = [&](const std::optional<ErrorFeedback>& feedback, int64_t begin, int64_t end) {
+  const auto encode = [&](const ErrorFeedback* feedback, int64_t begin, int64_t end) {
     EncodeOptions options{.search = search_};
     if (feedback) options.importance = feedback->importance, options.feedback = feedback->factors;
     if (const auto done = encode_range(window, begin, end, options); !done) error.set(begin, done.error());
@@ -131,8 +131,11 @@ Result<void> TensorEncoder::encode_with_feedback(const Window& window) {
   if (window.tensor.shape.size() == 3) {
     const int64_t own = window.tensor.shape[1];
     pool_.parallel_for(window.count / own, 1, [&](int64_t first, int64_t last) {
-      for (int64_t m = first; m < last; ++m)
-        encode(inputs_->feedback(published_name(window.tensor, window.first + m * own)), m * own, (m + 1) * own);
+      for (int64_t m = first; m < last; ++m) {
+        const auto feedback = inputs_->expert_feedback(published_name(window.tensor, window.first + m * own));
+        ++(feedback ? fed_back_.with : fed_back_.without);
+        encode(feedback ? &*feedback : nullptr, m * own, (m + 1) * own);
+      }
     });
   } else {
     pool_.parallel_for(window.count, kFeedbackRows, [&](int64_t begin, int64_t end) { encode(feedback_, begin, end); });

@@ -3,6 +3,8 @@
 // through. Rows in parallel, then strips where they are wanted. What already is in the wanted format is copied, not decoded.
 #pragma once
 
+#include <atomic>
+
 #include "base/function_ref.h"
 #include "base/thread_pool.h"
 #include "convert/input_statistics.h"
@@ -25,6 +27,12 @@ class TensorEncoder {
   // Errors: those of `write`, invalid_argument (a weight that is not finite; the message has the tensor and the row).
   Result<void> encode(const OutputTensor& tensor, Bytes write, Written written);
 
+  // Of the quantised matrices that were encoded, not copied: those whose errors were made up for, and those that nothing is known about.
+  struct FedBack {
+    std::atomic<int64_t> with = 0, without = 0;
+  };
+  const FedBack& fed_back() const { return fed_back_; }
+
  private:
   // Where the tensor's rows from `first` on go.
   struct Window {
@@ -43,8 +51,9 @@ class TensorEncoder {
   ScaleSearch search_;
   const InputStatistics* statistics_;
   LayerInputs* inputs_;
-  std::vector<int64_t> starts_;             // of the tensor's matrices, in rows
-  std::optional<ErrorFeedback> feedback_;   // of a tensor that is one matrix
+  std::vector<int64_t> starts_;              // of the tensor's matrices, in rows
+  const ErrorFeedback* feedback_ = nullptr;  // of a tensor that is one matrix
+  FedBack fed_back_;
   std::vector<std::byte> codes_, packed_;   // of a window
   std::vector<std::byte> scales_, biases_;  // of the whole tensor
 };

@@ -172,7 +172,7 @@ void encode_codes(const float* weights, const float* targets, const float* facto
   F::store(codes, row, 0);
 }
 
-// What a format can do with one row (encode: with the rows that share scales). The registry in quant_matrix.cpp has one for each format.
+// What a format can do with one row (encode: with the rows that share scales). format_ops (families.h) has one for each format.
 struct FormatOps {
   void (*decode)(const QuantRow& row, int64_t cols, float* out) = nullptr;
   void (*magnitude)(const QuantRow& row, int64_t cols, float* out) = nullptr;

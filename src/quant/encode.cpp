@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/check.h"
+#include "quant/error_feedback.h"
 #include "quant/families.h"
 #include "quant/quant_matrix.h"
 
@@ -36,6 +36,8 @@ Result<std::vector<float>> complete_importance(const QuantFormatInfo& info, std:
   return complete;
 }
 
+constexpr float kLargestWithFeedback = 1e15f;
+
 // Where the parts of a block of the row begin.
 MutableQuantRow at_block(const QuantFormatInfo& info, const MutableQuantRow& row, int64_t block) {
   const int64_t scale_at = block * scale_type_bytes(row.scale_type);
@@ -45,11 +47,9 @@ MutableQuantRow at_block(const QuantFormatInfo& info, const MutableQuantRow& row
           .scale_type = row.scale_type};
 }
 
-// Rows with error feedback, block by block: what comes from earlier blocks is summed up for a few rows at a time, as a product of matrices.
+// Rows with error feedback, block by block: what comes from earlier blocks is summed up for kFeedbackRows at a time, as a product of matrices.
 class FeedbackEncoder {
  public:
-  static constexpr int64_t kRows = 32;  // sums are in the same order whatever the number of rows
-
   FeedbackEncoder(QuantFormat format, int64_t cols, std::span<const float> importance, std::span<const float> factors,
                   ScaleSearch search)
       : info_(quant_format_info(format)),
@@ -75,14 +75,14 @@ class FeedbackEncoder {
  private:
   using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-  // targets: the weights, with what comes from earlier blocks. What would undo it all, if nothing were rounded, decides about scales.
+  // targets: the weights, with what comes from earlier blocks. Scales are chosen for the goals: what the block's weights would have to be to
+  // undo the errors of earlier blocks, if nothing in it were rounded.
   void encode_block(const float* weights, const float* targets, int64_t begin, const MutableQuantRow& to, float* errors) {
     const int64_t count = info_.block_elements, cols = factors_.cols();
     const float* factors = factors_.data() + begin * cols + begin;
     goals_.assign(targets, targets + count);
     for (int64_t i = 0; i < count; ++i) {
-      float& goal = goals_[static_cast<size_t>(i)];
-      if (!(std::abs(goal) <= 1e38f)) goal = weights[i];  // hostile weights: a sum that overflows counts for nothing
+      const float goal = goals_[static_cast<size_t>(i)];
       for (int64_t k = i + 1; k < count; ++k) goals_[static_cast<size_t>(k)] += (weights[i] - goal) * factors[i * cols + k];
     }
     ops_.encode(goals_.data(), 1, count, importance_.data() + begin, search_, to);
@@ -128,7 +128,9 @@ Result<QuantBytes> encode(QuantFormat format, int64_t rows, int64_t cols, std::s
                       .scale_type = scale_type});
   }
   const quant::FormatOps ops = quant::format_ops(format);
-  if (options.feedback.empty() || !ops.encode_codes) {
+  // Weights beyond all reason would make sums of errors infinite.
+  const bool sane = std::all_of(weights.begin(), weights.end(), [](float w) { return std::abs(w) <= kLargestWithFeedback; });
+  if (options.feedback.empty() || !ops.encode_codes || !sane) {
     for (size_t i = 0; i < places.size(); ++i) {
       const int64_t row = static_cast<int64_t>(i) * info.scale_rows;
       ops.encode(weights.data() + row * cols, std::min(info.scale_rows, rows - row), cols, importance.data(), options.search,
@@ -137,8 +139,8 @@ Result<QuantBytes> encode(QuantFormat format, int64_t rows, int64_t cols, std::s
     return bytes;
   }
   FeedbackEncoder encoder(format, cols, importance, options.feedback, options.search);
-  for (int64_t r = 0; r < rows; r += FeedbackEncoder::kRows) {
-    const auto count = static_cast<size_t>(std::min(FeedbackEncoder::kRows, rows - r));
+  for (int64_t r = 0; r < rows; r += kFeedbackRows) {
+    const auto count = static_cast<size_t>(std::min(kFeedbackRows, rows - r));
     encoder.encode(weights.data() + r * cols, std::span(places).subspan(static_cast<size_t>(r), count));
   }
   return bytes;

@@ -8,13 +8,18 @@
 // and what then is missed by d costs R_kk^2 d^2: the importance by which scales are chosen.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
-#include "quant/quant_matrix.h"
+#include "base/thread_pool.h"
 #include "tensor/tensor.h"
 
 namespace quern {
+
+// Rows that are encoded together: their sums are products of matrices. Parts of a matrix that begin at multiples of it have the bytes that
+// they have in the whole.
+constexpr int64_t kFeedbackRows = 32;
 
 struct ErrorFeedback {
   // Of the mean diagonal of H, added to all of it: inputs that the text happened not to have are not free of charge.
@@ -24,8 +29,8 @@ struct ErrorFeedback {
   std::vector<float> factors;     // F, [cols, cols], zero but above the diagonal
 };
 
-// From inputs [tokens, cols], finite. Absent: all of them are zero, or there are none. Takes cols^2 * (tokens + cols / 3) multiplications on
-// this thread, and 16 bytes for each of cols^2 while it runs.
-std::optional<ErrorFeedback> error_feedback(Tensor inputs, double damping = ErrorFeedback::kDamping);
+// From inputs [tokens, cols]. Absent: all of them are zero, some are not finite, or there are none. Takes cols^2 * (tokens / 2 + cols / 6)
+// multiplications, the first part of them on `pool` where there is one, and 12 * cols^2 bytes while it runs. The same on any number of threads.
+std::optional<ErrorFeedback> error_feedback(Tensor inputs, double damping = ErrorFeedback::kDamping, ThreadPool* pool = nullptr);
 
 }  // namespace quern

@@ -78,8 +78,8 @@ struct EncodeOptions {
   // [cols]: what a squared error of that column costs, for instance the mean square of its activations; finite, not negative. Empty: all
   // alike. Where a block's importance is all zero, it counts as all alike.
   std::span<const float> importance = {};
-  // [cols, cols]: how errors of earlier weights change what later ones of their row have to be (error_feedback.h). Empty: not at all. Plain
-  // formats and FP8 take none.
+  // [cols, cols]: how errors of earlier weights change what later ones of their row have to be (error_feedback.h), finite. Empty: not at all. Plain
+  // formats and FP8 take none, nor do weights beyond 1e15.
   std::span<const float> feedback = {};
   ScaleSearch search = ScaleSearch::full;
   ScaleType scale_type = ScaleType::none;  // none: the format's own
@@ -95,10 +95,12 @@ struct QuantBytes {
 };
 
 // weights [rows, cols] row-major. Rows are independent of one another (FP8: strips of 128 rows), so that a large matrix may be encoded by
-// ranges of rows, on as many threads, and the parts be put one after the other.
+// ranges of rows, on as many threads, and the parts be put one after the other (with feedback, ranges
+// that begin at multiples of kFeedbackRows).
 // Scales saturate where their type is too narrow; weights beyond what remains are clipped (f16, bf16: become infinite).
-// Errors: those of quant_layout, mismatch (importance has not cols values, weights not rows * cols), invalid_argument (a weight or an
-// importance that is not finite, a negative importance; the message says where). f32, f16 and bf16 take any weight.
+// Errors: those of quant_layout, mismatch (importance has not cols values, weights not rows * cols, feedback not
+// cols * cols), invalid_argument (a weight or an importance that is not finite, a negative importance; the message says where). f32, f16 and bf16
+// take any weight.
 Result<QuantBytes> encode(QuantFormat format, int64_t rows, int64_t cols, std::span<const float> weights,
                           const EncodeOptions& options = {});
 

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/check.h"
+#include "base/cores.h"
 #include "base/file.h"
 #include "runtime/engine_impl.h"
 #include "runtime/forced_text.h"
@@ -81,7 +82,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   if (options.isa && !cpu_supports(*options.isa))
     return fail(Errc::unsupported, "--isa {}: this processor does not have it", isa_name(*options.isa));
   impl->isa = options.ops == OpsKind::reference ? Isa::scalar : options.isa.value_or(best_isa());
-  impl->pool = std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : ThreadPool::available_cores());
+  impl->pool = std::make_unique<ThreadPool>(options.threads > 0 ? options.threads : available_cores());
   impl->ops = std::make_unique<CpuOps>(*impl->pool, impl->isa);
   impl->workspace = std::make_unique<Workspace>(*impl->model);
   impl->runner = std::make_unique<Runner>(Runner{.model = *impl->model,

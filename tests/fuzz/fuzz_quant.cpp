@@ -60,5 +60,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto search = data[3] & 64 ? ScaleSearch::full : ScaleSearch::none;
   const auto encoded = encode(info.format, rows, cols, weights, {.search = search, .scale_type = scale_type});
   QUERN_CHECK(encoded.has_value() == (finite || info.block_elements == 1), info.name);
+  // With any factors of feedback it is refused for the same weights, and for no others.
+  if (cols > 512) return 0;
+  std::vector<float> factors(static_cast<size_t>(cols * cols));
+  for (size_t i = 0; i < factors.size(); ++i) factors[i] = static_cast<float>(data[i % size] - 128) / 16;
+  const auto fed_back = encode(info.format, rows, cols, weights, {.feedback = factors, .search = search, .scale_type = scale_type});
+  QUERN_CHECK(fed_back.has_value() == encoded.has_value(), info.name);
   return 0;
 }
