@@ -74,93 +74,89 @@ TEST(ErrorFeedback, OfInputsThatSayNothingIsAbsent) {
   EXPECT_TRUE(error_feedback(as_tensor(one, 32)));
 }
 
-class EncodeWithFeedback : public ::testing::TestWithParam<QuantFormatInfo> {
+// Weights and inputs that all formats are tried on.
+class EncodeWithFeedback : public ::testing::Test {
  protected:
-  static constexpr int64_t kRows = 40, kCols = 512;  // more rows than are encoded together
-  void SetUp() override {
-    Random random(17);
-    inputs_ = correlated_inputs(random, 700, kCols);
-    weights_ = normal_weights(random, kRows * kCols);
+  static constexpr int64_t kRows = 40, kCols = 512;  // more rows than are encoded together; two of the largest blocks
+  EncodeWithFeedback()
+      : random_(17), inputs_(correlated_inputs(random_, 300, kCols)), weights_(normal_weights(random_, kRows * kCols)) {
     feedback_ = error_feedback(as_tensor(inputs_, kCols)).value();
   }
+  static bool takes_feedback(const QuantFormatInfo& info) { return info.block_elements > 1 && info.scale_rows == 1; }
   EncodeOptions options() const { return {.importance = feedback_.importance, .feedback = feedback_.factors}; }
-  std::vector<float> encoded(const EncodeOptions& options) const {
-    const QuantBytes bytes = encode(GetParam().format, kRows, kCols, weights_, options).value();
-    return decode_all(QuantMatrix::make(GetParam().format, kRows, kCols, bytes.parts()).value());
+  std::vector<float> encoded(QuantFormat format, const EncodeOptions& options, int64_t first = 0) const {
+    const auto weights = std::span(weights_).subspan(static_cast<size_t>(first * kCols));
+    const QuantBytes bytes = encode(format, kRows - first, kCols, weights, options).value();
+    return decode_all(QuantMatrix::make(format, kRows - first, kCols, bytes.parts()).value());
   }
   double cost(const std::vector<float>& result) const {
     double sum = 0;
-    for (int64_t r = 0; r < kRows; ++r) {
+    for (size_t row = 0; row < weights_.size(); row += kCols) {
       std::vector<double> errors;
-      for (size_t i = static_cast<size_t>(r * kCols); errors.size() < kCols; ++i)
+      for (size_t i = row; i < row + kCols; ++i)
         errors.push_back(static_cast<double>(weights_[i]) - static_cast<double>(result[i]));
       sum += product_error(errors, inputs_);
     }
     return sum;
   }
+  // What the definition says has to be rounded in place of weight k, given what those before it became; in doubles.
+  float target(const float* weights, const float* result, int64_t k) const {
+    double sum = static_cast<double>(weights[k]);
+    for (int64_t j = 0; j < k; ++j)
+      sum += (static_cast<double>(weights[j]) - static_cast<double>(result[j])) *
+             static_cast<double>(feedback_.factors[static_cast<size_t>(j * kCols + k)]);
+    return static_cast<float>(sum);
+  }
+
+  Random random_;
   std::vector<float> inputs_, weights_;
   ErrorFeedback feedback_;
 };
 
-TEST_P(EncodeWithFeedback, MissesProductsByLess) {
-  const std::vector<float> alone = encoded({}), with = encoded(options());
-  if (GetParam().block_elements == 1 || GetParam().scale_rows > 1) {  // takes no feedback
-    EXPECT_TRUE(same_bits(encoded({.importance = feedback_.importance}), with));
-  } else {
-    EXPECT_LT(cost(with), 0.06 * cost(alone));
+TEST_F(EncodeWithFeedback, MissesProductsByLess) {
+  for (const QuantFormatInfo& info : quant_formats()) {
+    const std::vector<float> with = encoded(info.format, options());
+    if (takes_feedback(info)) {
+      EXPECT_LT(cost(with), 0.06 * cost(encoded(info.format, {}))) << info.name;
+    } else {
+      EXPECT_TRUE(same_bits(encoded(info.format, {.importance = feedback_.importance}), with)) << info.name;
+    }
   }
 }
 
-// The definition, weight by weight in doubles: each block's scales are those of the encoder for what has to be rounded there; each code is
-// among the nearest to that, where codes are chosen one after the other.
-TEST_P(EncodeWithFeedback, RoundsWhatEarlierErrorsMadeOfEachWeight) {
-  const int64_t step = GetParam().block_elements;
-  if (step == 1 || GetParam().scale_rows > 1) GTEST_SKIP() << "takes no feedback";
-  const std::vector<float> result = encoded(options());
-  for (const int64_t row : {int64_t{0}, kRows - 1}) {
-    const float* w = weights_.data() + row * kCols;
-    const float* q = result.data() + row * kCols;
+// The definition, weight by weight: what a block misses of its targets is what its format misses of such numbers.
+TEST_F(EncodeWithFeedback, RoundsWhatEarlierErrorsMadeOfEachWeight) {
+  for (const QuantFormatInfo& info : quant_formats()) {
+    if (!takes_feedback(info)) continue;
+    const std::vector<float> result = encoded(info.format, options());
+    const int64_t step = info.block_elements, row = kRows - 1;
+    const float *w = weights_.data() + row * kCols, *q = result.data() + row * kCols;
     for (int64_t begin = 0; begin < kCols; begin += step) {
       std::vector<float> targets, alone(static_cast<size_t>(step));
-      for (int64_t k = begin; k < begin + step; ++k) {
-        double target = static_cast<double>(w[k]);
-        for (int64_t j = 0; j < k; ++j)
-          target += (static_cast<double>(w[j]) - static_cast<double>(q[j])) *
-                    static_cast<double>(feedback_.factors[static_cast<size_t>(j * kCols + k)]);
-        targets.push_back(static_cast<float>(target));
-      }
-      double missed = 0, by_itself = 0;
-      for (int64_t i = 0; i < step; ++i)
-        missed += std::pow(static_cast<double>(targets[static_cast<size_t>(i)]) - static_cast<double>(q[begin + i]), 2);
-      const QuantBytes bytes = encode(GetParam().format, 1, step, targets).value();
-      QuantMatrix::make(GetParam().format, 1, step, bytes.parts()).value().decode_row(0, alone.data());
-      by_itself = squared_error(targets, alone);
+      for (int64_t k = begin; k < begin + step; ++k) targets.push_back(target(w, q, k));
+      const QuantBytes bytes = encode(info.format, 1, step, targets).value();
+      QuantMatrix::make(info.format, 1, step, bytes.parts()).value().decode_row(0, alone.data());
       // Scales were chosen for somewhat other targets, and by importance.
-      EXPECT_LE(missed, 4 * by_itself) << row << " " << begin;
+      const auto got = std::span(q + begin, static_cast<size_t>(step));
+      EXPECT_LE(squared_error(targets, got), 4 * squared_error(targets, alone)) << info.name << " " << begin;
     }
   }
 }
 
 // Of the rows beside it: a matrix may be encoded by ranges that begin at multiples of kFeedbackRows.
-TEST_P(EncodeWithFeedback, RowsAreIndependent) {
-  if (GetParam().scale_rows > 1) GTEST_SKIP() << "rows share scales";
-  const std::vector<float> all = encoded(options());
-  const auto end = std::span(weights_).subspan(static_cast<size_t>(kFeedbackRows * kCols));
-  const QuantBytes bytes = encode(GetParam().format, kRows - kFeedbackRows, kCols, end, options()).value();
-  const std::vector<float> own =
-      decode_all(QuantMatrix::make(GetParam().format, kRows - kFeedbackRows, kCols, bytes.parts()).value());
-  EXPECT_TRUE(same_bits(std::span(all).subspan(static_cast<size_t>(kFeedbackRows * kCols)), own));
-  std::fill_n(weights_.begin(), kCols, 0.5f);  // the first row is another one
-  const std::vector<float> others = encoded(options());
-  EXPECT_TRUE(same_bits(std::span(all).subspan(kCols), std::span(others).subspan(kCols)));
+TEST_F(EncodeWithFeedback, RowsAreIndependent) {
+  for (const QuantFormatInfo& info : quant_formats()) {
+    if (info.scale_rows > 1) continue;
+    const std::vector<float> all = encoded(info.format, options());
+    EXPECT_TRUE(same_bits(std::span(all).subspan(kFeedbackRows * kCols), encoded(info.format, options(), kFeedbackRows)))
+        << info.name;
+    const std::vector<float> before(weights_.begin(), weights_.begin() + kCols);
+    std::fill_n(weights_.begin(), kCols, 0.5f);  // the first row is another one
+    const std::vector<float> others = encoded(info.format, options());
+    EXPECT_TRUE(same_bits(std::span(all).subspan(kCols), std::span(others).subspan(kCols))) << info.name;
+    std::copy(before.begin(), before.end(), weights_.begin());
+  }
 }
-
-INSTANTIATE_TEST_SUITE_P(Formats, EncodeWithFeedback, ::testing::ValuesIn(quant_formats().begin(), quant_formats().end()),
-                         [](const auto& param) {
-                           std::string name(param.param.name);
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
 
 TEST(EncodeWithFeedbackOf, FactorsOfAnotherSizeIsRefused) {
   const std::vector<float> weights(64), factors(32 * 32);
