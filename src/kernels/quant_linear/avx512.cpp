@@ -29,19 +29,13 @@ inline __m512i broadcast4(const int8_t* at) {
   return _mm512_set1_epi32(four);
 }
 
-inline void prefetch(const Ahead& ahead, int block) {
-  for (int plane = 0; plane < 2; ++plane)
-    for (int i = 0; i < ahead.lines[plane]; ++i) _mm_prefetch(ahead.at[plane] + (block * ahead.lines[plane] + i) * 64, _MM_HINT_T0);
-}
-
 // totals [count tokens][16 rows] += panel times tokens, block by block.
 template <int count, int group, bool offsets>
-void multiply(const Panel& panel, int blocks, int code_offset, const Ahead& ahead, const Tokens& x, float* totals) {
+void multiply(const Panel& panel, int blocks, int code_offset, const Tokens& x, float* totals) {
   __m512 total[count];
   for (int t = 0; t < count; ++t) total[t] = _mm512_load_ps(totals + t * kRows);
   const uint8_t* codes = panel.codes;
   for (int g = 0; g < blocks * (kActivationBlock / group); ++g) {
-    prefetch(ahead, g * group / kActivationBlock);
     __m512i sum[count];
     __m512 of_x[count];
     for (int t = 0; t < count; ++t) {
@@ -66,18 +60,17 @@ void multiply(const Panel& panel, int blocks, int code_offset, const Ahead& ahea
 
 // Tokens in as few tiles as they take, all nearly equal: a tile of one or two would wait for its own sums.
 template <int group, bool offsets, int count = kTile>
-void multiply_some(int64_t wanted, const Panel& panel, int blocks, int code_offset, const Ahead& ahead, const Tokens& x,
-                   float* totals) {
+void multiply_some(int64_t wanted, const Panel& panel, int blocks, int code_offset, const Tokens& x, float* totals) {
   if constexpr (count > 1)
-    if (wanted < count) return multiply_some<group, offsets, count - 1>(wanted, panel, blocks, code_offset, ahead, x, totals);
-  multiply<count, group, offsets>(panel, blocks, code_offset, ahead, x, totals);
+    if (wanted < count) return multiply_some<group, offsets, count - 1>(wanted, panel, blocks, code_offset, x, totals);
+  multiply<count, group, offsets>(panel, blocks, code_offset, x, totals);
 }
 
 template <int group, bool offsets>
 void multiply_all(const Panel& panel, int blocks, int code_offset, const Tokens& x, int64_t count, float* totals) {
   for (int64_t t = 0; t < count;) {
     const int64_t left = count - t, tiles = (left + kTile - 1) / kTile, tile = (left + tiles - 1) / tiles;
-    multiply_some<group, offsets>(tile, panel, blocks, code_offset, t == 0 ? panel.ahead : Ahead(), x.from(t), totals + t * kRows);
+    multiply_some<group, offsets>(tile, panel, blocks, code_offset, x.from(t), totals + t * kRows);
     t += tile;
   }
 }

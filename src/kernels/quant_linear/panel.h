@@ -19,18 +19,10 @@ inline constexpr int kRows = 16;
 inline constexpr int kChunk = 512;  // columns: half a first-level cache of 16 KB with what else is needed
 inline constexpr int kGroups = kChunk / 16;
 
-// What will be unpacked next, to be asked for while a panel is multiplied, so that memory never waits: so many lines of 64 bytes for each 32
-// columns, of up to two bit planes of a strip.
-struct Ahead {
-  const std::byte* at[2] = {};
-  int lines[2] = {};
-};
-
 struct Panel {
   alignas(64) uint8_t codes[kChunk * kRows];
   alignas(64) float scales[kGroups][kRows];
   alignas(64) float offsets[kGroups][kRows];
-  Ahead ahead;
 };
 
 // Columns [column, column + count) of 16 rows; column is a multiple of kChunk, count of the format's block, at most kChunk.
@@ -69,11 +61,12 @@ struct Tokens {
   Tokens from(int64_t t) const { return {{codes(t), scales(t), sums(t)}, blocks}; }
 };
 
-// What an instruction set can do with strips of a format.
+// What an instruction set does with strips of a format: one of the two.
 struct StripKernel {
   void (*unpack)(const StripSource& source, int64_t column, int count, Panel& panel) = nullptr;
-  // out [16 rows] = the strip times one token. Null: by panels.
-  void (*dot)(const StripSource& source, const Int8Row& x, float* out) = nullptr;
+  // Strips [begin, end) of the matrix times tokens, as they are read: without panels. out: of the first token and row 0.
+  void (*multiply)(const QuantMatrix& weight, int64_t begin, int64_t end, const Tokens& x, int64_t tokens, float* out,
+                   int64_t out_stride) = nullptr;
 };
 // Something for each of MLX's affine formats, in the order of QuantFormat.
 template <class T>

@@ -150,12 +150,8 @@ void quant_linear(Isa isa, const QuantLinearArgs& a, int64_t begin, int64_t end)
   const PanelKernel& kernel = *kernel_of(isa);
   if (weight.order() == RowOrder::strips) {
     QUERN_CHECK(begin % kRows == 0 && end % kRows == 0, begin, end);
-    const auto dot = strip_kernel(kernel.strips, weight.format()).dot;
-    if (dot && a.tokens == 1) {
-      for (int64_t row = begin; row < end; row += kRows)
-        dot({weight.strip(row / kRows), weight.cols()}, a.x->row(a.first_token), a.out + row);
-      return;
-    }
+    if (const auto multiply = strip_kernel(kernel.strips, weight.format()).multiply)
+      return multiply(weight, begin / kRows, end / kRows, {a.x->row(a.first_token), a.x->blocks()}, a.tokens, a.out, a.out_stride);
   }
   const PanelFormat format = *panels::panel_format(weight.format());
   PanelFiller filler(kernel, weight, begin, end);

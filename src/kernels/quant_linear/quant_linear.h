@@ -7,7 +7,8 @@
 //
 // How: 16 rows at a time are unpacked into a panel (panel.h) of bytes in which neighbouring lanes are neighbouring rows, 512 columns long so
 // that it stays in the first-level cache; all tokens are multiplied with it. What depends on the format ends at the panel. Matrices in
-// strips (quant/strips.h) lie nearly as a panel does and are read as one stream; others are sixteen streams and have to be transposed.
+// strips (quant/strips.h) lie nearly as a panel does and are read as one stream, with AVX-512 without a panel in between; others are sixteen
+// streams and have to be transposed.
 #pragma once
 
 #include <cstdint>

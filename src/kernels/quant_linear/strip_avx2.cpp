@@ -82,9 +82,9 @@ void affine(const StripSource& s, int64_t column, int count, Panel& panel) {
 }  // namespace
 
 extern const StripKernels strip_kernels;
-constexpr StripKernels strip_kernels = {.mlx_mxfp4 = {mxfp4}, .mlx_affine = for_affine<StripKernel>([]<int bits, int group>() {
-                                                                return StripKernel{affine<bits, group>};
-                                                              })};
+constexpr StripKernels strip_kernels = {
+    .mlx_mxfp4 = {.unpack = mxfp4},
+    .mlx_affine = for_affine<StripKernel>([]<int bits, int group>() { return StripKernel{.unpack = affine<bits, group>}; })};
 
 }  // namespace quern::panels::avx2
 

@@ -1,11 +1,14 @@
-// Strips (quant/strips.h) with AVX-512: what is left to do is to take the bits of several columns apart. A strip becomes a panel chunk by chunk
-// where several tokens share it; for a single token, decoding, the products are made as the strip is read.
+// Strips (quant/strips.h) with AVX-512: products are made as a strip is read, without panels. What is left to do is to take the bits of several
+// columns apart, by operations for which a core has other units than for products: beside four tokens and more they cost nothing. Tokens are
+// packed first, so that what a block needs of them lies in one piece.
 #include "kernels/quant_linear/panel.h"
 #include "quant/strips.h"
 
 #if defined(__x86_64__)
 #include <array>
 #include <cstring>
+#include <type_traits>
+#include <vector>
 
 #include "kernels/avx512.h"
 #include "kernels/target.h"
@@ -17,9 +20,18 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,
 namespace quern::panels::avx512 {
 namespace {
 
-// How far ahead of the products of a single token a strip is asked for, in bytes. Measured, as a share of what plain reading reached in
-// alternation, on Zen 4: into the second-level cache from 2 KB ahead 0.98, 4 KB 0.97, 16 KB 0.87, 64 KB 0.88; into the first, from 1 KB, 0.80.
-constexpr int64_t kAhead = 2048;
+// Tokens that share a reading of a strip: for each the sums of a block and those of all are in registers, 24 of 32.
+constexpr int kTile = 12;
+// How a strip is asked for ahead of the products, for a single token, which waits for memory alone, and for several. Measured on Zen 4:
+//   one token, as a share of what plain reading reached in alternation: into the second-level cache from 2 KB ahead 0.98, 4 KB 0.97,
+//     16 KB 0.87, 64 KB 0.88; into the first, from 1 KB, 0.80
+//   five tokens, billions of products a second: into the second level from 2 KB ahead 82, 4 KB 100, 8 KB 105; into the first 1 KB 95,
+//     2 KB 105, 3 KB 110, 4 KB 104. Ten: 145, 142, 132; 136, 145, 145, 142
+template <int tokens>
+struct Ahead {
+  static constexpr int64_t kBytes = tokens == 1 ? 2048 : 3072;
+  static constexpr _mm_hint kHint = tokens == 1 ? _MM_HINT_T1 : _MM_HINT_T0;
+};
 
 // Where the bit planes of a strip have a column.
 template <int bits>
@@ -32,10 +44,11 @@ struct Planes {
         high(bytes_at(s.strip.codes) + strip_plane_at(bits, 1, s.cols, column)) {}
   // 32 columns on.
   void advance() { low += 64 * kWidths[0], high += 64 * kWidths[1]; }
-  // What 32 columns take, from `ahead` bytes on.
-  void prefetch(int64_t ahead) const {
-    for (int i = 0; i < kWidths[0]; ++i) _mm_prefetch(reinterpret_cast<const char*>(low + ahead + 64 * i), _MM_HINT_T1);
-    for (int i = 0; i < kWidths[1]; ++i) _mm_prefetch(reinterpret_cast<const char*>(high + ahead + 64 * i), _MM_HINT_T1);
+  // What 32 columns take, so far ahead.
+  template <class To>
+  void prefetch() const {
+    for (int i = 0; i < kWidths[0]; ++i) _mm_prefetch(reinterpret_cast<const char*>(low + To::kBytes + 64 * i), To::kHint);
+    for (int i = 0; i < kWidths[1]; ++i) _mm_prefetch(reinterpret_cast<const char*>(high + To::kBytes + 64 * i), To::kHint);
   }
   // Codes of columns 4k .. 4k + 3, a row a lane.
   __m512i columns(int k) const {
@@ -78,67 +91,89 @@ struct Affine {
   static __m512 offset(const QuantRow& strip, int64_t at) { return load_scales(strip.scale_type, strip.biases, at * kRows, kRows); }
 };
 
-// Those of the columns that come next.
-template <class F>
-inline void prefetch_scales(const StripSource& s, int64_t column, int count) {
-  const int64_t size = scale_type_bytes(s.strip.scale_type) * kRows, from = column / F::kGroup * size,
-                to = from + count / F::kGroup * size;
-  for (int64_t at = from; at < to; at += 64) {
-    _mm_prefetch(s.strip.scales + at, _MM_HINT_T0);
-    if constexpr (F::kOffsets) _mm_prefetch(s.strip.biases + at, _MM_HINT_T0);
-  }
-}
+// What 32 columns of a tile's tokens are, for a format.
+template <class F, int count>
+struct PackedBlock {
+  int32_t codes[count][8];  // four columns each
+  float scales[count];
+  std::conditional_t<F::kOffsets, float, int32_t> sums[count];  // of the codes; without offsets what that of the codes brings
 
-template <class F>
-void unpack(const StripSource& s, int64_t column, int count, Panel& panel) {
-  Planes<F::kBits> planes(s, column);
-  uint8_t* to = panel.codes;
-  for (int c = 0; c < count; c += 32, planes.advance(), to += 32 * kRows) {
-#pragma GCC unroll 8
-    for (int k = 0; k < 8; ++k) _mm512_store_si512(to + k * 4 * kRows, typename F::Value()(planes.columns(k)));
+  void set(int t, const Int8Row& x, int64_t block) {
+    std::memcpy(codes[t], x.codes + 32 * block, sizeof codes[t]);
+    scales[t] = x.scales[block];
+    const int all = x.sums[2 * block] + x.sums[2 * block + 1];
+    if constexpr (F::kOffsets)
+      sums[t] = static_cast<float>(all);
+    else
+      sums[t] = -F::kCodeOffset * all;
   }
-  for (int g = 0; g < count / F::kGroup; ++g) {
-    const __m512 scale = F::scale(s.strip, column / F::kGroup + g), offset = F::offset(s.strip, column / F::kGroup + g);
-    for (int i = g * (F::kGroup / 32); i < (g + 1) * (F::kGroup / 32); ++i) {
-      _mm512_store_ps(panel.scales[i], scale);
-      if constexpr (F::kOffsets) _mm512_store_ps(panel.offsets[i], offset);
-    }
-  }
-  prefetch_scales<F>(s, column + count, count);
-  const Planes<F::kBits> next(s, column + count);
-  for (int i = 0; i < 2; ++i) {
-    panel.ahead.at[i] = reinterpret_cast<const std::byte*>(i == 0 ? next.low : next.high);
-    panel.ahead.lines[i] = Planes<F::kBits>::kWidths[static_cast<size_t>(i)];
-  }
-}
+};
 
-template <class F>
-void dot(const StripSource& s, const Int8Row& x, float* out) {
+// out [count tokens][16 rows]
+template <class F, int count>
+void multiply_strip(const StripSource& s, const PackedBlock<F, count>* x, float* out, int64_t out_stride) {
   Planes<F::kBits> planes(s, 0);
-  __m512 total = _mm512_setzero_ps();
-  for (int64_t group = 0; group < s.cols / F::kGroup; ++group) {
-    const __m512 scale = F::scale(s.strip, group), offset = F::offset(s.strip, group);
-    for (int64_t block = group * (F::kGroup / 32); block < (group + 1) * (F::kGroup / 32); ++block, planes.advance()) {
-      planes.prefetch(kAhead);
-      const int all = x.sums[2 * block] + x.sums[2 * block + 1];
-      __m512i sum = F::kOffsets ? _mm512_setzero_si512() : _mm512_set1_epi32(-F::kCodeOffset * all);
+  __m512 total[count];
+  for (__m512& of_token : total) of_token = _mm512_setzero_ps();
+  for (int64_t block = 0; block < s.cols / 32; ++block, ++x, planes.advance()) {
+    planes.template prefetch<Ahead<count>>();
+    __m512i sum[count];
+    for (int t = 0; t < count; ++t) {
+      if constexpr (F::kOffsets)
+        sum[t] = _mm512_setzero_si512();
+      else
+        sum[t] = _mm512_set1_epi32(x->sums[t]);
+    }
 #pragma GCC unroll 8
-      for (int k = 0; k < 8; ++k) {
-        int32_t four;
-        std::memcpy(&four, x.codes + 32 * block + 4 * k, sizeof four);
-        sum = _mm512_dpbusd_epi32(sum, typename F::Value()(planes.columns(k)), _mm512_set1_epi32(four));
-      }
-      __m512 part = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sum));
-      if constexpr (F::kOffsets) part = _mm512_fmadd_ps(offset, _mm512_set1_ps(static_cast<float>(all)), part);
-      total = _mm512_fmadd_ps(_mm512_set1_ps(x.scales[block]), part, total);
+    for (int k = 0; k < 8; ++k) {
+      const __m512i codes = typename F::Value()(planes.columns(k));
+      for (int t = 0; t < count; ++t) sum[t] = _mm512_dpbusd_epi32(sum[t], codes, _mm512_set1_epi32(x->codes[t][k]));
+    }
+    const __m512 scale = F::scale(s.strip, block * 32 / F::kGroup), offset = F::offset(s.strip, block * 32 / F::kGroup);
+    for (int t = 0; t < count; ++t) {
+      __m512 part = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sum[t]));
+      if constexpr (F::kOffsets) part = _mm512_fmadd_ps(offset, _mm512_set1_ps(x->sums[t]), part);
+      total[t] = _mm512_fmadd_ps(_mm512_set1_ps(x->scales[t]), part, total[t]);
     }
   }
-  _mm512_storeu_ps(out, total);
+  for (int t = 0; t < count; ++t) _mm512_storeu_ps(out + t * out_stride, total[t]);
+}
+
+// A thread's own memory, which it keeps.
+void* scratch(size_t bytes) {
+  thread_local std::vector<std::byte> memory;
+  if (memory.size() < bytes) memory.resize(bytes);
+  return memory.data();
+}
+
+template <class F, int count = kTile>
+void multiply_tile(int64_t wanted, const QuantMatrix& weight, int64_t begin, int64_t end, const Tokens& x, float* out,
+                   int64_t out_stride) {
+  if constexpr (count > 1)
+    if (wanted < count) return multiply_tile<F, count - 1>(wanted, weight, begin, end, x, out, out_stride);
+  using Block = PackedBlock<F, count>;
+  const int64_t cols = weight.cols(), blocks = cols / 32;
+  auto* const packed = static_cast<Block*>(scratch(static_cast<size_t>(blocks) * sizeof(Block)));
+  for (int64_t block = 0; block < blocks; ++block)
+    for (int t = 0; t < count; ++t) packed[block].set(t, x.from(t).first, block);
+  for (int64_t strip = begin; strip < end; ++strip)
+    multiply_strip<F, count>({weight.strip(strip), cols}, packed, out + strip * kRows, out_stride);
+}
+
+// Tokens in as few tiles as they take, all nearly equal.
+template <class F>
+void multiply(const QuantMatrix& weight, int64_t begin, int64_t end, const Tokens& x, int64_t tokens, float* out,
+              int64_t out_stride) {
+  const int64_t tiles = (tokens + kTile - 1) / kTile;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t first = tile * tokens / tiles, count = (tile + 1) * tokens / tiles - first;
+    multiply_tile<F>(count, weight, begin, end, x.from(first), out + first * out_stride, out_stride);
+  }
 }
 
 template <class F>
 constexpr StripKernel kernel() {
-  return {unpack<F>, dot<F>};
+  return {.multiply = multiply<F>};
 }
 }  // namespace
 

@@ -31,8 +31,14 @@ struct Inputs {
 };
 
 TEST(ShortConv, MatchesTheFormulaOnOddShapes) {
-  for (const auto& [tokens, channels, kernel] :
-       {std::tuple<int64_t, int64_t, int64_t>{1, 5, 4}, {2, 9, 4}, {7, 33, 4}, {6, 3, 1}, {13, 8, 2}, {3, 17, 7}, {40, 16, 4}}) {
+  for (const auto& [tokens, channels, kernel] : {std::tuple<int64_t, int64_t, int64_t>{1, 5, 4},
+                                                 {2, 9, 4},
+                                                 {7, 33, 4},
+                                                 {6, 3, 1},
+                                                 {13, 8, 2},
+                                                 {3, 17, 7},
+                                                 {40, 16, 4},
+                                                 {67, 13, 4}}) {
     const Inputs in(tokens, channels, kernel, 17);
     for (const Isa isa : versions()) {
       SCOPED_TRACE(isa_name(isa));
