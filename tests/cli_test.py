@@ -79,6 +79,7 @@ class Usage(Test):
                      ["quantize", "IN", "OUT.gguf", "--format", "q4", "--packed"],
                      ["quantize", "IN", "OUT", "--format", "q4", "--fast", "--importance", "s"], ["quantize", "IN", "OUT", "--format", "q4", "--report-episodes", "1"],
                      ["quantize", "IN", "OUT", "--format", "q4", "--feedback-text", "t"], ["quantize", "IN", "OUT", "--format", "q4", "--feedback", "--importance", "s"],
+                     ["compare", "A", "B", "--result-kv", "f16"],
                      ["calibrate", "IN"], ["calibrate", "IN", "-o", "s", "--tokens", "1"], ["compare", "IN"], ["compare", "A", "B", "--length", "1"]):
             self.fails(*args, code=2)
 
@@ -271,6 +272,12 @@ class LongEvaluation(Test):
         document = json.loads(self.ok("compare", PEBBLE, PEBBLE, "--tokens", "100", "--episodes", "1", "--length", "2", "--split", "training", "--json"))
         self.assertEqual(document["tools"]["source"], document["tools"]["result"])
         self.assertEqual(document["tools"]["source"]["episodes"], 1)
+        self.assertEqual((document["source"]["kv"], document["result"]["kv"], document["text"]["all"]["max_kl"]), ("f32", "f32", 0))
+
+    def test_compare_measures_a_format_of_the_cache(self):
+        document = json.loads(self.ok("compare", PEBBLE, PEBBLE, "--result-kv", "int8", "--tokens", "200", "--episodes", "0", "--json"))
+        self.assertEqual((document["source"]["kv"], document["result"]["kv"], document["weights"]["relative_rms"]), ("f32", "int8", 0))
+        self.assertGreater(document["text"]["all"]["mean_kl"], 0)
 
     def test_eval_tools_compares(self):
         chart = self.path("chart.svg")

@@ -34,7 +34,7 @@ _quern() {
   case $prev in
     --ops) mapfile -t COMPREPLY < <(compgen -W 'reference cpu' -- "$cur"); return ;;
     --isa) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2 avx512' -- "$cur"); return ;;
-    --kv) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 int8' -- "$cur"); return ;;
+    --kv | --result-kv) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 int8' -- "$cur"); return ;;
     --template) mapfile -t COMPREPLY < <(compgen -W 'instruct thinking coder' -- "$cur"); return ;;
     --suite) mapfile -t COMPREPLY < <(compgen -W 'chain single files mixed' -- "$cur"); return ;;
     --split) mapfile -t COMPREPLY < <(compgen -W 'held-out training' -- "$cur"); return ;;
@@ -74,7 +74,7 @@ _quern() {
         options+=' --to --format --recipe --fast --importance --feedback --feedback-text --feedback-tokens --force --no-mtp --packed --report --report-text --report-episodes --threads -t' ;;
       calibrate) options+=" --text --out -o --tokens $engine_options" ;;
       compare)
-        options+=" --text --tokens --episodes --length --split --seed --report --json $engine_options" ;;
+        options+=" --text --tokens --episodes --length --split --seed --report --result-kv --json $engine_options" ;;
       synth) options+=' --format --packed --mtp --force --threads -t' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;
       eval)
