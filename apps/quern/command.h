@@ -59,6 +59,7 @@ void add_calibrate_command(CLI::App& app, Body& body);
 void add_compare_command(CLI::App& app, Body& body);
 void add_bench_command(CLI::App& app, Body& body);
 void add_eval_command(CLI::App& app, Body& body);
+void add_eval_needle_command(CLI::App& eval, Body& body);  // called by add_eval_command
 void add_run_command(CLI::App& app, Body& body);
 void add_schema_command(CLI::App& app, Body& body);
 

@@ -26,8 +26,8 @@ _quern() {
     mapfile -t COMPREPLY < <(compgen -W "$commands --help -h --version" -- "$cur")
     return
   fi
-  if [[ $command == eval && $second != tools ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'tools --help -h' -- "$cur")
+  if [[ $command == eval && $second != tools && $second != needle ]]; then
+    mapfile -t COMPREPLY < <(compgen -W 'tools needle --help -h' -- "$cur")
     return
   fi
 
@@ -37,6 +37,7 @@ _quern() {
     --kv | --result-kv) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 int8' -- "$cur"); return ;;
     --template) mapfile -t COMPREPLY < <(compgen -W 'instruct thinking coder' -- "$cur"); return ;;
     --suite) mapfile -t COMPREPLY < <(compgen -W 'chain single files mixed' -- "$cur"); return ;;
+    --kind) mapfile -t COMPREPLY < <(compgen -W 'auto prose tools' -- "$cur"); return ;;
     --split) mapfile -t COMPREPLY < <(compgen -W 'held-out training' -- "$cur"); return ;;
     --formats) mapfile -t COMPREPLY < <(compgen -W 'assert ignore' -- "$cur"); return ;;
     --to) mapfile -t COMPREPLY < <(compgen -W 'folder gguf' -- "$cur"); return ;;
@@ -50,7 +51,8 @@ _quern() {
       --report | --report-text | --importance | --feedback-text) _quern_files "$cur"; return ;;
     # Values nobody can guess.
     --threads | -t | --context | --yarn | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
-      --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes | --feedback-tokens) return ;;
+      --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes | --feedback-tokens | --lengths | --max-length | \
+      --depths | --trials) return ;;
     --text)
       case $command in calibrate | compare) _quern_files "$cur" ;; esac
       return ;;
@@ -78,8 +80,12 @@ _quern() {
       synth) options+=' --format --packed --mtp --force --threads -t' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;
       eval)
-        options+=" --episodes --length --suite --split --seed --unconstrained --tool-choice --compare --svg --export"
-        options+=" --tokenizer --window --verbose --json $model_options" ;;
+        if [[ $second == needle ]]; then
+          options+=" --lengths --max-length --depths --trials --seed --kind --split --svg --verbose --json $model_options"
+        else
+          options+=" --episodes --length --suite --split --seed --unconstrained --tool-choice --compare --svg --export"
+          options+=" --tokenizer --window --verbose --json $model_options"
+        fi ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
     return
