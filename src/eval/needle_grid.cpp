@@ -123,7 +123,7 @@ std::string needle_svg(std::string_view title, const NeedleGrid& grid) {
       out += fmt::format("  <rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{}\" height=\"{}\" fill=\"{}\"/>\n", x, y, kCellWidth - 2,
                          kCellHeight - 2, colour(share));
       out += text_at(x + kCellWidth / 2 - 1, y + kCellHeight / 2 + 4, "middle", fmt::format("{:.0f} %", 100 * share),
-                     share > 0.75 ? "on-dark" : "on-light");
+                     share > 0.85 ? "on-dark" : "on-light");
     }
   }
   for (size_t l = 0; l < grid.lengths.size(); ++l)
