@@ -79,6 +79,8 @@ class Usage(Test):
                      ["quantize", "IN", "OUT.gguf", "--format", "q4", "--packed"],
                      ["quantize", "IN", "OUT", "--format", "q4", "--fast", "--importance", "s"], ["quantize", "IN", "OUT", "--format", "q4", "--report-episodes", "1"],
                      ["quantize", "IN", "OUT", "--format", "q4", "--feedback-text", "t"], ["quantize", "IN", "OUT", "--format", "q4", "--feedback", "--importance", "s"],
+                     ["eval", "needle", "--lengths", "many"], ["eval", "needle", "--lengths", "2048", "--max-length", "4096"],
+                     ["eval", "needle", "--depths", "101"], ["eval", "needle", "--kind", "hay"], ["compare", "A", "B", "--result-kv", "f16"],
                      ["calibrate", "IN"], ["calibrate", "IN", "-o", "s", "--tokens", "1"], ["compare", "IN"], ["compare", "A", "B", "--length", "1"]):
             self.fails(*args, code=2)
 
@@ -87,7 +89,7 @@ class Usage(Test):
             completion = file.read()
         for command in COMMANDS:
             self.assertIn(command, completion)
-        for command in COMMANDS + [["eval", "tools"]]:
+        for command in COMMANDS + [["eval", "tools"], ["eval", "needle"]]:
             words = command if isinstance(command, list) else [command]
             options = re.findall(r"^ +(?:-\w,)?(--[a-z][a-z-]*)", self.ok(*words, "--help"), re.MULTILINE)
             self.assertTrue(options, words)
@@ -268,10 +270,39 @@ class LongEvaluation(Test):
         free = json.loads(self.ok("eval", "tools", "--model", PEBBLE, "--suite", "single", "--episodes", "1", "--unconstrained", "--json"))
         self.assertEqual((free["constrained"], free["forced_tokens"]), (False, 0))
 
+    def test_eval_needle(self):
+        chart = self.path("chart.svg")
+        args = ["eval", "needle", "--model", PEBBLE, "--max-length", "1500", "--depths", "100,0", "--trials", "1"]
+        document = json.loads(self.ok(*args, "--json", "--svg", chart))
+        self.assertEqual((document["kind"], document["kind_chosen"]), ("tools", "by trying"))
+        self.assertEqual([(cell["length"], cell["depth"], cell["trials"], cell["found"]) for cell in document["cells"]], [(1500, 0, 1, 1), (1500, 1, 1, 1)])
+        for cell in document["cells"]:
+            self.assertTrue(1400 <= cell["tokens"] <= 1500, cell)
+        one_thread = json.loads(self.ok(*args, "--json", "--kind", "tools", "-t", "1"))
+        self.assertEqual(one_thread["cells"], document["cells"])
+        with open(chart, encoding="utf-8") as file:
+            texts = [element.text for element in xml.etree.ElementTree.parse(file).iter("{http://www.w3.org/2000/svg}text")]
+        self.assertIn("1,500", texts)
+        self.assertRegex(self.ok(*args, "--kind", "tools"), r"(?m)^Needle in a haystack of tools: 1 trials? a cell.*\n\ndepth . tokens +1,500\n +0 % +███ 100 %$")
+
+        prose = quern("eval", "needle", "--model", PEBBLE, "--kind", "prose", "--lengths", "300", "--depths", "50", "--trials", "1", "--verbose")
+        self.assertEqual(prose.returncode, 0, prose.stderr)
+        self.assertIn("haystack of prose", prose.stdout)
+        self.assertIn("depth 50 %: expected ", prose.stderr)
+        self.fails(*args, "--svg", self.path("none/chart.svg"), says="none/chart.svg")
+        self.fails("eval", "needle", "--model", PEBBLE, "--kind", "tools", "--lengths", "32700", says="--context, --yarn")
+        self.fails("eval", "needle", "--model", PEBBLE, "--kind", "tools", "--lengths", "500", says="a length of 500 tokens: the needle")
+
     def test_compare_plays_episodes(self):
         document = json.loads(self.ok("compare", PEBBLE, PEBBLE, "--tokens", "100", "--episodes", "1", "--length", "2", "--split", "training", "--json"))
         self.assertEqual(document["tools"]["source"], document["tools"]["result"])
         self.assertEqual(document["tools"]["source"]["episodes"], 1)
+        self.assertEqual((document["source"]["kv"], document["result"]["kv"], document["text"]["all"]["max_kl"]), ("f32", "f32", 0))
+
+    def test_compare_measures_a_format_of_the_cache(self):
+        document = json.loads(self.ok("compare", PEBBLE, PEBBLE, "--result-kv", "int8", "--tokens", "200", "--episodes", "0", "--json"))
+        self.assertEqual((document["source"]["kv"], document["result"]["kv"], document["weights"]["relative_rms"]), ("f32", "int8", 0))
+        self.assertGreater(document["text"]["all"]["mean_kl"], 0)
 
     def test_eval_tools_compares(self):
         chart = self.path("chart.svg")

@@ -55,6 +55,12 @@ void CommonOptions::add_engine_to(CLI::App& app, const std::string& default_kv) 
       ->group("Model");
 }
 
+KvFormat kv_named(std::string_view name) {
+  return name == "f32" ? KvFormat::f32 : name == "int8" ? KvFormat::int8 : KvFormat::bf16;
+}
+
+std::string_view kv_name(KvFormat format) { return format == KvFormat::f32 ? "f32" : format == KvFormat::int8 ? "int8" : "bf16"; }
+
 Result<EngineOptions> CommonOptions::engine() const {
   QUERN_ASSIGN(const auto path, find_model(model));
   return engine_for(path);
@@ -66,7 +72,7 @@ Result<EngineOptions> CommonOptions::engine_for(const std::filesystem::path& pat
   options.threads = threads;
   options.ops = ops == "reference" ? OpsKind::reference : OpsKind::cpu;
   if (!isa.empty()) options.isa = isa == "avx512" ? Isa::avx512 : isa == "avx2" ? Isa::avx2 : Isa::scalar;
-  options.kv = kv == "f32" ? KvFormat::f32 : kv == "int8" ? KvFormat::int8 : KvFormat::bf16;
+  options.kv = kv_named(kv);
   if (context > 0) options.context = context;
   if (yarn > 0) options.yarn = yarn;
   if (!chat_template.empty()) {

@@ -35,6 +35,10 @@ struct CommonOptions {
   Result<EngineOptions> engine_for(const std::filesystem::path& model) const;
 };
 
+// What --kv says: f32, bf16 or int8, which flags are checked to be.
+KvFormat kv_named(std::string_view name);
+std::string_view kv_name(KvFormat format);
+
 // The folder or file of --model, or the embedded model's folder when none was named.
 Result<std::filesystem::path> find_model(const std::string& named);
 // The tokenizer of --tokenizer (a file, a folder, a GGUF file), or the model's.
@@ -55,6 +59,7 @@ void add_calibrate_command(CLI::App& app, Body& body);
 void add_compare_command(CLI::App& app, Body& body);
 void add_bench_command(CLI::App& app, Body& body);
 void add_eval_command(CLI::App& app, Body& body);
+void add_eval_needle_command(CLI::App& eval, Body& body);  // called by add_eval_command
 void add_run_command(CLI::App& app, Body& body);
 void add_schema_command(CLI::App& app, Body& body);
 

@@ -7,11 +7,12 @@ namespace {
 struct Options {
   CommonOptions common;
   ComparisonOptions comparison;
-  std::string source, result;
+  std::string source, result, result_kv;
   bool json = false;
 };
 
-Result<int> compare(const Options& o) {
+Result<int> compare(Options o) {
+  if (!o.result_kv.empty()) o.comparison.result_kv = kv_named(o.result_kv);
   QUERN_TRY(o.comparison.check_report({o.source, o.result}));
   QUERN_ASSIGN(const EngineOptions engine, o.common.engine_for(o.source));
   QUERN_ASSIGN(const QualityReport report, compare_models(o.source, o.result, engine, o.comparison));
@@ -39,6 +40,9 @@ Predictions:
 Weights:
   The error of each matrix, relative to its size. The experts of a layer are one.
 
+  What a smaller key-value cache costs is measured with one model as both:
+  --kv is SOURCE's cache then, and --result-kv RESULT's.
+
 Tool calls:
   Chains of calls over mocked services, as `quern eval tools` plays them. Left out
   for models that have no tool calls, and with --episodes 0.
@@ -52,7 +56,8 @@ Exit status:
 Examples:
   quern compare Qwen3-Next-80B-A3B-Instruct qwen-q8 --report quality.html
   quern compare models/pebble DIR --text notes.txt --episodes 0 --json
-  quern compare models/pebble DIR --ops reference --tokens 1024 --episodes 0)";
+  quern compare models/pebble DIR --ops reference --tokens 1024 --episodes 0
+  quern compare models/pebble models/pebble --kv f32 --result-kv int8)";
 
 }  // namespace
 
@@ -66,6 +71,9 @@ void add_compare_command(CLI::App& app, Body& body) {
   command->add_option("--report", o->comparison.report, "Write everything to this file too, .json or .html");
   command->add_flag("--json", o->json, "One JSON document on standard output");
   o->common.add_engine_to(*command, "f32");
+  command->add_option("--result-kv", o->result_kv, "Precision of RESULT's key-value cache; absent: as --kv")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
+      ->group("Model");
   command->callback([o, &body] { body = [o] { return compare(*o); }; });
 }
 

@@ -19,7 +19,8 @@ Result<std::unique_ptr<Engine>> load(const std::filesystem::path& model, EngineO
 }
 
 QualityReport::Side side_of(const Engine& engine) {
-  return {engine.impl().options.model.string(), matrix_totals(*engine.impl().model)};
+  return {engine.impl().options.model.string(), matrix_totals(*engine.impl().model),
+          std::string(kv_name(engine.impl().options.kv))};
 }
 
 tl::unexpected<Error> no_tokenizer(const std::filesystem::path& model) {
@@ -122,7 +123,9 @@ Result<void> ComparisonOptions::write_report(const QualityReport& quality) const
 Result<QualityReport> compare_models(const std::filesystem::path& source_path, const std::filesystem::path& result_path,
                                      const EngineOptions& engine, const ComparisonOptions& options) {
   QUERN_ASSIGN(const auto source, load(source_path, engine));
-  QUERN_ASSIGN(const auto result, load(result_path, engine));
+  EngineOptions result_engine = engine;
+  result_engine.kv = options.result_kv.value_or(engine.kv);
+  QUERN_ASSIGN(const auto result, load(result_path, result_engine));
   QUERN_ASSIGN(const Sample sample, sample_for(*source, *result, options));
   QualityReport report{.source = side_of(*source),
                        .result = side_of(*result),

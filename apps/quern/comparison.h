@@ -1,6 +1,8 @@
 // Comparing a model with what it was made from: the flags and the work that `quern compare` and `quern quantize --report` share.
 #pragma once
 
+#include <optional>
+
 #include "command.h"
 #include "eval/quality_report.h"
 
@@ -11,6 +13,7 @@ struct ComparisonOptions {
   int64_t tokens = 8192, episodes = 8, length = 8;
   std::string split = "training";  // of held-out chains pebble fails most with any weights; others know neither
   uint64_t seed = 1;
+  std::optional<KvFormat> result_kv;  // of the result's cache; absent: as the source's
 
   void add_to(CLI::App& app);  // all but --report
   // A place that cannot be written to, an ending that is neither .json nor .html, or the name of a model's file, which may be one or become

@@ -217,6 +217,7 @@ void add_eval_command(CLI::App& app, Body& body) {
   tools->add_flag("--json", o->json, "One JSON document with the counts and curves");
   o->common.add_to(*tools, "bf16");
   tools->callback([o, &body] { body = [o] { return eval_tools(*o); }; });
+  add_eval_needle_command(*eval, body);
 }
 
 }  // namespace quern

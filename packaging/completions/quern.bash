@@ -26,17 +26,18 @@ _quern() {
     mapfile -t COMPREPLY < <(compgen -W "$commands --help -h --version" -- "$cur")
     return
   fi
-  if [[ $command == eval && $second != tools ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'tools --help -h' -- "$cur")
+  if [[ $command == eval && $second != tools && $second != needle ]]; then
+    mapfile -t COMPREPLY < <(compgen -W 'tools needle --help -h' -- "$cur")
     return
   fi
 
   case $prev in
     --ops) mapfile -t COMPREPLY < <(compgen -W 'reference cpu' -- "$cur"); return ;;
     --isa) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2 avx512' -- "$cur"); return ;;
-    --kv) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 int8' -- "$cur"); return ;;
+    --kv | --result-kv) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 int8' -- "$cur"); return ;;
     --template) mapfile -t COMPREPLY < <(compgen -W 'instruct thinking coder' -- "$cur"); return ;;
     --suite) mapfile -t COMPREPLY < <(compgen -W 'chain single files mixed' -- "$cur"); return ;;
+    --kind) mapfile -t COMPREPLY < <(compgen -W 'auto prose tools' -- "$cur"); return ;;
     --split) mapfile -t COMPREPLY < <(compgen -W 'held-out training' -- "$cur"); return ;;
     --formats) mapfile -t COMPREPLY < <(compgen -W 'assert ignore' -- "$cur"); return ;;
     --to) mapfile -t COMPREPLY < <(compgen -W 'folder gguf' -- "$cur"); return ;;
@@ -50,7 +51,8 @@ _quern() {
       --report | --report-text | --importance | --feedback-text) _quern_files "$cur"; return ;;
     # Values nobody can guess.
     --threads | -t | --context | --yarn | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
-      --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes | --feedback-tokens) return ;;
+      --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes | --feedback-tokens | --lengths | --max-length | \
+      --depths | --trials) return ;;
     --text)
       case $command in calibrate | compare) _quern_files "$cur" ;; esac
       return ;;
@@ -74,12 +76,16 @@ _quern() {
         options+=' --to --format --recipe --fast --importance --feedback --feedback-text --feedback-tokens --force --no-mtp --packed --report --report-text --report-episodes --threads -t' ;;
       calibrate) options+=" --text --out -o --tokens $engine_options" ;;
       compare)
-        options+=" --text --tokens --episodes --length --split --seed --report --json $engine_options" ;;
+        options+=" --text --tokens --episodes --length --split --seed --report --result-kv --json $engine_options" ;;
       synth) options+=' --format --packed --mtp --force --threads -t' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;
       eval)
-        options+=" --episodes --length --suite --split --seed --unconstrained --tool-choice --compare --svg --export"
-        options+=" --tokenizer --window --verbose --json $model_options" ;;
+        if [[ $second == needle ]]; then
+          options+=" --lengths --max-length --depths --trials --seed --kind --split --svg --verbose --json $model_options"
+        else
+          options+=" --episodes --length --suite --split --seed --unconstrained --tool-choice --compare --svg --export"
+          options+=" --tokenizer --window --verbose --json $model_options"
+        fi ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
     return

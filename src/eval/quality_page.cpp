@@ -64,9 +64,10 @@ std::string sides(const QualityReport& report) {
   const auto row = [](std::string_view name, const QualityReport::Side& side) -> Cells {
     return {fmt::format("{}: {}", name, side.path), fmt::format("{}", side.matrices.weights),
             fmt::format("{:.1f} MB", static_cast<double>(side.matrices.bytes) / 1e6),
-            fmt::format("{:.3f}", side.matrices.bits_per_weight())};
+            fmt::format("{:.3f}", side.matrices.bits_per_weight()), side.kv};
   };
-  return table({"", "weights in matrices", "size", "bits a weight"}, {row("source", report.source), row("result", report.result)});
+  return table({"", "weights in matrices", "size", "bits a weight", "KV cache"},
+               {row("source", report.source), row("result", report.result)});
 }
 
 std::string predictions(const QualityReport::Text& text, const QualityReport::Machine& machine) {

@@ -13,6 +13,7 @@ Json side_json(const QualityReport::Side& side) {
   out["weights"] = side.matrices.weights;
   out["bytes"] = side.matrices.bytes;
   out["bits_per_weight"] = side.matrices.bits_per_weight();
+  out["kv"] = side.kv;
   return out;
 }
 
@@ -125,8 +126,8 @@ Json quality_json(const QualityReport& report) {
 std::string quality_text(const QualityReport& report) {
   std::string out;
   for (const auto& [name, side] : {std::pair{"source", &report.source}, {"result", &report.result}})
-    out += fmt::format("{:<8}{:>7.3f} bits a weight  {:>10.1f} MB  {}\n", name, side->matrices.bits_per_weight(),
-                       static_cast<double>(side->matrices.bytes) / 1e6, side->path);
+    out += fmt::format("{:<8}{:>7.3f} bits a weight  {:>10.1f} MB  kv {:<5} {}\n", name, side->matrices.bits_per_weight(),
+                       static_cast<double>(side->matrices.bytes) / 1e6, side->kv, side->path);
   out += fmt::format("\n{}\n{} tokens of {}\n", report.machine.text(), report.text.tokens, report.text.source);
   out += fmt::format("{:<22}{:>10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "", "positions", "mean KL", "median", "99 %",
                      "top-1 same", "ppl source", "ppl result");

@@ -16,6 +16,7 @@ struct QualityReport {
   struct Side {
     std::string path;
     MatrixTotals matrices;
+    std::string kv;  // format of the key-value cache
   };
   struct Text {
     std::string source;  // Sample::source

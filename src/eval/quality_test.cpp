@@ -145,8 +145,8 @@ QualityReport report_of(const fs::path& result) {
   ThreadPool pool(2);
   const auto source = engine(model_test::fixture("tiny")), other = engine(result);
   const auto a = Model::load(model_test::fixture("tiny")).value(), b = Model::load(result).value();
-  QualityReport report{.source = {"tiny", matrix_totals(*a)},
-                       .result = {"<result>", matrix_totals(*b)},
+  QualityReport report{.source = {"tiny", matrix_totals(*a), "f32"},
+                       .result = {"<result>", matrix_totals(*b), "int8"},
                        .machine = {"cpu", "avx2", true},
                        .weights = {},
                        .text = {},
