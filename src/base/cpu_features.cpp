@@ -19,6 +19,14 @@ bool cpu_supports(Isa isa) {
   return isa == Isa::scalar;
 }
 
+bool cpu_multiplies_bf16() {
+#if defined(__x86_64__)
+  return cpu_supports(Isa::avx512) && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 Isa best_isa() { return cpu_supports(Isa::avx512) ? Isa::avx512 : cpu_supports(Isa::avx2) ? Isa::avx2 : Isa::scalar; }
 
 }  // namespace quern

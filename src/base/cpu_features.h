@@ -13,5 +13,7 @@ std::string_view isa_name(Isa isa);
 // operating system must save the registers too.
 bool cpu_supports(Isa isa);
 Isa best_isa();
+// Whether AVX-512 has products of bf16 here (Cooper Lake, Zen 4 and later).
+bool cpu_multiplies_bf16();
 
 }  // namespace quern

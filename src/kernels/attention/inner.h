@@ -27,7 +27,8 @@ struct AttentionInner {
                      float* out, int64_t out_stride);
 };
 
-// For head dims that are no multiple of 16 the scalar one, whatever the instruction set.
+// For head dims that are no multiple of 16 the scalar one, whatever the instruction set. With AVX-512, where the machine has bf16 products
+// and head_dim is a multiple of 32, the one that makes them from bf16 pages.
 const AttentionInner& attention_inner(Isa isa, int64_t head_dim);
 
 namespace scalar {
@@ -37,6 +38,9 @@ namespace avx2 {
 extern const AttentionInner attention_inner;
 }
 namespace avx512 {
+extern const AttentionInner attention_inner;
+}
+namespace avx512_bf16 {
 extern const AttentionInner attention_inner;
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernels/attention/inner.h"
+#include "kernels/attention/inner_groups.h"
 
 namespace quern {
 namespace {
@@ -21,7 +22,9 @@ template <class V, KvFormat format, int heads, int positions>
 inline void score_tile(const KvVectors& k, int64_t p, const float* q, int64_t q_stride, int64_t head_dim, float scale,
                        float* scores) {
   typename V::Register sums[heads][positions];
+#pragma GCC unroll 8
   for (auto& of_head : sums)
+#pragma GCC unroll 4
     for (auto& sum : of_head) sum = V::zero();
   for (int64_t i = 0; i < head_dim; i += V::kLanes) {
     typename V::Register keys[positions];
@@ -77,14 +80,6 @@ void value_heads(const KvVectors& v, int64_t count, const float* weights, const 
   for (; i + kStep <= head_dim; i += kStep)
     value_tile<V, format, heads, V::kValueVectors>(v, count, weights, factors, i, out, out_stride);
   for (; i < head_dim; i += V::kLanes) value_tile<V, format, heads, 1>(v, count, weights, factors, i, out, out_stride);
-}
-
-// Calls each.operator()<heads>(first head) for `most` heads at a time, and by halves for those that remain.
-template <int most, class Each>
-inline void in_groups(int64_t heads, int64_t first, Each each) {
-  for (; first + most <= heads; first += most) each.template operator()<most>(first);
-  if constexpr (most > 1)
-    if (first < heads) in_groups<most / 2>(heads, first, each);
 }
 
 template <class V, KvFormat format>
