@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <thread>
 
@@ -33,7 +34,7 @@ double granted(const fs::path& group) {
   std::ifstream file(group / "cpu.max");
   double quota = 0, period = 0;
   if (file >> quota >> period && quota > 0 && period > 0) return quota / period;
-  return INFINITY;
+  return std::numeric_limits<double>::infinity();
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ constexpr int kTile = 12;
 template <int tokens>
 struct Ahead {
   static constexpr int64_t kBytes = tokens == 1 ? 2048 : 3072;
-  static constexpr _mm_hint kHint = tokens == 1 ? _MM_HINT_T1 : _MM_HINT_T0;
+  static constexpr int kLocality = tokens == 1 ? 2 : 3;  // of __builtin_prefetch: the second-level cache, the first
 };
 
 // Where the bit planes of a strip have a column.
@@ -47,8 +47,8 @@ struct Planes {
   // What 32 columns take, so far ahead.
   template <class To>
   void prefetch() const {
-    for (int i = 0; i < kWidths[0]; ++i) _mm_prefetch(reinterpret_cast<const char*>(low + To::kBytes + 64 * i), To::kHint);
-    for (int i = 0; i < kWidths[1]; ++i) _mm_prefetch(reinterpret_cast<const char*>(high + To::kBytes + 64 * i), To::kHint);
+    for (int i = 0; i < kWidths[0]; ++i) __builtin_prefetch(low + To::kBytes + 64 * i, 0, To::kLocality);
+    for (int i = 0; i < kWidths[1]; ++i) __builtin_prefetch(high + To::kBytes + 64 * i, 0, To::kLocality);
   }
   // Codes of columns 4k .. 4k + 3, a row a lane.
   __m512i columns(int k) const {
