@@ -241,8 +241,8 @@ class Plumbing(Test):
         small, text = self.path("small"), self.path("text.txt")
         with open(text, "w", encoding="utf-8") as file:
             file.write("Move a.txt to b.txt, then list the folder.\n" * 20)
-        self.ok("quantize", PEBBLE, small, "--format", "mxfp4", "--feedback", "--feedback-text", text, "--feedback-tokens", "100")
-        self.ok("quantize", PEBBLE, self.path("alone"), "--format", "mxfp4")
+        self.ok("quantize", PEBBLE, small, "--format", "mxfp4", "--fast", "--feedback", "--feedback-text", text, "--feedback-tokens", "100")
+        self.ok("quantize", PEBBLE, self.path("alone"), "--format", "mxfp4", "--fast")
         files = []
         for folder in (small, self.path("alone")):
             with open(os.path.join(folder, "model.safetensors"), "rb") as file:
