@@ -2,8 +2,7 @@
 #include "convert/calibrate.h"
 
 #include "base/file.h"
-#include "command.h"
-#include "eval/sample.h"
+#include "trial.h"
 
 namespace quern {
 namespace {
@@ -19,13 +18,9 @@ Result<int> calibrate_model(const Options& o) {
   QUERN_TRY(AtomicFile::create(o.out).map([](const AtomicFile&) {}));
   QUERN_ASSIGN(const EngineOptions options, o.common.engine_for(o.model));
   QUERN_ASSIGN(const auto engine, Engine::load(options));
-  if (!engine->tokenizer()) return fail(Errc::not_found, "{} has no tokenizer: there is no text that it could read", o.model);
-  QUERN_ASSIGN(const Sample sample, make_sample({.file = o.text,
-                                                 .split = Split::training,
-                                                 .max_tokens = o.tokens,
-                                                 .context = engine->context(),
-                                                 .format = engine->chat_format()},
-                                                *engine->tokenizer()));
+  QUERN_ASSIGN(
+      const Sample sample,
+      sample_for(*engine, {.file = o.text, .split = Split::training, .max_tokens = o.tokens, .context = engine->context()}));
   Progress progress("reading " + sample.source);
   const auto update = [&](double done, double total) { progress.update(done, total); };
   QUERN_ASSIGN(const InputStatistics statistics, calibrate(*engine, sample.ids(), update));

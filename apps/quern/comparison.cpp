@@ -9,6 +9,7 @@
 #include "kernels/quant_linear/quant_linear.h"
 #include "runtime/engine_impl.h"
 #include "text/model_text.h"
+#include "trial.h"
 
 namespace quern {
 namespace {
@@ -23,10 +24,6 @@ QualityReport::Side side_of(const Engine& engine) {
           std::string(kv_name(engine.impl().options.kv))};
 }
 
-tl::unexpected<Error> no_tokenizer(const std::filesystem::path& model) {
-  return fail(Errc::not_found, "{} has no tokenizer: there is no text that it could read", model.string());
-}
-
 // Formats without a kernel for int8 activations are decoded; under the reference ops all are.
 QualityReport::Machine machine_of(const Engine& source, const Engine& result) {
   const Engine::Impl& impl = result.impl();
@@ -38,21 +35,11 @@ QualityReport::Machine machine_of(const Engine& source, const Engine& result) {
   return machine;
 }
 
-Result<Sample> sample_for(const Engine& source, const Engine& result, const ComparisonOptions& o) {
-  if (!source.tokenizer()) return no_tokenizer(source.impl().options.model);
-  return make_sample({.file = o.text,
-                      .split = Split::held_out,
-                      .max_tokens = o.tokens,
-                      .context = std::min(source.context(), result.context()),
-                      .format = source.chat_format()},
-                     *source.tokenizer());
-}
-
 Result<QualityReport::Tools> play_both(const Engine& source, const Engine& result, const ComparisonOptions& o) {
   QualityReport::Tools tools{.episodes = fmt::format("{} chains of {} calls, {}, seed {}", o.episodes, o.length, o.split, o.seed),
                              .source = {},
                              .result = {}};
-  const Split split = o.split == "training" ? Split::training : Split::held_out;
+  const Split split = split_named(o.split);
   Progress progress("playing episodes");
   PlayWork ignored;
   for (int64_t i = 0; i < o.episodes; ++i) {
@@ -126,7 +113,10 @@ Result<QualityReport> compare_models(const std::filesystem::path& source_path, c
   EngineOptions result_engine = engine;
   result_engine.kv = options.result_kv.value_or(engine.kv);
   QUERN_ASSIGN(const auto result, load(result_path, result_engine));
-  QUERN_ASSIGN(const Sample sample, sample_for(*source, *result, options));
+  QUERN_ASSIGN(const Sample sample, sample_for(*source, {.file = options.text,
+                                                         .split = Split::held_out,
+                                                         .max_tokens = options.tokens,
+                                                         .context = std::min(source->context(), result->context())}));
   QualityReport report{.source = side_of(*source),
                        .result = side_of(*result),
                        .machine = machine_of(*source, *result),

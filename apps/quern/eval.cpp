@@ -2,11 +2,10 @@
 #include <optional>
 
 #include "agent/episode_player.h"
-#include "base/file.h"
 #include "base/json.h"
-#include "command.h"
 #include "eval/export.h"
 #include "eval/survival_chart.h"
+#include "trial.h"
 
 namespace quern {
 namespace {
@@ -17,12 +16,10 @@ struct Options {
   uint64_t seed = 1;
   std::string suite = "chain", split = "held-out", tool_choice = "auto", export_to, tokenizer, svg;
   bool unconstrained = false, compare = false, json = false, verbose = false;
-
-  Split which() const { return split == "training" ? Split::training : Split::held_out; }
 };
 
 Result<int> export_episodes(const Options& o) {
-  ExportRequest request{.split = o.which(), .episodes = o.episodes, .length = o.length, .seed = o.seed};
+  ExportRequest request{.split = split_named(o.split), .episodes = o.episodes, .length = o.length, .seed = o.seed};
   QUERN_ASSIGN(request.suite, parse_suite(o.suite));
   Progress progress("exporting");
   request.on_progress = [&](int64_t done, int64_t total) {
@@ -53,7 +50,7 @@ Result<void> play_all(const Engine& engine, const Options& o, std::vector<Run>& 
   const auto total = static_cast<double>(o.episodes) * static_cast<double>(runs.size());
   double played = 0;
   for (int64_t i = 0; i < o.episodes; ++i) {
-    const ToolEpisode episode = make_episode(suite, o.which(), o.length, Random::mix(o.seed) + static_cast<uint64_t>(i));
+    const ToolEpisode episode = make_episode(suite, split_named(o.split), o.length, Random::mix(o.seed) + static_cast<uint64_t>(i));
     for (Run& run : runs) {
       PlayOptions options{.constrained = run.constrained, .choice = {}};
       if (o.tool_choice == "required") options.choice.kind = ToolChoice::Kind::required;
@@ -151,13 +148,8 @@ std::string chart_of(const std::vector<Run>& runs, const Options& o) {
 
 Result<int> eval_tools(const Options& o) {
   if (!o.export_to.empty()) return export_episodes(o);
-  QUERN_ASSIGN(const EngineOptions engine_options, o.common.engine());
-  QUERN_ASSIGN(const auto engine, Engine::load(engine_options));
-  if (!engine->tokenizer()) return fail(Errc::not_found, "{} has no tokenizer", engine_options.model.string());
-  std::optional<AtomicFile> chart;  // a place that cannot be written to is found out before the work
-  if (!o.svg.empty()) {
-    QUERN_ASSIGN(chart, AtomicFile::create(o.svg));
-  }
+  QUERN_ASSIGN(const auto engine, load_reader(o.common));
+  QUERN_ASSIGN(auto chart, open_chart(o.svg));
   std::vector<Run> runs = {Run{.constrained = !o.unconstrained}};
   if (o.compare) runs.push_back(Run{.constrained = false});
   QUERN_TRY(play_all(*engine, o, runs));

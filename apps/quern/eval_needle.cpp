@@ -3,9 +3,8 @@
 #include <optional>
 
 #include "agent/needle_player.h"
-#include "base/file.h"
 #include "base/json.h"
-#include "command.h"
+#include "trial.h"
 
 namespace quern {
 namespace {
@@ -18,8 +17,6 @@ struct Options {
   uint64_t seed = 1;
   std::string kind = "auto", split = "training", svg;
   bool json = false, verbose = false;
-
-  Split which() const { return split == "training" ? Split::training : Split::held_out; }
 };
 
 template <typename T>
@@ -30,7 +27,7 @@ std::vector<T> ascending(std::vector<T> values) {
 }
 
 Result<NeedlePlan> plan_for(const Engine& engine, const Options& o) {
-  NeedlePlan plan{.trials = o.trials, .seed = o.seed, .split = o.which()};
+  NeedlePlan plan{.trials = o.trials, .seed = o.seed, .split = split_named(o.split)};
   if (o.kind == "auto") {
     QUERN_ASSIGN(plan.kind, choose_needle_kind(engine, plan.split));
   } else {
@@ -68,13 +65,8 @@ void say_missed(const NeedleRequest& request, const NeedleTask& task, const std:
 }
 
 Result<int> eval_needle(const Options& o) {
-  QUERN_ASSIGN(const EngineOptions engine_options, o.common.engine());
-  QUERN_ASSIGN(const auto engine, Engine::load(engine_options));
-  if (!engine->tokenizer()) return fail(Errc::not_found, "{} has no tokenizer", engine_options.model.string());
-  std::optional<AtomicFile> chart;  // a place that cannot be written to is found out before the work
-  if (!o.svg.empty()) {
-    QUERN_ASSIGN(chart, AtomicFile::create(o.svg));
-  }
+  QUERN_ASSIGN(const auto engine, load_reader(o.common));
+  QUERN_ASSIGN(auto chart, open_chart(o.svg));
   QUERN_ASSIGN(const NeedlePlan plan, plan_for(*engine, o));
   NeedleWork work;
   std::optional<Progress> progress("looking for needles");

@@ -9,8 +9,7 @@
 #include "base/cores.h"
 #include "base/file.h"
 #include "comparison.h"
-#include "eval/sample.h"
-#include "runtime/engine.h"
+#include "trial.h"
 
 namespace quern {
 namespace {
@@ -69,13 +68,10 @@ Result<void> report_quality(const Options& o) {
 
 Result<std::vector<std::vector<int32_t>>> feedback_documents(const Options& o) {
   QUERN_ASSIGN(const auto engine, Engine::load({.model = o.in, .threads = 1}));
-  if (!engine->tokenizer()) return fail(Errc::not_found, "{} has no tokenizer: there is no text that it could read", o.in);
-  QUERN_ASSIGN(Sample sample, make_sample({.file = o.feedback_text,
-                                           .split = Split::training,
-                                           .max_tokens = o.feedback_tokens,
-                                           .context = engine->context(),
-                                           .format = engine->chat_format()},
-                                          *engine->tokenizer()));
+  QUERN_ASSIGN(const Sample sample, sample_for(*engine, {.file = o.feedback_text,
+                                                         .split = Split::training,
+                                                         .max_tokens = o.feedback_tokens,
+                                                         .context = engine->context()}));
   return sample.ids();
 }
 

@@ -5,7 +5,7 @@
 #include <charconv>
 
 #include "formats/tensor_names.h"
-#include "model/ops/forwarding_ops.h"
+#include "model/ops/linear_inputs.h"
 
 namespace quern {
 namespace {
@@ -34,31 +34,13 @@ RowMajor gated(const Expert& expert, const RowMajor& x) {
 
 }  // namespace
 
-// Watches one layer.
-class LayerInputs::Recorder : public ForwardingOps {
+// Watches one layer. Its routed experts stay one operation: which tokens go where is all that is kept of them.
+class LayerInputs::Recorder : public LinearInputs {
  public:
-  Recorder(LayerInputs& to, const Layer& layer) : ForwardingOps(to.ops_), to_(to), layer_(layer) {}
+  Recorder(LayerInputs& to, const Layer& layer)
+      : LinearInputs(to.ops_, [this](const Weight& weight, Tensor x) { see(weight, x); }), to_(to), layer_(layer) {}
 
   void set_first_row(int64_t row) { first_row_ = row; }
-
-  void linear(Tensor x, const Weight& weight, Tensor out) override {
-    const FullAttention& a = layer_.attention;
-    const GatedDeltaNet& d = layer_.delta;
-    if (&weight == &a.q_proj || &weight == &d.in_proj_qkvz || &weight == &d.in_proj_qkv) record(mixer_in, x);
-    if (&weight == &a.o_proj || &weight == &d.out_proj) record(mixer_out, x);
-    ops_.linear(x, weight, out);
-  }
-
-  // The dense one, or the shared one; taken apart, because the input of its down_proj exists inside only.
-  void expert(Tensor x, const Expert& e, Tensor out) override {
-    record(mlp_in, x);
-    const Tensor gate = gate_.tensor(x.rows, e.gate_proj.rows()), up = up_.tensor(x.rows, e.up_proj.rows());
-    ops_.linear(x, e.gate_proj, gate);
-    ops_.linear(x, e.up_proj, up);
-    ops_.silu_mul(gate, up);
-    record(mlp_down, gate);
-    ops_.linear(gate, e.down_proj, out);
-  }
 
   void experts(Tensor x, std::span<const Expert> experts, std::span<const int32_t> ids, Tensor weights, Tensor out) override {
     for (size_t i = 0; i < ids.size(); ++i)
@@ -67,6 +49,15 @@ class LayerInputs::Recorder : public ForwardingOps {
   }
 
  private:
+  void see(const Weight& weight, Tensor x) {
+    const FullAttention& a = layer_.attention;
+    const GatedDeltaNet& d = layer_.delta;
+    const Expert& e = layer_.mlp.kind == MlpKind::dense ? layer_.mlp.dense : layer_.mlp.shared_expert;
+    if (&weight == &a.q_proj || &weight == &d.in_proj_qkvz || &weight == &d.in_proj_qkv) record(mixer_in, x);
+    if (&weight == &a.o_proj || &weight == &d.out_proj) record(mixer_out, x);
+    if (&weight == &e.gate_proj) record(mlp_in, x);
+    if (&weight == &e.down_proj) record(mlp_down, x);
+  }
   void record(Input input, Tensor x) {
     Tensor& all = to_.inputs_[input];
     if (all.cols != x.cols) all = to_.inputs_rows_[input].tensor(to_.hidden_.rows, x.cols);
@@ -76,7 +67,6 @@ class LayerInputs::Recorder : public ForwardingOps {
   LayerInputs& to_;
   const Layer& layer_;
   int64_t first_row_ = 0;
-  Buffer gate_, up_;
 };
 
 Result<std::unique_ptr<LayerInputs>> LayerInputs::make(const Model& model, Ops& ops, ThreadPool& pool,

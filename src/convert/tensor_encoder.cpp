@@ -108,8 +108,8 @@ bool TensorEncoder::takes_feedback(const OutputTensor& tensor) const {
                       [&](const SourceMatrix& matrix) { return is_copied(matrix, tensor.format); });
 }
 
-const std::string& TensorEncoder::published_name(const OutputTensor& tensor, int64_t row) const {
-  return tensor.published[static_cast<size_t>(std::upper_bound(starts_.begin(), starts_.end(), row) - starts_.begin() - 1)];
+size_t TensorEncoder::matrix_at(int64_t row) const {
+  return static_cast<size_t>(std::upper_bound(starts_.begin(), starts_.end(), row) - starts_.begin() - 1);
 }
 
 Result<void> TensorEncoder::encode_window(const Window& window) {
@@ -132,7 +132,7 @@ Result<void> TensorEncoder::encode_with_feedback(const Window& window) {
     const int64_t own = window.tensor.shape[1];
     pool_.parallel_for(window.count / own, 1, [&](int64_t first, int64_t last) {
       for (int64_t m = first; m < last; ++m) {
-        const auto feedback = inputs_->expert_feedback(published_name(window.tensor, window.first + m * own));
+        const auto feedback = inputs_->expert_feedback(window.tensor.published[matrix_at(window.first + m * own)]);
         ++(feedback ? fed_back_.with : fed_back_.without);
         encode(feedback ? &*feedback : nullptr, m * own, (m + 1) * own);
       }
@@ -150,7 +150,7 @@ Result<void> TensorEncoder::encode_range(const Window& window, int64_t begin, in
   const bool by_statistics = statistics_ && options.importance.empty();
   while (begin < end) {
     const int64_t at = window.first + begin;
-    const auto matrix = static_cast<size_t>(std::upper_bound(starts_.begin(), starts_.end(), at) - starts_.begin() - 1);
+    const size_t matrix = matrix_at(at);
     const SourceMatrix& from = tensor.matrices[matrix];
     const int64_t own_row = at - starts_[matrix], part = std::min(end - begin, from.rows() - own_row);
     const MutableQuantRow to{codes_.data() + begin * row.row_bytes, scales_.data() + at * row.scale_bytes,

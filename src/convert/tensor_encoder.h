@@ -44,7 +44,7 @@ class TensorEncoder {
   // Rows [begin, end) of the window; importance, where `options` has none, by the statistics.
   Result<void> encode_range(const Window& window, int64_t begin, int64_t end, EncodeOptions options);
   bool takes_feedback(const OutputTensor& tensor) const;
-  const std::string& published_name(const OutputTensor& tensor, int64_t row) const;
+  size_t matrix_at(int64_t row) const;  // of the tensor's matrices
   void pack_window(const OutputTensor& tensor, int64_t first, int64_t count);
 
   ThreadPool& pool_;

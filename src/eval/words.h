@@ -12,6 +12,8 @@
 namespace quern {
 
 enum class Split { training, held_out };
+// "training", or else "held-out".
+inline Split split_named(std::string_view name) { return name == "training" ? Split::training : Split::held_out; }
 
 using Pool = std::span<const std::string_view>;
 

@@ -129,8 +129,9 @@ Result<QuantBytes> encode(QuantFormat format, int64_t rows, int64_t cols, std::s
   }
   const quant::FormatOps ops = quant::format_ops(format);
   // Weights beyond all reason would make sums of errors infinite.
-  const bool sane = std::all_of(weights.begin(), weights.end(), [](float w) { return std::abs(w) <= kLargestWithFeedback; });
-  if (options.feedback.empty() || !ops.encode_codes || !sane) {
+  const bool feedback = !options.feedback.empty() && ops.encode_codes &&
+                        std::all_of(weights.begin(), weights.end(), [](float w) { return std::abs(w) <= kLargestWithFeedback; });
+  if (!feedback) {
     for (size_t i = 0; i < places.size(); ++i) {
       const int64_t row = static_cast<int64_t>(i) * info.scale_rows;
       ops.encode(weights.data() + row * cols, std::min(info.scale_rows, rows - row), cols, importance.data(), options.search,

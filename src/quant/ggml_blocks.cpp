@@ -38,18 +38,23 @@ struct Q8_0 : LevelCodes<Q8_0> {
   }
 };
 
-void load_five_bits(const std::byte* high, const std::byte* nibbles, uint8_t* codes) {
-  uint32_t bits = 0;
-  std::memcpy(&bits, high, sizeof bits);
-  load_nibbles(nibbles, codes);
-  for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(codes[i] | (bits >> i & 1) << 4);
+// Nibbles; of five bits the high ones before them.
+template <int bits>
+void load_codes(const std::byte* at, uint8_t* codes) {
+  if constexpr (bits == 4) return load_nibbles(at, codes);
+  uint32_t high = 0;
+  std::memcpy(&high, at, sizeof high);
+  load_nibbles(at + sizeof high, codes);
+  for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(codes[i] | (high >> i & 1) << 4);
 }
 
-void store_five_bits(std::byte* high, std::byte* nibbles, const uint8_t* codes) {
-  uint32_t bits = 0;
-  for (int i = 0; i < 32; ++i) bits |= static_cast<uint32_t>(codes[i] >> 4) << i;
-  std::memcpy(high, &bits, sizeof bits);
-  store_nibbles(nibbles, codes);
+template <int bits>
+void store_codes(std::byte* at, const uint8_t* codes) {
+  if constexpr (bits == 4) return store_nibbles(at, codes);
+  uint32_t high = 0;
+  for (int i = 0; i < 32; ++i) high |= static_cast<uint32_t>(codes[i] >> 4) << i;
+  std::memcpy(at, &high, sizeof high);
+  store_nibbles(at + sizeof high, codes);
 }
 
 // q4_0, q5_0
@@ -64,20 +69,13 @@ struct Centred : LevelCodes<Centred<bits>> {
   static void unpack(const QuantRow& row, int64_t block, Block<Centred>& out) {
     const std::byte* at = row.codes + block * kBytes;
     uint8_t codes[kElements];
-    if constexpr (bits == 4)
-      load_nibbles(at + 2, codes);
-    else
-      load_five_bits(at + 2, at + 6, codes);
+    load_codes<bits>(at + 2, codes);
     out.scales[0] = load_f16(at);
     for (int i = 0; i < kElements; ++i) out.codes[i] = static_cast<int16_t>(codes[i] - kZero);
   }
   static constexpr IntegerLevels levels() { return kLevels; }
   static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
-    std::byte* at = row.codes + block * kBytes;
-    if constexpr (bits == 4)
-      store_nibbles(at + 2, codes);
-    else
-      store_five_bits(at + 2, at + 6, codes);
+    store_codes<bits>(row.codes + block * kBytes + 2, codes);
   }
   static void encode(const float* x, const float* importance, ScaleSearch search, const MutableQuantRow& row, int64_t block) {
     std::byte* at = row.codes + block * kBytes;
@@ -100,20 +98,13 @@ struct WithMinimum : LevelCodes<WithMinimum<bits>> {
   static void unpack(const QuantRow& row, int64_t block, Block<WithMinimum>& out) {
     const std::byte* at = row.codes + block * kBytes;
     uint8_t codes[kElements];
-    if constexpr (bits == 4)
-      load_nibbles(at + 4, codes);
-    else
-      load_five_bits(at + 4, at + 8, codes);
+    load_codes<bits>(at + 4, codes);
     out.scales[0] = load_f16(at), out.offsets[0] = load_f16(at + 2);
     std::copy_n(codes, kElements, out.codes);
   }
   static constexpr IntegerLevels levels() { return kLevels; }
   static void store(const uint8_t* codes, const MutableQuantRow& row, int64_t block) {
-    std::byte* at = row.codes + block * kBytes;
-    if constexpr (bits == 4)
-      store_nibbles(at + 4, codes);
-    else
-      store_five_bits(at + 4, at + 8, codes);
+    store_codes<bits>(row.codes + block * kBytes + 4, codes);
   }
   struct Scales {
     uint16_t d, m;

@@ -22,9 +22,7 @@ template <class V, KvFormat format, int heads, int positions>
 inline void score_tile(const KvVectors& k, int64_t p, const float* q, int64_t q_stride, int64_t head_dim, float scale,
                        float* scores) {
   typename V::Register sums[heads][positions];
-#pragma GCC unroll 8
   for (auto& of_head : sums)
-#pragma GCC unroll 4
     for (auto& sum : of_head) sum = V::zero();
   for (int64_t i = 0; i < head_dim; i += V::kLanes) {
     typename V::Register keys[positions];
