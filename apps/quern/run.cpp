@@ -9,10 +9,10 @@
 #include <optional>
 
 #include "agent/engine_model.h"
-#include "agent/file_tools.h"
+#include "agent/tools/file_tools.h"
 #include "agent/loop.h"
-#include "agent/shell.h"
-#include "agent/task.h"
+#include "agent/sandbox/shell.h"
+#include "agent/task/task.h"
 #include "base/file.h"
 #include "base/utf8.h"
 #include "command.h"

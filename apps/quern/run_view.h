@@ -5,7 +5,7 @@
 #include <string>
 
 #include "agent/events.h"
-#include "agent/tool.h"
+#include "agent/tools/tool.h"
 #include "text/conversation.h"
 
 namespace quern {

@@ -3,11 +3,11 @@
 
 #include <fstream>
 
-#include "agent/file_tools.h"
+#include "agent/tools/file_tools.h"
 #include "agent/loop.h"
 #include "agent/scripted_model_test.h"
-#include "agent/shell.h"
-#include "agent/task.h"
+#include "agent/sandbox/shell.h"
+#include "agent/task/task.h"
 #include "agent/temporary_folder_test.h"
 #include "base/file.h"
 

@@ -148,11 +148,11 @@ class Loop {
       result.malformed = true;
       set(result, {"error: " + wrong, true});
     } else {
-      bool allowed = true;
-      if (auto step = ask_user(*tool, call, allowed); !step) return step;
+      std::string refusal;
+      if (auto step = ask_user(*tool, call, refusal); !step) return step;
+      const bool allowed = refusal.empty();
       const auto start = Clock::now();  // the time somebody took to answer is not the tool's
-      set(result, allowed ? execute(*tool, call)
-                          : ToolResult{"error: not allowed: changes need a confirmation, and this one was refused", true});
+      set(result, allowed ? execute(*tool, call) : ToolResult{"error: not allowed: " + refusal, true});
       result.seconds = seconds_since(start);
       if (!allowed)
         ++counts_.refused;
@@ -173,25 +173,40 @@ class Loop {
     return fits ? std::string() : fits.error().message;
   }
 
-  Step ask_user(const Tool& tool, const ToolCall& call, bool& allowed) {
-    if (!tool.changes || allow_all_ || options_.changes == ChangePolicy::preview) return {};
+  Verdict verdict(const Tool& tool, const ToolCall& call) const {
+    if (options_.policy) return options_.policy(tool, call);
+    return tool.changes ? Verdict::ask : Verdict::allow;
+  }
+
+  // refusal: why the call may not be carried out; empty when it may.
+  Step ask_user(const Tool& tool, const ToolCall& call, std::string& refusal) {
+    const Verdict said = verdict(tool, call);
+    if (said == Verdict::deny) {
+      refusal = "the task's policy refuses this call";
+      emit(ConfirmEvent{counts_.calls, false, "refused by policy"});
+      return {};
+    }
+    if (said == Verdict::allow || allow_all_ || options_.changes == ChangePolicy::preview) return {};
+    const std::string unconfirmed = "changes need a confirmation, and this one was refused";
     if (!options_.confirm) {
-      allowed = false;
+      refusal = unconfirmed;
       emit(ConfirmEvent{counts_.calls, false, "nobody is there to confirm it"});
       return {};
     }
     const Decision decision = options_.confirm(tool, call);
     if (cancelled()) return cancel("interrupted");
     allow_all_ = decision == Decision::all;
-    allowed = decision == Decision::yes || decision == Decision::all;
+    const bool allowed = decision == Decision::yes || decision == Decision::all;
+    if (!allowed) refusal = unconfirmed;
     emit(ConfirmEvent{counts_.calls, allowed, allow_all_ ? "this and all that follow" : "asked"});
     return decision == Decision::quit ? Step(cancel("ended at a confirmation")) : Step{};
   }
 
   ToolResult execute(const Tool& tool, const ToolCall& call) const {
+    const CallContext context{.cancelled = [&] { return cancelled() || out_of_time(); }, .on_output = {}};
     try {
-      if (!tool.changes || options_.changes != ChangePolicy::preview) return tool.execute(call.arguments);
-      return tool.preview ? tool.preview(call.arguments) : ToolResult{"done", false};
+      if (!tool.changes || options_.changes != ChangePolicy::preview) return tool.execute(call.arguments, context);
+      return tool.preview ? tool.preview(call.arguments, context) : ToolResult{"done", false};
     } catch (const SystemError& e) {
       return {fmt::format("error: {}", e.what()), true};
     }

@@ -9,14 +9,17 @@
 
 #include "agent/chat_model.h"
 #include "agent/events.h"
-#include "agent/task.h"
-#include "agent/tool.h"
+#include "agent/task/task.h"
+#include "agent/tools/tool.h"
 
 namespace quern {
 
+// What a run may do about a call: do it, ask first, or refuse it.
+enum class Verdict { allow, ask, deny };
+
 enum class Decision { yes, no, all, quit };  // all: and everything after it; quit: end the run
 
-// What happens to calls of tools that change things.
+// What happens to calls about which somebody is to be asked.
 enum class ChangePolicy { ask, allow, preview };  // preview: nothing is changed, the model is told what would have been
 
 struct CheckResult {
@@ -28,6 +31,7 @@ struct LoopOptions {
   std::string name, instruction, system, root;  // root: for the start and end events
   Budget budget;
   ChangePolicy changes = ChangePolicy::ask;
+  std::function<Verdict(const Tool&, const ToolCall&)> policy;          // empty: tools that change things ask, the others do not
   std::function<Decision(const Tool&, const ToolCall&)> confirm;        // of `ask`; empty: nobody is there to say yes
   std::function<Result<CheckResult>(const std::string& answer)> check;  // once the model is done; empty: its word is taken
   std::function<bool()> cancelled;                                      // looked at before each step and token; empty: never

@@ -5,9 +5,9 @@
 #include <fstream>
 #include <thread>
 
-#include "agent/file_tools.h"
 #include "agent/scripted_model_test.h"
 #include "agent/temporary_folder_test.h"
+#include "agent/tools/file_tools.h"
 #include "base/file.h"
 #include "base/system_error.h"
 
@@ -259,14 +259,14 @@ TEST_F(AgentLoop, KeepsWhateverAToolReturnsValidAndBounded) {
     tool.execute = std::move(execute);
     ASSERT_TRUE(odd.add(std::move(tool)));
   };
-  add("bytes", [](const Json&) {
+  add("bytes", [](const Json&, const CallContext&) {
     return ToolResult{
         "a\xFF"
         "b",
         false};
   });
-  add("much", [](const Json&) { return ToolResult{std::string(1 << 20, 'x'), false}; });
-  add("broken", [](const Json&) -> ToolResult { throw SystemError("disk on fire"); });
+  add("much", [](const Json&, const CallContext&) { return ToolResult{std::string(1 << 20, 'x'), false}; });
+  add("broken", [](const Json&, const CallContext&) -> ToolResult { throw SystemError("disk on fire"); });
   ScriptedModel model({call_text("bytes", "{}"), call_text("much", "{}"), call_text("broken", "{}"), "Done."});
   EXPECT_EQ(run_loop(model, odd, options).status, RunStatus::success);
   const auto results = model.results();
@@ -280,7 +280,7 @@ TEST_F(AgentLoop, KeepsWhateverAToolReturnsValidAndBounded) {
 TEST(Registry, RefusesWhatItCannotOffer) {
   ToolRegistry registry;
   Tool tool;
-  tool.execute = [](const Json&) { return ToolResult{}; };
+  tool.execute = [](const Json&, const CallContext&) { return ToolResult{}; };
   EXPECT_FALSE(registry.add(tool));
   tool.definition["function"]["name"] = "a";
   EXPECT_TRUE(registry.add(tool));

@@ -28,7 +28,7 @@ std::span<const Family> small_service_families();
 // Talk that needs no tool.
 std::span<const Family> talk_families();
 
-// The system prompt that `quern run` uses (agent/task.h has the same text).
+// The system prompt that `quern run` uses (agent/task/task.h has the same text).
 extern const std::string_view kAgentPrompt;
 std::string system_prompt(Words& words);  // that one mostly, another, or none
 

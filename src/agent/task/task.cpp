@@ -1,4 +1,4 @@
-#include "agent/task.h"
+#include "agent/task/task.h"
 
 #include <fmt/ranges.h>
 
@@ -6,7 +6,7 @@
 #include <charconv>
 #include <functional>
 
-#include "agent/yaml.h"
+#include "agent/task/yaml.h"
 #include "base/file.h"
 #include "base/utf8.h"
 

@@ -1,4 +1,4 @@
-#include "agent/yaml.h"
+#include "agent/task/yaml.h"
 
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>

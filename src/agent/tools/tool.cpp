@@ -1,4 +1,4 @@
-#include "agent/tool.h"
+#include "agent/tools/tool.h"
 
 #include <fmt/ranges.h>
 

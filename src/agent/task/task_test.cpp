@@ -1,4 +1,4 @@
-#include "agent/task.h"
+#include "agent/task/task.h"
 
 #include <gmock/gmock.h>
 

@@ -1,9 +1,9 @@
-#include "agent/file_tools.h"
+#include "agent/tools/file_tools.h"
 
 #include <algorithm>
 #include <memory>
 
-#include "agent/root_folder.h"
+#include "agent/tools/root_folder.h"
 #include "base/utf8.h"
 #include "text/file_tools.h"
 
@@ -153,11 +153,16 @@ Result<void> add_file_tools(ToolRegistry& registry, const std::filesystem::path&
     Tool tool;
     tool.definition = std::move(definition);
     tool.changes = file_tools::changes_files(tool.name());
+    tool.idempotent = tool.name() == "write_file";
     for (const auto& [name, action] : kActions) {
       if (name != tool.name()) continue;
-      tool.execute = [folder, act = action](const Json& arguments) { return (Call(*folder, arguments, Mode::act).*act)(); };
+      tool.execute = [folder, act = action](const Json& arguments, const CallContext&) {
+        return (Call(*folder, arguments, Mode::act).*act)();
+      };
       if (tool.changes)
-        tool.preview = [folder, act = action](const Json& arguments) { return (Call(*folder, arguments, Mode::check).*act)(); };
+        tool.preview = [folder, act = action](const Json& arguments, const CallContext&) {
+          return (Call(*folder, arguments, Mode::check).*act)();
+        };
     }
     QUERN_TRY(registry.add(std::move(tool)));
   }

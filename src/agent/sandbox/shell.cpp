@@ -1,4 +1,4 @@
-#include "agent/shell.h"
+#include "agent/sandbox/shell.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-#include "agent/root_folder.h"
+#include "agent/tools/root_folder.h"
 
 #include <dirent.h>
 #include <fcntl.h>

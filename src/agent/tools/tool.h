@@ -17,13 +17,23 @@ struct ToolResult {
   bool is_error = false;
 };
 
-struct Tool {
-  using Function = std::function<ToolResult(const Json& arguments)>;
+// What a call may need from the run it belongs to.
+struct CallContext {
+  std::function<bool()> cancelled;                       // looked at ten times a second by whatever takes long; empty: never
+  std::function<void(std::string_view line)> on_output;  // what it prints meanwhile, for whoever watches; empty: nobody does
 
-  Json definition;       // the whole object {"type": "function", "function": {"name": …, "parameters": …}}
-  bool changes = false;  // asks first
-  Function execute;      // arguments are an object that passed check_arguments
-  Function preview;      // of a tool that changes: says what execute would, and changes nothing; may be empty
+  bool is_cancelled() const { return cancelled && cancelled(); }
+};
+
+struct Tool {
+  using Function = std::function<ToolResult(const Json& arguments, const CallContext& context)>;
+
+  Json definition;          // the whole object {"type": "function", "function": {"name": …, "parameters": …}}
+  std::string origin;       // the MCP server it comes from; empty: built in
+  bool changes = false;     // asks first
+  bool idempotent = false;  // of a tool that changes: doing it twice is as good as once, so a call that was cut off may be repeated
+  Function execute;         // arguments are an object that passed check_arguments
+  Function preview;         // of a tool that changes: says what execute would, and changes nothing; may be empty
 
   std::string_view name() const;
 };

@@ -1,4 +1,4 @@
-#include "agent/file_tools.h"
+#include "agent/tools/file_tools.h"
 
 #include <gmock/gmock.h>
 #include <sys/stat.h>
@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "agent/root_folder.h"
 #include "agent/temporary_folder_test.h"
+#include "agent/tools/root_folder.h"
 #include "base/file.h"
 #include "base/random.h"
 #include "eval/file_world.h"
@@ -50,7 +50,7 @@ class FileTools : public testing::Test {
     for (const auto& [name, value] : arguments) json[name] = value;
     return json;
   }
-  ToolResult call(std::string_view tool, const Arguments& arguments) { return registry.find(tool)->execute(object(arguments)); }
+  ToolResult call(std::string_view tool, const Arguments& arguments) { return registry.find(tool)->execute(object(arguments), {}); }
   std::string said(std::string_view tool, const Arguments& arguments) {
     const ToolResult result = call(tool, arguments);
     EXPECT_EQ(result.is_error, result.text.starts_with("error: ")) << result.text;
@@ -191,7 +191,7 @@ TEST_F(FileTools, KeepTheModeOfAFileTheyReplace) {
 TEST_F(FileTools, PreviewTheResultWithoutTouchingAnything) {
   put(root() / "a", "A");
   const auto preview = [&](std::string_view tool, const Arguments& arguments) {
-    return registry.find(tool)->preview(object(arguments)).text;
+    return registry.find(tool)->preview(object(arguments), {}).text;
   };
   EXPECT_EQ(preview("move_file", {{"from", "a"}, {"to", "b/a"}}), file_tools::moved("a", "b/a"));
   EXPECT_EQ(preview("copy_file", {{"from", "a"}, {"to", "a"}}), file_tools::already_exists("a"));

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "agent/tool.h"
+#include "agent/tools/tool.h"
 
 namespace quern {
 

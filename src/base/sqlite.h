@@ -1,0 +1,92 @@
+// SQLite, as far as quern needs it: a database file, statements with bound values, transactions. Every text that reaches SQL is bound,
+// never pasted into it. A damaged or foreign file, a full disk and a lock held by somebody else are errors, not crashes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace quern {
+
+// A compiled statement. Belongs to its database's thread and must not outlive the database.
+class SqlStatement {
+ public:
+  // Parameters count from 1. A text or blob is copied.
+  SqlStatement& bind(int parameter, int64_t value);
+  SqlStatement& bind(int parameter, double value);
+  SqlStatement& bind(int parameter, std::string_view text);
+  SqlStatement& bind(int parameter, const char* text) { return bind(parameter, std::string_view(text)); }
+  SqlStatement& bind_blob(int parameter, std::string_view bytes);
+  SqlStatement& bind_null(int parameter);
+  template <class T>
+  SqlStatement& bind(int parameter, const std::optional<T>& value) {
+    return value ? bind(parameter, *value) : bind_null(parameter);
+  }
+
+  // True: a row is there. False: done. An error also tells of a value that could not be bound.
+  Result<bool> step();
+  // For statements without rows: steps once and gets ready for the next values.
+  Result<void> run();
+  void reset();  // and forgets the bound values
+
+  // Columns of the present row count from 0; views hold until the next step or reset.
+  int64_t integer(int column) const;
+  double real(int column) const;
+  std::string_view text(int column) const;  // of a blob too: its bytes
+  bool is_null(int column) const;
+
+ private:
+  friend class SqlDatabase;
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const;
+  };
+  explicit SqlStatement(sqlite3_stmt* statement) : statement_(statement) {}
+  std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+  int failed_ = 0;  // the first bind that went wrong
+};
+
+// One connection; not shared between threads.
+class SqlDatabase {
+ public:
+  enum class Mode { read_only, create };
+  // create: a file that only its owner may read, in WAL mode with full synchronisation: what a statement has committed survives a loss of
+  // power. An empty path: a temporary database in memory. io, malformed (not a database).
+  static Result<SqlDatabase> open(const std::filesystem::path& path, Mode mode);
+
+  Result<void> execute(const std::string& sql);  // statements separated by ';', rows are dropped
+  Result<SqlStatement> prepare(std::string_view sql) const;
+  int64_t last_insert_id() const;
+  int64_t changed_rows() const;             // by the last INSERT, UPDATE or DELETE
+  void set_busy_timeout(int milliseconds);  // how long to wait for another connection's lock; 5,000 at first
+
+ private:
+  struct Close {
+    void operator()(sqlite3* database) const;
+  };
+  explicit SqlDatabase(sqlite3* database) : database_(database) {}
+  std::unique_ptr<sqlite3, Close> database_;
+};
+
+// BEGIN IMMEDIATE … COMMIT; without commit() the destructor rolls back.
+class SqlTransaction {
+ public:
+  static Result<SqlTransaction> begin(SqlDatabase& database);
+  SqlTransaction(SqlTransaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
+  SqlTransaction& operator=(SqlTransaction&&) = delete;
+  ~SqlTransaction();
+  Result<void> commit();
+
+ private:
+  explicit SqlTransaction(SqlDatabase* database) : database_(database) {}
+  SqlDatabase* database_;
+};
+
+}  // namespace quern

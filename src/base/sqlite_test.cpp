@@ -1,0 +1,97 @@
+#include "base/sqlite.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+namespace quern {
+namespace {
+
+class Sqlite : public testing::Test {
+ protected:
+  void SetUp() override { path_ = testing::TempDir() + "quern-sqlite-" + std::to_string(::getpid()) + ".db"; }
+  void TearDown() override {
+    for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path_ + suffix).c_str());
+  }
+  std::string path_;
+};
+
+TEST_F(Sqlite, ValuesComeBackAsTheyWereBound) {
+  auto database = SqlDatabase::open({}, SqlDatabase::Mode::create).value();
+  ASSERT_TRUE(database.execute("CREATE TABLE t (i INTEGER, r REAL, s TEXT, b BLOB, n TEXT)"));
+  auto insert = database.prepare("INSERT INTO t VALUES (?, ?, ?, ?, ?)").value();
+  const std::string bytes("a\0b\xFF", 4);
+  ASSERT_TRUE(insert.bind(1, int64_t{-7}).bind(2, 0.5).bind(3, "'; DROP TABLE t; --").bind_blob(4, bytes).bind_null(5).run());
+  ASSERT_TRUE(insert.bind(1, int64_t{8}).bind(3, std::string_view()).bind(5, std::optional<std::string_view>("x")).run());
+  auto all = database.prepare("SELECT * FROM t ORDER BY i").value();
+  ASSERT_TRUE(all.step().value());
+  EXPECT_EQ(all.integer(0), -7);
+  EXPECT_EQ(all.real(1), 0.5);
+  EXPECT_EQ(all.text(2), "'; DROP TABLE t; --");
+  EXPECT_EQ(all.text(3), bytes);
+  EXPECT_TRUE(all.is_null(4));
+  ASSERT_TRUE(all.step().value());
+  EXPECT_TRUE(all.is_null(1));
+  EXPECT_FALSE(all.is_null(2));
+  EXPECT_EQ(all.text(2), "");
+  EXPECT_EQ(all.text(4), "x");
+  EXPECT_FALSE(all.step().value());
+}
+
+TEST_F(Sqlite, ABindThatFailsIsTold) {
+  auto database = SqlDatabase::open({}, SqlDatabase::Mode::create).value();
+  auto select = database.prepare("SELECT ?").value();
+  EXPECT_FALSE(select.bind(2, "no such parameter").step());
+  select.reset();
+  EXPECT_TRUE(select.bind(1, "fine").step().value());
+}
+
+TEST_F(Sqlite, WhatIsNotCommittedIsRolledBack) {
+  auto database = SqlDatabase::open(path_, SqlDatabase::Mode::create).value();
+  ASSERT_TRUE(database.execute("CREATE TABLE t (i)"));
+  {
+    auto transaction = SqlTransaction::begin(database).value();
+    ASSERT_TRUE(database.execute("INSERT INTO t VALUES (1)"));
+  }
+  {
+    auto transaction = SqlTransaction::begin(database).value();
+    ASSERT_TRUE(database.execute("INSERT INTO t VALUES (2)"));
+    ASSERT_TRUE(transaction.commit());
+  }
+  auto reader = SqlDatabase::open(path_, SqlDatabase::Mode::read_only).value();
+  auto all = reader.prepare("SELECT i FROM t").value();
+  ASSERT_TRUE(all.step().value());
+  EXPECT_EQ(all.integer(0), 2);
+  EXPECT_FALSE(all.step().value());
+  EXPECT_EQ(reader.execute("DELETE FROM t").error().code, Errc::denied);
+}
+
+TEST_F(Sqlite, AnotherWritersLockIsAnError) {
+  auto one = SqlDatabase::open(path_, SqlDatabase::Mode::create).value();
+  auto two = SqlDatabase::open(path_, SqlDatabase::Mode::create).value();
+  two.set_busy_timeout(1);
+  const auto transaction = SqlTransaction::begin(one).value();
+  const auto refused = SqlTransaction::begin(two);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::io);
+}
+
+TEST_F(Sqlite, AFileThatIsNoDatabase) {
+  ASSERT_TRUE(write_file(path_, std::string(5000, 'x')));
+  const auto opened = SqlDatabase::open(path_, SqlDatabase::Mode::create);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::malformed);
+  EXPECT_FALSE(SqlDatabase::open(path_ + "-none", SqlDatabase::Mode::read_only));
+}
+
+TEST_F(Sqlite, OnlyItsOwnerReadsIt) {
+  auto database = SqlDatabase::open(path_, SqlDatabase::Mode::create).value();
+  struct stat status{};
+  ASSERT_EQ(::stat(path_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600U);
+}
+
+}  // namespace
+}  // namespace quern
