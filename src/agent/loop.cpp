@@ -29,12 +29,16 @@ tl::unexpected<Stop> cancel(std::string reason) { return tl::unexpected(Stop{Run
 class Loop {
  public:
   Loop(ChatModel& model, const ToolRegistry& tools, const LoopOptions& options)
-      : model_(model), tools_(tools), options_(options), allow_all_(options.changes == ChangePolicy::allow) {}
+      : model_(model),
+        tools_(tools),
+        options_(options),
+        conversation_(options.conversation ? *options.conversation : own_conversation_),
+        allow_all_(options.changes == ChangePolicy::allow) {}
 
   EndEvent run() {
     emit(StartEvent{options_.name, options_.instruction, options_.root, tools_.names()});
     conversation_.tools = tools_.definitions();
-    if (!options_.system.empty()) add_message(Role::system, options_.system);
+    if (!options_.system.empty() && conversation_.messages.empty()) add_message(Role::system, options_.system);
     add_message(Role::user, options_.instruction);
     Step step;
     while (step && !done_) step = turn();
@@ -203,7 +207,7 @@ class Loop {
   }
 
   ToolResult execute(const Tool& tool, const ToolCall& call) const {
-    const CallContext context{.cancelled = [&] { return cancelled() || out_of_time(); }, .on_output = {}};
+    const CallContext context{.cancelled = [&] { return cancelled() || out_of_time(); }, .on_output = options_.on_output};
     try {
       if (!tool.changes || options_.changes != ChangePolicy::preview) return tool.execute(call.arguments, context);
       return tool.preview ? tool.preview(call.arguments, context) : ToolResult{"done", false};
@@ -248,7 +252,8 @@ class Loop {
   ChatModel& model_;
   const ToolRegistry& tools_;
   const LoopOptions& options_;
-  Conversation conversation_;
+  Conversation own_conversation_;
+  Conversation& conversation_;
   RunCounts counts_;
   std::map<std::string, int> failures_;
   std::string answer_;

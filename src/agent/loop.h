@@ -36,7 +36,11 @@ struct LoopOptions {
   std::function<Result<CheckResult>(const std::string& answer)> check;  // once the model is done; empty: its word is taken
   std::function<bool()> cancelled;                                      // looked at before each step and token; empty: never
   std::function<void(std::string_view text)> on_text;                   // as it is generated; empty: nobody looks
+  std::function<void(std::string_view line)> on_output;                 // of a tool at work; empty: nobody looks
   EventSink on_event;
+  // Carried on, and left with all that was said, also when the run does not end well; `system` counts only while it is empty. nullptr:
+  // a conversation of the run's own.
+  Conversation* conversation = nullptr;
 };
 
 // Runs to the end. The last event, also returned, is an EndEvent, whatever happened.

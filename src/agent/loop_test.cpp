@@ -75,6 +75,38 @@ TEST_F(AgentLoop, ShowsTheModelEverythingThatWasSaidToTheLetter) {
   EXPECT_TRUE(after.starts_with(before + odd)) << after;  // so that the session is continued, not read again
 }
 
+TEST_F(AgentLoop, CarriesOnAConversation) {
+  Conversation conversation;
+  options.conversation = &conversation;
+  ScriptedModel first({"Hello."}), second({call_text("list_files", R"({"folder": "."})"), "One file."});
+  run(first);
+  options.instruction = "What is there?";
+  run(second);
+  std::vector<Role> roles;
+  for (const Message& message : conversation.messages) roles.push_back(message.role);
+  EXPECT_THAT(roles,
+              ElementsAre(Role::system, Role::user, Role::assistant, Role::user, Role::assistant, Role::tool, Role::assistant));
+  EXPECT_EQ(conversation.messages.back().content, "One file.");
+  EXPECT_EQ(second.shown[0].messages.size(), 4U);
+}
+
+TEST_F(AgentLoop, PassesOnWhatAToolPrintsMeanwhile) {
+  std::vector<std::string> lines;
+  options.on_output = [&](std::string_view line) { lines.emplace_back(line); };
+  Json definition = *Json::parse(R"({"type": "function", "function": {"name": "talk", "parameters": {"type": "object"}}})", "test");
+  ASSERT_TRUE(tools.add({.definition = std::move(definition),
+                         .origin = {},
+                         .execute =
+                             [](const Json&, const CallContext& context) {
+                               context.on_output("half way");
+                               return ToolResult{"done", false};
+                             },
+                         .preview = {}}));
+  ScriptedModel model({call_text("talk", "{}"), "Done."});
+  run(model);
+  EXPECT_THAT(lines, ElementsAre("half way"));
+}
+
 TEST_F(AgentLoop, CarriesOutSeveralCallsOfOneTurnInOrder) {
   ScriptedModel model({kMove + "\n" + call_text("list_files", R"({"folder": "b"})"), "Done."});
   EXPECT_EQ(run(model).status, RunStatus::success);
