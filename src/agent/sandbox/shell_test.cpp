@@ -71,7 +71,7 @@ TEST(Shell, EndsWhatItLeftInTheBackground) {
 TEST(Shell, SaysWhereItCouldNotStart) {
   const auto done = run_shell({.command = "true", .folder = "/nowhere/at/all", .environment = {}, .cancelled = {}});
   ASSERT_FALSE(done);
-  EXPECT_EQ(done.error().message, "/nowhere/at/all: cannot start a shell: No such file or directory");
+  EXPECT_EQ(done.error().message, "/nowhere/at/all: cannot run a program in that folder: No such file or directory");
 }
 
 TEST(Shell, SurvivesVariablesTooLongForTheSystem) {
