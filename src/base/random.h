@@ -11,6 +11,7 @@ class Random {
 
  public:
   explicit Random(uint64_t seed) : state_(seed) {}
+  uint64_t state() const { return state_; }  // Random(state()) goes on like this one
   uint64_t next() { return mix(state_ += 0x9E3779B97F4A7C15ULL); }
   // Uniform in [0, bound), bound >= 1; the bias of 2^-64 * bound does not matter here.
   uint64_t below(uint64_t bound) { return static_cast<uint64_t>(Wide{next()} * bound >> 64); }

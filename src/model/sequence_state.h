@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "formats/config_json.h"
@@ -105,10 +107,23 @@ class SequenceState {
   // The earliest position rollback reaches now.
   int64_t oldest_reachable() const { return std::max<int64_t>(0, furthest_ - DeltaState::kReach); }
 
+  // What a timeline keeps beside its state. `earlier`: states of this very sequence at earlier positions; their KV pages are the state's
+  // own, so each costs its recurrent part alone, in memory and in a file.
+  struct Beside {
+    std::vector<int32_t> tokens;  // [position]
+    std::map<std::string, SequenceState> earlier;
+    std::map<std::string, std::string> notes;
+  };
   // A file in safetensors layout with the model's fingerprint and a checksum; restore refuses another model's (mismatch) and anything
   // malformed: truncated, changed, or numbers that do not go together.
-  Result<void> save(const std::filesystem::path& path) const;
-  static Result<SequenceState> restore(const std::filesystem::path& path, const ModelConfig& config, uint64_t model_fingerprint);
+  Result<void> save(const std::filesystem::path& path) const { return save(path, nullptr); }
+  Result<void> save(const std::filesystem::path& path, const Beside* beside) const;
+  static Result<SequenceState> restore(const std::filesystem::path& path, const ModelConfig& config, uint64_t model_fingerprint) {
+    return restore(path, config, model_fingerprint, nullptr);
+  }
+  // beside: filled from the file, which must have been saved with it (malformed otherwise).
+  static Result<SequenceState> restore(const std::filesystem::path& path, const ModelConfig& config, uint64_t model_fingerprint,
+                                       Beside* beside);
   // What the checksum of a saved state covers: the metadata without its "checksum", and every tensor with its description, in file order.
   static std::string checksum(const Json& metadata, std::span<const StoredTensor> tensors);
 
@@ -126,6 +141,7 @@ class SequenceState {
   std::vector<float>& mtp_hidden() { return mtp_hidden_; }  // [<= kReach + 1, hidden], the newest last
 
  private:
+  class File;  // sequence_state_file.cpp
   const ModelConfig* config_;
   uint64_t fingerprint_;
   int64_t position_ = 0, furthest_ = 0;

@@ -1,5 +1,6 @@
-// A sequence's state as a safetensors file. Tensors: layers.N.{live, base, log_k, log_g, log_d, conv} and log_length for linear layers,
-// layers.N.pages (the raw KV pages) for full ones, mtp.pages and mtp.hidden; the metadata holds what must match to restore it.
+// A sequence's state as a safetensors file. Tensors: delta.N.{live, base, log_k, log_g, log_d, conv} of the linear layers, kv.N (the raw
+// pages) of the full ones, mtp.kv and mtp.hidden; beside it tokens, and earlier.N.delta.… of earlier states. The metadata holds the numbers,
+// as text, and what must match to restore it.
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -51,7 +52,7 @@ class Summing {
 
 class Reader {
  public:
-  Reader(const SafetensorsFile& file) : file_(file) {}
+  explicit Reader(const SafetensorsFile& file) : file_(file) {}
   Result<std::span<const std::byte>> find(std::string_view name) const {
     for (const StoredTensor& tensor : file_.tensors())
       if (tensor.name == name) return tensor.bytes;
@@ -77,6 +78,8 @@ class Reader {
       std::memcpy(cache.pages()[p].data, bytes.data() + p * cache.page_bytes(), cache.page_bytes());
     return {};
   }
+  std::string path() const { return file_.path().string(); }
+  const Json& metadata() const { return file_.metadata(); }
   Result<int64_t> number(std::string_view key, int64_t low, int64_t high) const {
     const Json* value = file_.metadata().find(key);
     int64_t number = 0;
@@ -103,24 +106,112 @@ std::string SequenceState::checksum(const Json& metadata, std::span<const Stored
   return sum.text();
 }
 
-Result<void> SequenceState::save(const std::filesystem::path& path) const {
+// One state among those of a file: the whole of it, or one of `earlier`, whose KV pages are another's. `prefix` opens its names.
+class SequenceState::File {
+ public:
+  static void write(const SequenceState& s, const std::string& prefix, bool with_pages, Json& metadata, std::vector<Out>& outs) {
+    const auto note = [&](std::string_view key, auto value) { metadata[prefix + std::string(key)] = fmt::format("{}", value); };
+    note("position", s.position_);
+    note("furthest", s.furthest_);
+    note("log_length", s.delta_.empty() ? 0 : s.delta_.front().log_length());
+    note("mtp_length", s.mtp_kv_ ? s.mtp_kv_->length() : 0);
+    note("mtp_hidden", s.mtp_hidden_.size());
+    for (size_t i = 0; i < s.delta_.size(); ++i)
+      for (const DeltaState::Part& part : const_cast<DeltaState&>(s.delta_[i]).parts())
+        outs.push_back(floats(fmt::format("{}delta.{}.{}", prefix, i, part.name), *part.values));
+    for (size_t i = 0; with_pages && i < s.kv_.size(); ++i) outs.push_back(pages(fmt::format("kv.{}", i), s.kv_[i]));
+    if (with_pages && s.mtp_kv_) outs.push_back(pages("mtp.kv", *s.mtp_kv_));
+    if (s.mtp_kv_) outs.push_back(floats(prefix + "mtp.hidden", s.mtp_hidden_));
+  }
+
+  // The numbers and the recurrent part, into a fresh state or one whose KV is there already, at least as long.
+  static Result<void> read(const Reader& read, const std::string& prefix, const ModelConfig& config, int64_t most,
+                           SequenceState& state) {
+    QUERN_ASSIGN(state.position_, read.number(prefix + "position", 0, most));
+    QUERN_ASSIGN(state.furthest_, read.number(prefix + "furthest", state.position_, state.position_ + DeltaState::kReach));
+    // What the log must cover for rollback to keep its word.
+    const int64_t reach = state.position_ - std::max<int64_t>(0, state.furthest_ - DeltaState::kReach);
+    const bool recurrent =
+        std::find(config.layers.begin(), config.layers.end(), LayerKind::linear_attention) != config.layers.end();
+    QUERN_ASSIGN(const int64_t log_length,
+                 read.number(prefix + "log_length", recurrent ? reach : 0, std::min(state.position_, DeltaState::kLogCapacity)));
+    for (size_t i = 0; i < state.delta_.size(); ++i) {
+      for (const DeltaState::Part& part : state.delta_[i].parts())
+        QUERN_TRY(read.floats(fmt::format("{}delta.{}.{}", prefix, i, part.name), *part.values, part.values->size()));
+      state.delta_[i].set_log_length(log_length);
+    }
+    if (!state.mtp_kv_) return {};
+    QUERN_ASSIGN(const int64_t hidden, read.number(prefix + "mtp_hidden", 0, (DeltaState::kReach + 1) * config.hidden_size));
+    if (hidden % config.hidden_size != 0)
+      return fail(Errc::malformed, "{}: mtp_hidden {} is not in rows of {}", read.path(), hidden, config.hidden_size);
+    return read.floats(prefix + "mtp.hidden", state.mtp_hidden_, static_cast<size_t>(hidden));
+  }
+
+  // What read() left out; the numbers are known now.
+  static Result<void> read_pages(const Reader& read, SequenceState& state) {
+    for (size_t i = 0; i < state.kv_.size(); ++i) QUERN_TRY(read.pages(fmt::format("kv.{}", i), state.kv_[i], state.position_));
+    if (!state.mtp_kv_) return {};
+    QUERN_ASSIGN(const int64_t length, read.number("mtp_length", 0, std::max<int64_t>(0, state.position_ - 1)));
+    return read.pages("mtp.kv", *state.mtp_kv_, length);
+  }
+
+  static void write(const Beside& beside, Json& metadata, std::vector<Out>& outs) {
+    metadata["tokens"] = fmt::format("{}", beside.tokens.size());
+    outs.push_back({{"tokens", "I32", {static_cast<int64_t>(beside.tokens.size())}}, {std::as_bytes(std::span(beside.tokens))}});
+    for (const auto& [key, value] : beside.notes) metadata["note." + key] = value;
+    metadata["earlier"] = fmt::format("{}", beside.earlier.size());
+    size_t n = 0;
+    for (const auto& [name, state] : beside.earlier) {
+      const std::string prefix = fmt::format("earlier.{}.", n++);
+      metadata[prefix + "name"] = name;
+      write(state, prefix, /*with_pages=*/false, metadata, outs);
+    }
+  }
+
+  static Result<void> read(const Reader& read, const ModelConfig& config, const SequenceState& state, Beside& beside) {
+    QUERN_ASSIGN(const auto ids, read.find("tokens"));
+    QUERN_ASSIGN(const int64_t count, read.number("tokens", state.position_, state.position_));
+    if (ids.size() != static_cast<size_t>(count) * sizeof(int32_t))
+      return fail(Errc::mismatch, "{}: tokens: {} bytes, expected {}", read.path(), ids.size(),
+                  static_cast<size_t>(count) * sizeof(int32_t));
+    beside.tokens.resize(static_cast<size_t>(count));
+    if (count > 0) std::memcpy(beside.tokens.data(), ids.data(), ids.size());
+    for (const int32_t id : beside.tokens)
+      if (id < 0 || id >= config.vocab_size) return fail(Errc::malformed, "{}: token {}: no such id", read.path(), id);
+    for (const auto& [key, value] : read.metadata().as_object())
+      if (key.starts_with("note.") && value.is_string()) beside.notes[key.substr(5)] = value.as_string();
+    QUERN_ASSIGN(const int64_t earlier, read.number("earlier", 0, kMaxEarlier));
+    for (int64_t n = 0; n < earlier; ++n) {
+      const std::string prefix = fmt::format("earlier.{}.", n);
+      const Json* name = read.metadata().find(prefix + "name");
+      if (!name || !name->is_string()) return fail(Errc::malformed, "{}: metadata {}name: expected a string", read.path(), prefix);
+      SequenceState one = state;
+      QUERN_TRY(File::read(read, prefix, config, state.position_, one));
+      for (KvCache& cache : one.kv_) cache.truncate(one.position_);
+      if (one.mtp_kv_) {
+        const int64_t most = std::min(state.mtp_kv_->length(), std::max<int64_t>(0, one.position_ - 1));
+        QUERN_ASSIGN(const int64_t length, read.number(prefix + "mtp_length", 0, most));
+        one.mtp_kv_->truncate(length);
+      }
+      beside.earlier.insert_or_assign(name->as_string(), std::move(one));
+    }
+    return {};
+  }
+
+ private:
+  static constexpr int64_t kMaxEarlier = 64;
+};
+
+Result<void> SequenceState::save(const std::filesystem::path& path, const Beside* beside) const {
   std::vector<Out> outs;
   Json metadata = Json::object();
-  const auto note = [&](std::string_view key, auto value) { metadata[key] = fmt::format("{}", value); };
-  note("layout", kLayout);
-  note("model", fmt::format("{:016x}", fingerprint_));
-  note("position", position_);
-  note("furthest", furthest_);
-  note("kv", static_cast<int>(kv_.empty() ? (mtp_kv_ ? mtp_kv_->format() : KvFormat::f32) : kv_.front().format()));
-  note("log_length", delta_.empty() ? 0 : delta_.front().log_length());
-  note("mtp", mtp_kv_ ? 1 : 0);
-  note("mtp_length", mtp_kv_ ? mtp_kv_->length() : 0);
-  note("mtp_hidden", mtp_hidden_.size());
-  for (size_t i = 0; i < delta_.size(); ++i)
-    for (const DeltaState::Part& part : const_cast<DeltaState&>(delta_[i]).parts())
-      outs.push_back(floats(fmt::format("delta.{}.{}", i, part.name), *part.values));
-  for (size_t i = 0; i < kv_.size(); ++i) outs.push_back(pages(fmt::format("kv.{}", i), kv_[i]));
-  if (mtp_kv_) outs.push_back(pages("mtp.kv", *mtp_kv_)), outs.push_back(floats("mtp.hidden", mtp_hidden_));
+  metadata["layout"] = kLayout;
+  metadata["model"] = fmt::format("{:016x}", fingerprint_);
+  metadata["kv"] =
+      fmt::format("{}", static_cast<int>(kv_.empty() ? (mtp_kv_ ? mtp_kv_->format() : KvFormat::f32) : kv_.front().format()));
+  metadata["mtp"] = mtp_kv_ ? "1" : "0";
+  File::write(*this, "", /*with_pages=*/true, metadata, outs);
+  if (beside) File::write(*beside, metadata, outs);
 
   std::vector<SafetensorsWriter::Entry> entries;
   Summing sum(metadata);
@@ -137,7 +228,7 @@ Result<void> SequenceState::save(const std::filesystem::path& path) const {
 }
 
 Result<SequenceState> SequenceState::restore(const std::filesystem::path& path, const ModelConfig& config,
-                                             uint64_t model_fingerprint) {
+                                             uint64_t model_fingerprint, Beside* beside) {
   QUERN_ASSIGN(const SafetensorsFile file, SafetensorsFile::open(path));
   const Json* layout = file.metadata().find("layout");
   if (!layout || !(*layout == Json(kLayout)))
@@ -149,32 +240,12 @@ Result<SequenceState> SequenceState::restore(const std::filesystem::path& path, 
   if (!sum || !(*sum == Json(checksum(file.metadata(), file.tensors()))))
     return fail(Errc::malformed, "{}: the checksum does not match: the file is damaged", path.string());
   const Reader read(file);
-  QUERN_ASSIGN(const int64_t position, read.number("position", 0, int64_t{1} << 40));
-  QUERN_ASSIGN(const int64_t furthest, read.number("furthest", position, position + DeltaState::kReach));
   QUERN_ASSIGN(const int64_t kv, read.number("kv", 0, 2));
-  const int64_t reach =
-      position - std::max<int64_t>(0, furthest - DeltaState::kReach);  // what the log must cover for rollback to keep its word
-  const bool recurrent = std::find(config.layers.begin(), config.layers.end(), LayerKind::linear_attention) != config.layers.end();
-  QUERN_ASSIGN(const int64_t log_length,
-               read.number("log_length", recurrent ? reach : 0, std::min(position, DeltaState::kLogCapacity)));
   QUERN_ASSIGN(const int64_t mtp, read.number("mtp", 0, 1));
-  QUERN_ASSIGN(const int64_t mtp_length, read.number("mtp_length", 0, std::max<int64_t>(0, position - 1)));
-  QUERN_ASSIGN(const int64_t mtp_hidden, read.number("mtp_hidden", 0, (DeltaState::kReach + 1) * config.hidden_size));
-  if (mtp_hidden % config.hidden_size != 0)
-    return fail(Errc::malformed, "{}: mtp_hidden {} is not in rows of {}", path.string(), mtp_hidden, config.hidden_size);
   SequenceState state(config, static_cast<KvFormat>(kv), model_fingerprint, mtp == 1);
-  for (size_t i = 0; i < state.delta_.size(); ++i) {
-    for (const DeltaState::Part& part : state.delta_[i].parts())
-      QUERN_TRY(read.floats(fmt::format("delta.{}.{}", i, part.name), *part.values, part.values->size()));
-    state.delta_[i].set_log_length(log_length);
-  }
-  for (size_t i = 0; i < state.kv_.size(); ++i) QUERN_TRY(read.pages(fmt::format("kv.{}", i), state.kv_[i], position));
-  if (mtp == 1) {
-    QUERN_TRY(read.pages("mtp.kv", *state.mtp_kv_, mtp_length));
-    QUERN_TRY(read.floats("mtp.hidden", state.mtp_hidden_, static_cast<size_t>(mtp_hidden)));
-  }
-  state.position_ = position;
-  state.furthest_ = furthest;
+  QUERN_TRY(File::read(read, "", config, int64_t{1} << 40, state));
+  QUERN_TRY(File::read_pages(read, state));
+  if (beside) QUERN_TRY(File::read(read, config, state, *beside));
   return state;
 }
 

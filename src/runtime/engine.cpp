@@ -1,6 +1,7 @@
 #include "runtime/engine.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 
 #include "base/check.h"
@@ -154,10 +155,17 @@ class StopStrings {
 // forced text costs no pass of its own.
 class Decoding {
  public:
-  Decoding(const Engine& engine, Timeline& timeline, const GenerateRequest& request, Generation& out)
-      : engine_(engine), timeline_(timeline), request_(request), out_(out), sampler_(request.sampling), stops_(request.stop) {
+  // seed: instead of the request's; absent: that one.
+  Decoding(const Engine& engine, Timeline& timeline, const GenerateRequest& request, std::optional<uint64_t> seed, Generation& out)
+      : engine_(engine),
+        timeline_(timeline),
+        request_(request),
+        out_(out),
+        sampler_(with_seed(request.sampling, seed)),
+        stops_(request.stop) {
     if (engine.tokenizer()) decoder_.emplace(*engine.tokenizer());
   }
+  uint64_t drawn_to() const { return sampler_.seed_of_the_rest(); }
 
   Result<void> run() {
     for (;;) {
@@ -195,6 +203,10 @@ class Decoding {
     return work();
   }
 
+  static SamplingParams with_seed(SamplingParams sampling, std::optional<uint64_t> seed) {
+    sampling.seed = seed.value_or(sampling.seed);
+    return sampling;
+  }
   bool all_given() const { return static_cast<int64_t>(out_.tokens.size()) >= request_.max_tokens; }
   bool is_end(int32_t id) const {
     const auto& ids = engine_.impl().end_ids;
@@ -286,6 +298,7 @@ struct Session::Impl {
   const Engine& owner;
   const Engine::Impl& engine;
   Timeline timeline;
+  std::optional<uint64_t> drawn_to = std::nullopt;  // the sampler's state after the last generation
 
   // Makes the timeline a prefix of prompt that ends before its last token, as long as the state allows; returns its length.
   Result<int64_t> align(std::span<const int32_t> prompt) {
@@ -302,8 +315,34 @@ struct Session::Impl {
 };
 
 Session::Session(const Engine& engine) : impl_(new Impl{engine, engine.impl(), Timeline(*engine.impl().runner)}) {}
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
+Session Session::fork() const { return Session(std::make_unique<Impl>(*impl_)); }
+const std::vector<int32_t>& Session::tokens() const { return impl_->timeline.tokens(); }
+
+Result<void> Session::save(const std::filesystem::path& path) const {
+  Timeline::Notes notes;
+  if (impl_->drawn_to) notes["sampler"] = fmt::format("{:016x}", *impl_->drawn_to);
+  return impl_->timeline.save(path, std::move(notes));
+}
+
+Result<Session> Session::restore(const Engine& engine, const std::filesystem::path& path) {
+  Timeline::Notes notes;
+  QUERN_ASSIGN(Timeline timeline, Timeline::restore(*engine.impl().runner, path, notes));
+  auto impl = std::make_unique<Impl>(Impl{engine, engine.impl(), std::move(timeline)});
+  if (const auto note = notes.find("sampler"); note != notes.end()) {
+    uint64_t state = 0;
+    const char *first = note->second.data(), *last = first + note->second.size();
+    const auto [end, status] = std::from_chars(first, last, state, 16);
+    if (status != std::errc() || end != last)
+      return fail(Errc::malformed, "{}: sampler {}: expected a hexadecimal number", path.string(), note->second.substr(0, 40));
+    impl->drawn_to = state;
+  }
+  return Session(std::move(impl));
+}
+
 Result<Generation> Session::generate(const GenerateRequest& request) { return impl_->generate(request); }
 
 Result<Generation> Session::Impl::generate(const GenerateRequest& request) {
@@ -328,7 +367,10 @@ Result<Generation> Session::Impl::generate(const GenerateRequest& request) {
   }
   timeline.checkpoint("prompt");  // the next turn may render this one differently, but its prompt stays a prefix
   const auto decode_start = Clock::now();
-  QUERN_TRY(Decoding(owner, timeline, request, out).run());
+  Decoding decoding(owner, timeline, request, request.draw_on ? drawn_to : std::nullopt, out);
+  const auto decoded = decoding.run();
+  drawn_to = decoding.drawn_to();
+  QUERN_TRY(decoded);
   out.decode_s = seconds_since(decode_start);
   return out;
 }

@@ -48,6 +48,7 @@ enum class FinishReason { stop, length, context, cancelled };
 struct GenerateRequest {
   std::vector<int32_t> prompt;
   SamplingParams sampling;
+  bool draw_on = false;  // the sampler goes on where this session's last generation left it, instead of from sampling.seed
   int64_t max_tokens = 512;
   std::vector<std::string> stop;
   bool ignore_eos = false;  // not together with a constraint: it may end nowhere else
@@ -80,7 +81,19 @@ class Session {
  public:
   explicit Session(const Engine& engine);
   Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
   ~Session();
+
+  // A second session with the same past; each goes on without the other. KV pages are shared until one of them writes.
+  Session fork() const;
+
+  // Everything the session holds (tokens, KV pages, recurrent states, how far back it reaches, the sampler's state) as one file, which is
+  // there whole or not at all. A session restored from it, in whatever process, goes on bit for bit as this one would on the same back end.
+  // restore refuses what is not whole (malformed), another model's or other settings' (mismatch), and what is longer than the context.
+  Result<void> save(const std::filesystem::path& path) const;
+  static Result<Session> restore(const Engine& engine, const std::filesystem::path& path);
+
+  const std::vector<int32_t>& tokens() const;  // that the state holds
 
   // Brings the timeline to request.prompt (keeping what it shares with the tokens already held, where the state can go back that far),
   // then generates. Errors: an id outside the vocabulary, a prompt longer than the context (names --context); a constraint without a
@@ -89,6 +102,7 @@ class Session {
 
  private:
   struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

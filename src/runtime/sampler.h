@@ -16,6 +16,9 @@ class Sampler {
  public:
   explicit Sampler(const SamplingParams& params) : params_(params), random_(params.seed) {}
 
+  // The seed with which another sampler draws on from here.
+  uint64_t seed_of_the_rest() const { return random_.state(); }
+
   bool greedy() const { return params_.temperature <= 0 || params_.top_k == 1; }
   // logits [vocab]; ids from `limit` on are never drawn (rows of the table that no token has). Ties: the lowest id.
   int32_t sample(std::span<const float> logits, int64_t limit);

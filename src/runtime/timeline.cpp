@@ -75,6 +75,43 @@ Result<void> Timeline::rollback(int64_t position) {
   return {};
 }
 
+namespace {
+
+// What changes a state's meaning without being part of the model.
+Timeline::Notes settings_of(const Runner& runner) {
+  constexpr std::string_view kv_names[] = {"f32", "bf16", "int8"};
+  const auto& yarn = runner.model.config.yarn;
+  return {{"kv", std::string(kv_names[static_cast<size_t>(runner.kv)])},
+          {"yarn", yarn ? fmt::format("{}", yarn->factor) : "none"},
+          {"mtp", runner.with_mtp ? "with" : "without"}};
+}
+
+}  // namespace
+
+Result<void> Timeline::save(const std::filesystem::path& path, Notes notes) const {
+  notes.merge(settings_of(*runner_));
+  const SequenceState::Beside beside{tokens_, checkpoints_, std::move(notes)};
+  return state_.save(path, &beside);
+}
+
+Result<Timeline> Timeline::restore(Runner& runner, const std::filesystem::path& path, Notes& notes) {
+  SequenceState::Beside beside;
+  QUERN_ASSIGN(SequenceState state, SequenceState::restore(path, runner.model.config, runner.model.fingerprint, &beside));
+  for (const auto& [key, value] : settings_of(runner))
+    if (beside.notes[key] != value)
+      return fail(Errc::mismatch, "{}: saved with {} {}, this engine has {}", path.string(), key, beside.notes[key].substr(0, 40),
+                  value);
+  if (state.position() > runner.context)
+    return fail(Errc::out_of_range, "{}: {} tokens do not fit the context of {} (--context sets it, --yarn extends it)",
+                path.string(), state.position(), runner.context);
+  Timeline timeline(runner);
+  timeline.state_ = std::move(state);
+  timeline.tokens_ = std::move(beside.tokens);
+  timeline.checkpoints_ = std::move(beside.earlier);
+  notes = std::move(beside.notes);
+  return timeline;
+}
+
 void Timeline::checkpoint(const std::string& name) { checkpoints_.insert_or_assign(name, state_); }
 
 }  // namespace quern

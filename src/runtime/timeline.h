@@ -4,6 +4,7 @@
 // caching says. A cut is one forward pass: long, because the tokens of a pass share the weights they read.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <span>
 #include <string>
@@ -55,6 +56,14 @@ class Timeline {
   void forget(const std::string& name) { checkpoints_.erase(name); }
   // The furthest position <= limit that rollback reaches (0 always does: a fresh state).
   int64_t reachable(int64_t limit) const;
+
+  // The whole of it in one file, with `notes` of the caller's; see SequenceState::save. Copying a timeline forks it, at the cost of the
+  // recurrent states: KV pages are shared until one side writes.
+  using Notes = std::map<std::string, std::string>;
+  Result<void> save(const std::filesystem::path& path, Notes notes) const;
+  // Besides SequenceState::restore's errors: mismatch when it was saved with another kind of KV cache or rotary scale than the runner
+  // has, out_of_range when it is longer than the runner's context.
+  static Result<Timeline> restore(Runner& runner, const std::filesystem::path& path, Notes& notes);
 
  private:
   int64_t next_cut(std::span<const int32_t> rest, Batch::Logits logits) const;
