@@ -109,7 +109,7 @@ class Connection {
     size_t got = 0;
     const double idle = exchange_.limits.idle_timeout_s;
     const std::string too_slow = fmt::format("nothing was heard for {} s", idle);
-    const auto until = idle > 0 ? std::optional(Clock::now() + seconds(idle)) : std::nullopt;
+    const auto until = idle > 0 ? Clock::now() + seconds(idle) : Clock::time_point::max();
     QUERN_ASSIGN(const Code code, wait(until, too_slow, [&](auto done) {
                    const auto count = [&got, done](const Code& ended, size_t bytes) {
                      got = bytes;
@@ -136,7 +136,7 @@ class Connection {
  private:
   // Starts an operation and waits for its end, at most until `until`, past which `too_late` says what went wrong.
   template <class Start>
-  Result<Code> wait(std::optional<Clock::time_point> until, std::string_view too_late, Start start) {
+  Result<Code> wait(Clock::time_point until, std::string_view too_late, Start start) {
     struct {
       Code code;
       bool done = false;
@@ -151,7 +151,7 @@ class Connection {
       context_.run_one_for(kTurn);
       if (outcome.done || !ended) continue;
       ended = check_stop();
-      if (ended && until && Clock::now() > *until) ended = fail(Errc::io, "{}: {}", host(), too_late);
+      if (ended && Clock::now() > until) ended = fail(Errc::io, "{}: {}", host(), too_late);
       if (ended) continue;
       Code ignored;
       socket_.close(ignored);  // the operation ends with an error
