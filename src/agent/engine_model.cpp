@@ -18,13 +18,14 @@ void EngineModel::put_back() {
   constraint_.reset();
 }
 
-Result<void> EngineModel::prepare(const std::vector<Json>& tools) {
+Result<void> EngineModel::prepare(const std::vector<Json>& tools, const std::optional<Json>& answer_schema) {
   if (!options_.constrained) return {};
   const ChatFormat format = engine_.chat_format();
   TurnOptions turn{.tools = tools,
                    .format = format == ChatFormat::coder ? CallFormat::xml : CallFormat::hermes,
                    .choice = options_.choice,
-                   .thinking = format == ChatFormat::thinking};
+                   .thinking = format == ChatFormat::thinking,
+                   .answer = answer_schema};
   std::string key = turn.key();
   if (constraint_ && key == key_ && constraint_->machine().bytes() < kMaxConstraintBytes) return {};
   put_back();
@@ -51,7 +52,7 @@ Result<Reply> EngineModel::reply(const Conversation& conversation, int64_t max_t
   request.max_tokens = max_tokens;
   request.on_prefill = [&](int64_t, int64_t) { return on_token(""); };
   request.on_token = [&](int32_t, std::string_view text) { return on_token(text); };
-  QUERN_TRY(prepare(conversation.tools));
+  QUERN_TRY(prepare(conversation.tools, conversation.answer_schema));
   if (constraint_) {
     constraint_->restart();
     request.constraint = &*constraint_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,9 @@ class EngineModel : public ChatModel {
   ~EngineModel() override { put_back(); }
 
   ChatFormat format() const override { return engine_.chat_format(); }
-  // Compiles what replies in conversations with these tools are held to; reply() does so where nobody did before. It is kept until a
+  // Compiles what replies in conversations with these tools, and this schema of answers without calls, are held to; reply() does so where nobody did before. It is kept until a
   // conversation has other tools, and after that among the engine's constraints. Errors: compile_turn's, naming the tool whose schema cannot be enforced.
-  Result<void> prepare(const std::vector<Json>& tools);
+  Result<void> prepare(const std::vector<Json>& tools, const std::optional<Json>& answer_schema = std::nullopt);
   Result<Reply> reply(const Conversation& conversation, int64_t max_tokens,
                       const std::function<bool(std::string_view)>& on_token) override;
 

@@ -50,6 +50,14 @@ Json to_json(const ResultEvent& e) {
 Json to_json(const CheckEvent& e) {
   return object({{"type", "check"}, {"passed", e.passed}, {"output", e.output}, {"seconds", e.seconds}});
 }
+Json to_json(const StepEvent& e) {
+  constexpr std::string_view states[] = {"begun", "done", "failed", "skipped"};
+  return object({{"type", "step"},
+                 {"step", e.step},
+                 {"state", states[static_cast<size_t>(e.state)]},
+                 {"text", e.text},
+                 {"seconds", e.seconds}});
+}
 Json to_json(const EndEvent& e) {
   const RunCounts& c = e.counts;
   return object({{"type", "end"},
@@ -71,6 +79,8 @@ Json to_json(const EndEvent& e) {
                  {"prefill_s", c.prefill_s},
                  {"decode_s", c.decode_s},
                  {"tools_s", c.tools_s},
+                 {"retries", c.retries},
+                 {"cost", c.cost},
                  {"tokens_per_s", c.tokens_per_s()}});
 }
 
@@ -79,6 +89,33 @@ Json to_json(const EndEvent& e) {
 std::string_view run_status_name(RunStatus status) {
   constexpr std::string_view names[] = {"success", "failed", "cancelled"};
   return names[static_cast<size_t>(status)];
+}
+
+namespace {
+
+// Calls change(x, y) for every count x and the other's y.
+template <class Change>
+void each_count(RunCounts& x, const RunCounts& y, Change change) {
+  for (const auto count :
+       {&RunCounts::turns, &RunCounts::calls, &RunCounts::errors, &RunCounts::malformed, &RunCounts::refused, &RunCounts::changes,
+        &RunCounts::prompt_tokens, &RunCounts::reused_tokens, &RunCounts::tokens, &RunCounts::retries})
+    change(x.*count, y.*count);
+  for (const auto amount :
+       {&RunCounts::prefill_s, &RunCounts::decode_s, &RunCounts::tools_s, &RunCounts::seconds, &RunCounts::cost})
+    change(x.*amount, y.*amount);
+}
+
+}  // namespace
+
+RunCounts& RunCounts::operator+=(const RunCounts& more) {
+  each_count(*this, more, [](auto& x, auto y) { x += y; });
+  return *this;
+}
+
+RunCounts RunCounts::operator-(const RunCounts& before) const {
+  RunCounts left = *this;
+  each_count(left, before, [](auto& x, auto y) { x -= y; });
+  return left;
 }
 
 Json event_json(const Event& event) {

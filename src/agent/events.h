@@ -52,6 +52,15 @@ struct ResultEvent {
   double seconds = 0;
 };
 
+// Of a task with steps: one begins, or has ended. Its turns, calls and checks come between.
+struct StepEvent {
+  enum class State { begun, done, failed, skipped };  // skipped: an earlier run of this journal did it
+  std::string step;                                   // its key: "steps/NAME" or "steps/NAME/item/3"
+  State state = State::begun;
+  std::string text;  // begun: the instruction; done, skipped: the output; failed: the reason
+  double seconds = 0;
+};
+
 struct CheckEvent {  // the task's own verification of what was done
   bool passed = false;
   std::string output;
@@ -61,8 +70,12 @@ struct CheckEvent {  // the task's own verification of what was done
 struct RunCounts {
   int64_t turns = 0, calls = 0, errors = 0, malformed = 0, refused = 0, changes = 0;  // errors include malformed and refused
   int64_t prompt_tokens = 0, reused_tokens = 0, tokens = 0;
+  int64_t retries = 0;  // after a failed check
   double prefill_s = 0, decode_s = 0, tools_s = 0, seconds = 0;
+  double cost = 0;  // by the budget's prices
 
+  RunCounts& operator+=(const RunCounts& more);
+  RunCounts operator-(const RunCounts& before) const;
   double tokens_per_s() const { return decode_s > 0 ? static_cast<double>(tokens) / decode_s : 0; }
 };
 
@@ -75,7 +88,7 @@ struct EndEvent {
   RunCounts counts;
 };
 
-using Event = std::variant<StartEvent, TurnEvent, SayEvent, CallEvent, ConfirmEvent, ResultEvent, CheckEvent, EndEvent>;
+using Event = std::variant<StartEvent, TurnEvent, SayEvent, CallEvent, ConfirmEvent, ResultEvent, CheckEvent, StepEvent, EndEvent>;
 using EventSink = std::function<void(const Event&)>;
 
 // {"type": "call", …}: one line of --json.

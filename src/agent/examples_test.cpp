@@ -3,12 +3,12 @@
 
 #include <fstream>
 
-#include "agent/tools/file_tools.h"
 #include "agent/loop.h"
-#include "agent/scripted_model_test.h"
 #include "agent/sandbox/shell.h"
+#include "agent/scripted_model_test.h"
 #include "agent/task/task.h"
 #include "agent/temporary_folder_test.h"
+#include "agent/tools/file_tools.h"
 #include "base/file.h"
 
 namespace quern {

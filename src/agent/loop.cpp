@@ -1,10 +1,12 @@
 #include "agent/loop.h"
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 
 #include "base/system_error.h"
 #include "base/utf8.h"
+#include "constrain/constraint.h"
 #include "text/assistant_parser.h"
 
 namespace quern {
@@ -33,23 +35,24 @@ class Loop {
         tools_(tools),
         options_(options),
         conversation_(options.conversation ? *options.conversation : own_conversation_),
+        counts_(options.before),
         allow_all_(options.changes == ChangePolicy::allow) {}
 
   EndEvent run() {
     emit(StartEvent{options_.name, options_.instruction, options_.root, tools_.names()});
     conversation_.tools = tools_.definitions();
+    conversation_.answer_schema = options_.answer_schema;
     if (!options_.system.empty() && conversation_.messages.empty()) add_message(Role::system, options_.system);
     add_message(Role::user, options_.instruction);
     Step step;
-    while (step && !done_) step = turn();
-    if (step) step = verify();
+    while (step && !verified_) step = done_ ? verify() : turn();
     EndEvent end;
     end.status = step ? RunStatus::success : step.error().status;
     end.reason = step ? "" : step.error().reason;
     end.answer = answer_;
     end.root = options_.root;
     end.check_passed = check_passed_;
-    counts_.seconds = seconds_since(start_);
+    counts_.seconds = options_.before.seconds + seconds_since(start_);
     end.counts = counts_;
     emit(end);
     return end;
@@ -66,25 +69,39 @@ class Loop {
     conversation_.messages.push_back(std::move(message));
   }
   bool cancelled() const { return options_.cancelled && options_.cancelled(); }
-  bool out_of_time() const { return options_.budget.seconds && seconds_since(start_) >= *options_.budget.seconds; }
+  RunCounts own() const { return counts_ - options_.before; }  // of this conversation
+  bool out_of_time() const { return !too_late().empty(); }
+  std::string too_late() const {
+    const double own = seconds_since(start_), all = options_.before.seconds + own;
+    for (const auto& [budget, used] : {std::pair(&options_.budget.seconds, own), {&options_.run_budget.seconds, all}})
+      if (*budget && used >= **budget) return fmt::format("the budget of {} seconds is used up", **budget);
+    return {};
+  }
+  std::string no_turn() const {
+    std::string reason = options_.budget.no_turn(own());
+    return reason.empty() ? options_.run_budget.no_turn(counts_) : reason;
+  }
+  std::string no_call() const {
+    std::string reason = options_.budget.no_call(own());
+    return reason.empty() ? options_.run_budget.no_call(counts_) : reason;
+  }
 
   // What ends a run between two steps.
   Step may_go_on() const {
     if (cancelled()) return cancel("interrupted");
-    if (out_of_time()) return stop(fmt::format("the budget of {} seconds is used up", *options_.budget.seconds));
+    if (std::string reason = too_late(); !reason.empty()) return stop(std::move(reason));
     return {};
   }
 
   Step turn() {
     if (auto step = may_go_on(); !step) return step;
-    if (counts_.turns == options_.budget.turns)
-      return stop(fmt::format("the budget of {} turns is used up", options_.budget.turns));
+    if (std::string reason = no_turn(); !reason.empty()) return stop(std::move(reason));
     Reply reply;
     if (auto step = ask_model(reply); !step) return step;
     AssistantTurn said = parse_assistant(reply.text, model_.format(), conversation_.tools);
     remember(reply, said);
     if (!said.content.empty()) emit(SayEvent{counts_.turns, said.content});
-    if (said.calls.empty() && !said.missing_opener) {
+    if (said.calls.empty() && (!said.missing_opener || is_answer(said.content))) {
       answer_ = said.content;
       done_ = true;
       return {};
@@ -100,8 +117,16 @@ class Loop {
     return {};
   }
 
+  // JSON that was asked for may look like a call: {"name": "read_file", …}.
+  bool is_answer(const std::string& text) const {
+    if (!options_.answer_schema) return false;
+    const auto value = Json::parse(text, "answer");
+    return value && check_json(*options_.answer_schema, *value);
+  }
+
   Step ask_model(Reply& reply) {
-    auto answered = model_.reply(conversation_, options_.budget.tokens, [&](std::string_view text) {
+    const int64_t allowed = std::min(options_.budget.next_answer(own()), options_.run_budget.next_answer(counts_));
+    auto answered = model_.reply(conversation_, allowed, [&](std::string_view text) {
       if (options_.on_text && !text.empty()) options_.on_text(text);
       return !cancelled() && !out_of_time();
     });
@@ -113,13 +138,17 @@ class Loop {
     counts_.tokens += reply.tokens;
     counts_.prefill_s += reply.prefill_s;
     counts_.decode_s += reply.decode_s;
+    counts_.cost += options_.budget.prices.of_tokens(reply.prompt_tokens - reply.reused_tokens, reply.tokens);
     emit(TurnEvent{counts_.turns, reply.prompt_tokens, reply.reused_tokens, reply.tokens, reply.prefill_s, reply.decode_s,
                    reply.text});
+    if (options_.budget.context && reply.prompt_tokens > *options_.budget.context)
+      return stop(fmt::format("the budget of {} tokens in the context is used up", *options_.budget.context));
     switch (reply.finish) {
       case FinishReason::stop:
         return {};
       case FinishReason::length:
-        return stop(fmt::format("an answer reached the budget of {} tokens", options_.budget.tokens));
+        if (std::string reason = no_turn(); allowed < options_.budget.tokens && !reason.empty()) return stop(std::move(reason));
+        return stop(fmt::format("an answer reached the budget of {} tokens", allowed));
       case FinishReason::context:
         return stop(fmt::format("the model's context is full ({} tokens in the prompt)", reply.prompt_tokens));
       case FinishReason::cancelled:
@@ -142,6 +171,7 @@ class Loop {
 
   Step carry_out(const ParsedCall& parsed) {
     if (auto step = may_go_on(); !step) return step;
+    if (std::string reason = no_call(); !reason.empty()) return stop(std::move(reason));
     ++counts_.calls;
     const ToolCall& call = parsed.call;
     emit(CallEvent{counts_.calls, call.name, parsed.error ? Json(parsed.text) : call.arguments});
@@ -160,8 +190,9 @@ class Loop {
       result.seconds = seconds_since(start);
       if (!allowed)
         ++counts_.refused;
-      else if (tool->changes && !result.is_error)
-        ++counts_.changes;
+      else
+        counts_.cost += options_.budget.prices.of_call(call.name);
+      if (allowed && tool->changes && !result.is_error) ++counts_.changes;
     }
     counts_.tools_s += result.seconds;
     add_message(Role::tool, result.text);
@@ -238,7 +269,8 @@ class Loop {
   }
 
   Step verify() {
-    if (counts_.refused > 0 && counts_.changes == 0) return stop("nothing was changed: no change was confirmed");
+    if (own().refused > 0 && own().changes == 0) return stop("nothing was changed: no change was confirmed");
+    verified_ = true;
     if (!options_.check || options_.changes == ChangePolicy::preview) return {};
     const auto start = Clock::now();
     const auto checked = options_.check(answer_);
@@ -246,7 +278,19 @@ class Loop {
     if (!checked) return stop(fmt::format("check: {}", checked.error().message));
     check_passed_ = checked->passed;
     emit(CheckEvent{checked->passed, checked->output, seconds_since(start)});
-    return checked->passed ? Step{} : Step(stop("the task's check failed"));
+    if (checked->passed) return {};
+    if (own().retries == options_.retries) return stop("the task's check failed");
+    try_again(*checked);
+    return {};
+  }
+
+  void try_again(const CheckResult& checked) {
+    ++counts_.retries;
+    std::string text = "A check of what you did failed. Find out why, put it right, and say what you did when you are done.";
+    if (!checked.output.empty()) text += "\nIt said:\n" + replace_invalid_utf8(checked.output);
+    add_message(Role::user, std::move(text));
+    failures_.clear();
+    done_ = verified_ = false;
   }
 
   ChatModel& model_;
@@ -258,7 +302,7 @@ class Loop {
   std::map<std::string, int> failures_;
   std::string answer_;
   std::optional<bool> check_passed_;
-  bool allow_all_, done_ = false;
+  bool allow_all_, done_ = false, verified_ = false;
   const Clock::time_point start_ = Clock::now();
 };
 

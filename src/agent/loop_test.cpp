@@ -176,6 +176,86 @@ TEST_F(AgentLoop, EndsWithEachBudget) {
   EXPECT_EQ(end.reason, "the model's context is full (10 tokens in the prompt)");
 }
 
+TEST_F(AgentLoop, EndsWithBudgetsOfCallsTokensAndCost) {
+  const std::string list = call_text("list_files", R"({"folder": "."})");
+  ScriptedModel endless({list + "\n" + list + "\n" + list});
+  options.budget.calls = 2;
+  EndEvent end = run(endless);
+  EXPECT_EQ(end.reason, "the budget of 2 calls is used up");
+  EXPECT_EQ(end.counts.calls, 2);
+
+  ScriptedModel chatty({list});
+  options.budget = {};
+  options.budget.total_tokens = 36;  // the script's turns read 10 and generate 5
+  end = run(chatty);
+  EXPECT_EQ(end.reason, "the budget of 36 tokens in all is used up");
+  EXPECT_EQ(end.counts.turns, 3);
+  EXPECT_EQ(chatty.last_max_tokens, 6);
+
+  ScriptedModel dear({list});
+  options.budget = {};
+  options.budget.cost = 4;
+  options.budget.prices = {.prompt = 10, .generated = 100, .calls = {{"read_*", 7}, {"*", 1}}};
+  end = run(dear);
+  EXPECT_EQ(end.reason, "the budget of 4 cost units is used up");
+  EXPECT_EQ(end.counts.turns, 3);
+  EXPECT_NEAR(end.counts.cost, 3 * (0.1 + 0.5 + 1), 1e-9);
+
+  ScriptedModel large({list});
+  options.budget = {};
+  options.budget.context = 9;
+  EXPECT_EQ(run(large).reason, "the budget of 9 tokens in the context is used up");
+}
+
+TEST_F(AgentLoop, GoesOnWithTheCountsOfItsRun) {
+  const std::string list = call_text("list_files", R"({"folder": "."})");
+  options.before.turns = 50, options.before.calls = 3, options.before.refused = 1, options.before.seconds = 100;
+  options.budget.calls = 2;
+  options.budget.seconds = 90;
+  ScriptedModel model({list, "Done."});
+  EndEvent end = run(model);
+  EXPECT_EQ(end.status, RunStatus::success) << end.reason;
+  EXPECT_EQ(end.counts.turns, 52);
+  EXPECT_EQ(end.counts.calls, 4);
+  EXPECT_GE(end.counts.seconds, 100);
+  options.run_budget.calls = 4;
+  ScriptedModel more({list, list, "Done."});
+  EXPECT_EQ(run(more).reason, "the budget of 4 calls is used up");
+  options.run_budget.seconds = 99;
+  ScriptedModel late({"Done."});
+  EXPECT_EQ(run(late).reason, "the budget of 99 seconds is used up");
+}
+
+TEST_F(AgentLoop, TriesAgainAfterAFailedCheckWithWhatItSaid) {
+  options.check = [&](const std::string& answer) -> Result<CheckResult> {
+    return CheckResult{answer == "Three.", "not " + answer};
+  };
+  ScriptedModel model({"One.", "Two.", "Three."});
+  options.retries = 2;
+  EndEvent end = run(model);
+  EXPECT_EQ(end.status, RunStatus::success) << end.reason;
+  EXPECT_EQ(end.answer, "Three.");
+  EXPECT_EQ(end.counts.retries, 2);
+  EXPECT_THAT(model.shown.back().messages.back().content, HasSubstr("It said:\nnot Two."));
+  EXPECT_EQ(model.shown.back().messages.size(), 6U);
+
+  ScriptedModel stubborn({"One."});
+  options.retries = 1;
+  end = run(stubborn);
+  EXPECT_EQ(end.reason, "the task's check failed");
+  EXPECT_EQ(end.counts.turns, 2);
+}
+
+TEST_F(AgentLoop, TakesJsonThatWasAskedForAsTheAnswerEvenWhereItLooksLikeACall) {
+  const std::string json = R"({"name": "read_file", "arguments": {"path": "a.txt"}})";
+  options.answer_schema = Json::parse(R"({"type": "object", "required": ["name"]})", "schema").value();
+  ScriptedModel model({json});
+  const EndEvent end = run(model);
+  EXPECT_EQ(end.answer, json);
+  EXPECT_EQ(end.counts.calls, 0);
+  EXPECT_EQ(model.shown.back().answer_schema, options.answer_schema);
+}
+
 TEST_F(AgentLoop, NeverExecutesACallOfATurnThatWasCut) {
   ScriptedModel model({kMove});
   model.finish = FinishReason::length;

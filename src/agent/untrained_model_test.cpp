@@ -154,6 +154,30 @@ TEST_P(LongUntrainedModel, NeverWritesACallOfItsOwnWhereItMaySayAnything) {
   }
 }
 
+TEST_P(LongUntrainedModel, AnswersWithTheJsonThatWasAskedFor) {
+  int64_t answers = 0;
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    Random random(seed);
+    Conversation conversation = ask(seed < 3 ? std::vector<Json>() : tools(random, true));
+    conversation.answer_schema =
+        Json::parse(R"({"type": "object", "properties": {"kind": {"enum": ["a", "b"]}, "n": {"type": "integer",
+        "minimum": 0, "maximum": 99}}, "required": ["kind", "n"], "additionalProperties": false})",
+                    "schema")
+            .value();
+    auto model = EngineModel::create(*engine_, {.sampling = {.temperature = 1, .seed = seed}});
+    ASSERT_TRUE(model);
+    const auto reply = (*model)->reply(conversation, 400, [](std::string_view) { return true; });
+    ASSERT_TRUE(reply) << reply.error().message;
+    const AssistantTurn turn = parse_assistant(reply->text, GetParam(), conversation.tools);
+    if (reply->finish != FinishReason::stop || !turn.calls.empty()) continue;
+    const auto value = Json::parse(turn.content, "answer");
+    ASSERT_TRUE(value) << reply->text;
+    EXPECT_TRUE(check_json(*conversation.answer_schema, *value)) << reply->text;
+    ++answers;
+  }
+  EXPECT_GE(answers, 3);
+}
+
 TEST_P(LongUntrainedModel, IsNotHeldToAToolWhoseSchemaCannotBeEnforced) {
   Conversation conversation = ask({Json::parse(R"({"type": "function", "function": {"name": "odd", "parameters": {
       "type": "object", "properties": {"a": {"$ref": "https://example.org/other"}}}}})",

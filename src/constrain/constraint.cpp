@@ -1,5 +1,8 @@
 #include "constrain/constraint.h"
 
+#include <algorithm>
+
+#include "base/utf8.h"
 #include "constrain/grammar_machine.h"
 #include "constrain/regex.h"
 
@@ -47,6 +50,25 @@ Result<std::unique_ptr<Machine>> compile_schema(const Json& schema, const Schema
   auto machine = SchemaMachine::compile(schema, options, refusal);
   if (!machine) return fail(Errc::unsupported, "schema: {}: {}", refusal.path, refusal.reason);
   return machine;
+}
+
+Result<void> check_json(const Json& schema, const Json& value) {
+  QUERN_ASSIGN(const auto machine, compile_schema(schema, {}));
+  const std::string dumped = value.dump();
+  const std::string_view text = dumped;
+  auto state = std::optional(machine->start());
+  size_t at = 0;
+  while (at < text.size()) {
+    state = machine->step(*state, static_cast<uint8_t>(text[at]), text.substr(0, at));
+    if (!state) break;
+    ++at;
+  }
+  QUERN_TRY(machine->healthy());
+  if (state && machine->can_end(*state, text)) return {};
+  const size_t from = at > 60 ? at - 60 : 0;
+  return fail(Errc::mismatch, "does not satisfy the schema: refused {} {}{} here> {}", at == text.size() ? "at its end," : "at",
+              from > 0 ? "…" : "", replace_invalid_utf8(text.substr(from, at - from)),
+              replace_invalid_utf8(text.substr(at, std::min<size_t>(20, text.size() - at))));
 }
 
 Result<std::unique_ptr<Machine>> compile_any_json() {

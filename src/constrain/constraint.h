@@ -15,6 +15,8 @@ namespace quern {
 // Errors name the keyword's place and the reason: "schema: #/properties/a/not: …" (unsupported), "grammar:3:14: …" (malformed).
 Result<std::unique_ptr<Machine>> compile_schema(const Json& schema, const SchemaMachineOptions& options);
 Result<std::unique_ptr<Machine>> compile_any_json();
+// Does the value satisfy the schema? mismatch says up to where its plain dump could; errors of compile_schema.
+Result<void> check_json(const Json& schema, const Json& value);
 // The whole text matches the ECMA-262 pattern.
 Result<std::unique_ptr<Machine>> compile_regex(std::string_view pattern);
 // GBNF, whose rule `root` is the whole text.

@@ -22,6 +22,8 @@ enum class Phase : uint8_t {
   head,       // a call up to its arguments; a: the first of the heads that begin like this, b: bytes of it so far
   arguments,  // a: tool, b: control of its own machine
   closing,    // a: tool, b: bytes so far
+  first,      // where the answer begins, or a call; b: control of the answer's machine
+  answer,     // b: control of the answer's machine
   between,    // behind a call where text may not follow: the end, or another call on the next line
 };
 
@@ -52,6 +54,7 @@ class Turn : public TurnMachine {
       names.push_back(tools_.back().name);
     }
     QUERN_TRY(choose());
+    QUERN_TRY(add_answer());
     Exprs& exprs = languages_->exprs;
     const ExprId text = exprs.both(free_text(exprs, names), free_of(exprs, kCallEnd));
     text_ = passage(exprs.both(text, free_of(exprs, kCallBegin)), {});
@@ -71,7 +74,7 @@ class Turn : public TurnMachine {
     switch (c.phase) {
       case Phase::reasoning:
         if (!closes(state, byte)) return std::nullopt;
-        return must_call() ? at({.phase = Phase::gap}) : answer();
+        return must_call() || answer_ ? at({.phase = Phase::gap}) : answer();
       case Phase::text:
         // The opener is one token and the spelled word the same bytes: both open a call wherever they stand, in a code fence too, because
         // that is how the family's parsers read them.
@@ -79,7 +82,7 @@ class Turn : public TurnMachine {
         return at({.phase = Phase::head, .a = 0, .b = static_cast<uint32_t>(kCallBegin.size())});
       case Phase::gap:
         if (byte != static_cast<uint8_t>(kBehindReasoning[c.a])) return std::nullopt;
-        return c.a + 1 < kBehindReasoning.size() ? at({.phase = Phase::gap, .a = c.a + 1}) : at({.phase = Phase::head});
+        return c.a + 1 < kBehindReasoning.size() ? at({.phase = Phase::gap, .a = c.a + 1}) : answer();
       case Phase::head:
         return head(c, byte);
       case Phase::arguments:
@@ -89,6 +92,12 @@ class Turn : public TurnMachine {
         if (byte != static_cast<uint8_t>(closing[c.b])) return std::nullopt;
         return c.b + 1 < closing.size() ? at({.phase = Phase::closing, .a = c.a, .b = c.b + 1}) : behind_call();
       }
+      case Phase::first:  // no JSON begins with '<', and a call's opener does
+        if (byte == '<') return may_call() ? std::optional(at({.phase = Phase::head, .b = 1})) : std::nullopt;
+        [[fallthrough]];
+      case Phase::answer:
+        if (const auto next = answer_->step(inner(c, state), byte, text)) return nested_answer(Phase::answer, *next);
+        return std::nullopt;
       case Phase::between:
         if (byte != '\n' || !options_.parallel_calls) return std::nullopt;
         return at({.phase = Phase::head});
@@ -98,11 +107,14 @@ class Turn : public TurnMachine {
 
   State settle(State state, std::string_view text) override {
     const Control c = controls_[state.control];
+    if (c.phase == Phase::answer) return nested_answer(c.phase, answer_->settle(inner(c, state), text));
     return c.phase == Phase::arguments ? nested(c.a, tools_[c.a].arguments->settle(inner(c, state), text)) : state;
   }
 
-  bool can_end(State state, std::string_view) override {
-    const Phase phase = controls_[state.control].phase;
+  bool can_end(State state, std::string_view text) override {
+    const Control& c = controls_[state.control];
+    const Phase phase = c.phase;
+    if (phase == Phase::answer) return answer_->can_end(inner(c, state), text);
     return phase == Phase::between || (phase == Phase::text && languages_->lexer.accepts(state.lex, kInside));
   }
 
@@ -111,12 +123,16 @@ class Turn : public TurnMachine {
   std::optional<uint64_t> key(State state) override {
     const Control& c = controls_[state.control];
     if (c.phase == Phase::arguments && !tools_[c.a].arguments->key(inner(c, state))) return std::nullopt;
+    if (c.phase == Phase::answer && !answer_->key(inner(c, state))) return std::nullopt;
     return Machine::key(state);
   }
 
   Result<void> healthy() const override {
     if (languages_->exprs.exhausted() || bytes() > kMaxBytes)
       return fail(Errc::out_of_range, "the constraint needs more than {} MiB of memory", kMaxBytes >> 20);
+    if (answer_) {
+      if (const auto health = answer_->healthy(); !health) return with_context(health.error(), "answer");
+    }
     for (const Tool& tool : tools_)
       if (const auto health = tool.arguments->healthy(); !health) return with_context(health.error(), "tool '" + tool.name + "'");
     return {};
@@ -124,6 +140,7 @@ class Turn : public TurnMachine {
 
   size_t bytes() const override {
     size_t total = languages_->bytes() + controls_.size() * 80;
+    if (answer_) total += answer_->bytes() - languages_->bytes();
     for (const Tool& tool : tools_) total += tool.arguments->bytes() - languages_->bytes();
     return total;
   }
@@ -138,6 +155,9 @@ class Turn : public TurnMachine {
       case Phase::gap:
       case Phase::between:
         return {.part = Part::gap};
+      case Phase::first:
+      case Phase::answer:
+        return {.part = Part::text};
       case Phase::head:
         return {.part = Part::opening};
       case Phase::arguments: {
@@ -209,6 +229,14 @@ class Turn : public TurnMachine {
     return {};
   }
 
+  Result<void> add_answer() {
+    if (!options_.answer) return {};
+    Refusal refusal;
+    answer_ = SchemaMachine::compile(*options_.answer, {.schema = options_.schema, .languages = languages_}, refusal);
+    if (!answer_) return fail(Errc::unsupported, "answer: {}: {}", refusal.path, refusal.reason);
+    return {};
+  }
+
   // The state at the start of a text of this language up to `closer`, whose last byte ends it; without a closer, up to the end.
   uint32_t passage(ExprId texts, std::string_view closer) {
     Exprs& exprs = languages_->exprs;
@@ -225,11 +253,15 @@ class Turn : public TurnMachine {
   bool must_call() const {
     return options_.choice.kind == ToolChoice::Kind::required || options_.choice.kind == ToolChoice::Kind::named;
   }
-  State answer() { return must_call() ? at({.phase = Phase::head}) : free(true); }
-  State behind_call() { return must_call() ? at({.phase = Phase::between}) : free(options_.parallel_calls); }
+  bool may_call() const { return options_.choice.kind == ToolChoice::Kind::automatic && !tools_.empty(); }
+  State answer() {
+    if (must_call()) return at({.phase = Phase::head});
+    return answer_ ? nested_answer(Phase::first, answer_->start()) : free(true);
+  }
+  State behind_call() { return must_call() || answer_ ? at({.phase = Phase::between}) : free(options_.parallel_calls); }
   // Text from here on. Behind a call it begins anew, as on a fresh line outside fences.
   State free(bool calls) {
-    const bool open = calls && options_.choice.kind == ToolChoice::Kind::automatic && !tools_.empty();
+    const bool open = calls && may_call();
     return at({.phase = Phase::text, .a = open ? 1u : 0u}, open ? text_or_call_ : text_);
   }
 
@@ -252,6 +284,9 @@ class Turn : public TurnMachine {
   }
   State nested(uint32_t tool, State own) {
     return {.control = controls_.id({.phase = Phase::arguments, .a = tool, .b = own.control}), .lex = own.lex, .mark = own.mark};
+  }
+  State nested_answer(Phase phase, State own) {
+    return {.control = controls_.id({.phase = phase, .b = own.control}), .lex = own.lex, .mark = own.mark};
   }
   static State inner(const Control& c, State state) { return {.control = c.b, .lex = state.lex, .mark = state.mark}; }
 
@@ -287,7 +322,8 @@ class Turn : public TurnMachine {
   TurnOptions options_;
   std::shared_ptr<Languages> languages_ = std::make_shared<Languages>(kLimits);
   std::vector<Tool> tools_;
-  std::vector<Head> heads_;  // sorted
+  std::unique_ptr<SchemaMachine> answer_;  // nullptr: any text
+  std::vector<Head> heads_;                // sorted
   uint32_t text_ = 0, text_or_call_ = 0, reasoning_ = 0;
   Interner<Control, ControlHash> controls_;
 };
@@ -299,7 +335,7 @@ std::string TurnOptions::key() const {
   for (const Json& tool : tools) all.push_back(tool);
   const int flags = static_cast<int>(format) | static_cast<int>(choice.kind) << 2 | (thinking ? 16 : 0) |
                     (parallel_calls ? 32 : 0) | (schema.assert_formats ? 64 : 0) | static_cast<int>(schema.numbers) << 7;
-  return fmt::format("turn {} {} {}", flags, Json(choice.name).dump(), all.dump());
+  return fmt::format("turn {} {} {} {}", flags, Json(choice.name).dump(), all.dump(), answer ? answer->dump() : "");
 }
 
 Result<std::unique_ptr<TurnMachine>> compile_turn(const TurnOptions& options) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,9 @@ struct TurnOptions {
   ToolChoice choice;
   bool thinking = false;       // the turn starts inside <think>
   bool parallel_calls = true;  // several calls in one turn
+  // What a turn without calls has to be, after the reasoning: JSON that satisfies this schema. Such a turn is calls or the answer, and
+  // nothing beside them: text before a call would have no bound.
+  std::optional<Json> answer;
   SchemaOptions schema{.numbers = NumberSpelling::shortest};
 
   std::string key() const;  // equal options have equal keys, for ConstraintCache
@@ -47,7 +51,7 @@ class TurnMachine : public Machine {
   // What the next byte belongs to.
   enum class Part : uint8_t {
     reasoning,
-    text,
+    text,     // or the answer's JSON
     gap,      // line breaks that the format wants between the parts
     opening,  // of a call, up to where its arguments begin
     // The arguments:
@@ -70,7 +74,7 @@ class TurnMachine : public Machine {
 };
 
 // Errors: a tool whose parameters cannot be enforced exactly ("tool 'f': #/properties/a/not: …"), unsupported; a chosen tool that is not
-// offered, not_found; a tool without a name, with one the format cannot spell or another tool has, a call wanted where no tool is offered,
+// offered, not_found; an answer's schema that cannot be enforced ("answer: …"), unsupported; a tool without a name, with one the format cannot spell or another tool has, a call wanted where no tool is offered,
 // invalid_argument.
 Result<std::unique_ptr<TurnMachine>> compile_turn(const TurnOptions& options);
 

@@ -460,5 +460,48 @@ TEST_P(LongRandomTurns, GiveTheSameMasksBehindAnyHistory) {
   }
 }
 
+// ---- an answer with a schema
+
+TEST(TurnMachine, ATurnIsCallsOrTheAnswer) {
+  TurnOptions o = options();
+  o.answer = Json::parse(R"({"type": "object", "properties": {"total": {"type": "number"}, "unit": {"type": "string"}},
+                             "required": ["total"], "additionalProperties": false})",
+                         "schema")
+                 .value();
+  const auto machine = compiled(o);
+  for (const std::string& text :
+       {std::string(R"({"total": 3.5})"), std::string(R"({"total": 3, "unit": "<tool>"})"), kCall, kCall + "\n" + kCall})
+    EXPECT_TRUE(accepts(*machine, text)) << text;
+  for (const std::string& text :
+       {std::string(), std::string("{}"), std::string("Hello"), "Let me see.\n" + kCall, kCall + "\nDone.",
+        std::string(R"({"total": "3"})"), kCall + "\n{\"total\": 3}", std::string(R"({"total": 3} )")})
+    EXPECT_FALSE(accepts(*machine, text)) << text;
+
+  o.thinking = true;
+  EXPECT_TRUE(accepts(*compiled(o), "Hm.</think>\n\n{\"total\": 1}"));
+  EXPECT_TRUE(accepts(*compiled(o), "Hm.</think>\n\n" + kCall));
+  EXPECT_FALSE(walk(*compiled(o), "Hm.</think>\n\nSo"));
+  o.thinking = false;
+  o.choice.kind = Kind::none;
+  EXPECT_FALSE(walk(*compiled(o), "<"));
+  EXPECT_TRUE(accepts(*compiled(o), R"({"total": 1})"));
+  EXPECT_NE(o.key(), options().key());
+  o.answer = Json::parse(R"({"$ref": "https://example.org/x"})", "schema").value();
+  EXPECT_EQ(compile_error(o).substr(0, 8), "answer: ");
+}
+
+TEST(TurnMachine, AnAnswerMayBeAnyJsonValue) {
+  TurnOptions o = options();
+  for (const auto& [schema, good, bad] : {std::tuple(R"({"type": "integer", "minimum": 10})", "12", "9"),
+                                          {R"({"type": "string", "maxLength": 3})", R"("abc")", R"("abcd")"},
+                                          {R"({"type": "array", "items": {"type": "string"}})", R"(["<a>", "b"])", "[1]"},
+                                          {R"({"enum": [true, null]})", "null", "false"}}) {
+    o.answer = Json::parse(schema, "schema").value();
+    EXPECT_TRUE(accepts(*compiled(o), good)) << good;
+    EXPECT_FALSE(accepts(*compiled(o), bad)) << bad;
+    EXPECT_TRUE(accepts(*compiled(o), kCall));
+  }
+}
+
 }  // namespace
 }  // namespace quern

@@ -39,6 +39,8 @@ struct Conversation {
   std::vector<Message> messages;
   std::vector<Json> tools;  // each the whole tool object as the client sent it: {"type": "function", "function": {…}}
   bool add_generation_prompt = true;
+  std::optional<Json>
+      answer_schema;  // what an answer without calls has to satisfy, where the engine can hold it to that; never rendered
 
   // REQUEST.json of `quern render`, and the body of a chat request: {"messages": […], "tools": […], "add_generation_prompt": true}.
   // Errors name the place: "request: messages[3].content: …".

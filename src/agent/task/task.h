@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/budget.h"
 #include "base/result.h"
 
 namespace quern {
@@ -16,12 +17,6 @@ inline constexpr std::string_view kDefaultSystemPrompt =
     "You are quern, a careful assistant that carries out tasks with tools. Work inside the given folder, use one tool at a time, "
     "and say "
     "what you did when you are done.";
-
-struct Budget {
-  int64_t turns = 60;             // answers of the model
-  int64_t tokens = 4096;          // in one turn
-  std::optional<double> seconds;  // of the whole run
-};
 
 struct TaskInput {
   std::string name;
