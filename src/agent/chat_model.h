@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -28,6 +29,20 @@ class ChatModel {
   // on_token is called with each token's text, and without text while the prompt is read; false cancels.
   virtual Result<Reply> reply(const Conversation& conversation, int64_t max_tokens,
                               const std::function<bool(std::string_view)>& on_token) = 0;
+
+  // Tokens that a prompt and its answer may have together; 0: not known.
+  virtual int64_t context() const { return 0; }
+  // Of the conversation's prompt; an estimate where nothing better is known.
+  virtual Result<int64_t> count_tokens(const Conversation& conversation) const {
+    QUERN_ASSIGN(const Prompt prompt, render(conversation, format()));
+    return static_cast<int64_t>(prompt_text(prompt).size() / 4);
+  }
+  // Saves what the model has read and said as a file, and takes it up again, so that the next prompt need not be read from its beginning.
+  // A file that cannot be used is an error and changes nothing. unsupported: there is nothing to save.
+  virtual Result<void> save_state(const std::filesystem::path&) const {
+    return fail(Errc::unsupported, "this model keeps no state");
+  }
+  virtual Result<void> restore_state(const std::filesystem::path&) { return fail(Errc::unsupported, "this model keeps no state"); }
 };
 
 }  // namespace quern

@@ -37,6 +37,17 @@ Result<void> EngineModel::prepare(const std::vector<Json>& tools, const std::opt
   return {};
 }
 
+Result<int64_t> EngineModel::count_tokens(const Conversation& conversation) const {
+  QUERN_ASSIGN(const Prompt prompt, render(conversation, engine_.chat_format()));
+  QUERN_ASSIGN(const std::vector<int32_t> tokens, engine_.tokenizer()->encode(prompt));
+  return static_cast<int64_t>(tokens.size());
+}
+
+Result<void> EngineModel::restore_state(const std::filesystem::path& path) {
+  QUERN_ASSIGN(session_, Session::restore(engine_, path));
+  return {};
+}
+
 Result<Reply> EngineModel::reply(const Conversation& conversation, int64_t max_tokens,
                                  const std::function<bool(std::string_view)>& on_token) {
   QUERN_ASSIGN(const Prompt prompt, render(conversation, engine_.chat_format()));

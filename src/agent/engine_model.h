@@ -32,6 +32,10 @@ class EngineModel : public ChatModel {
   Result<void> prepare(const std::vector<Json>& tools, const std::optional<Json>& answer_schema = std::nullopt);
   Result<Reply> reply(const Conversation& conversation, int64_t max_tokens,
                       const std::function<bool(std::string_view)>& on_token) override;
+  int64_t context() const override { return engine_.context(); }
+  Result<int64_t> count_tokens(const Conversation& conversation) const override;
+  Result<void> save_state(const std::filesystem::path& path) const override { return session_.save(path); }
+  Result<void> restore_state(const std::filesystem::path& path) override;
 
  private:
   EngineModel(const Engine& engine, EngineModelOptions options) : engine_(engine), session_(engine), options_(std::move(options)) {}

@@ -18,8 +18,23 @@ Json strings(const std::vector<std::string>& list) {
   return json;
 }
 
+Json run_name(const std::string& run) { return run.empty() ? Json() : Json(run); }
+
 Json to_json(const StartEvent& e) {
-  return object({{"type", "start"}, {"name", e.name}, {"task", e.instruction}, {"root", e.root}, {"tools", strings(e.tools)}});
+  return object({{"type", "start"},
+                 {"name", e.name},
+                 {"task", e.instruction},
+                 {"root", e.root},
+                 {"tools", strings(e.tools)},
+                 {"run", run_name(e.run)}});
+}
+Json to_json(const ResumeEvent& e) {
+  return object({{"type", "resumed"},
+                 {"run", e.run},
+                 {"turns", e.turns},
+                 {"calls", e.calls},
+                 {"state", e.state},
+                 {"same_prompt", e.same_prompt}});
 }
 Json to_json(const TurnEvent& e) {
   return object({{"type", "turn"},
@@ -33,7 +48,9 @@ Json to_json(const TurnEvent& e) {
 }
 Json to_json(const SayEvent& e) { return object({{"type", "say"}, {"turn", e.turn}, {"text", e.text}}); }
 Json to_json(const CallEvent& e) {
-  return object({{"type", "call"}, {"call", e.call}, {"name", e.name}, {"arguments", e.arguments}});
+  Json json = object({{"type", "call"}, {"call", e.call}, {"name", e.name}, {"arguments", e.arguments}});
+  if (!e.warning.empty()) json["warning"] = e.warning;
+  return json;
 }
 Json to_json(const ConfirmEvent& e) {
   return object({{"type", e.allowed ? "confirmed" : "refused"}, {"call", e.call}, {"reason", e.reason}});
@@ -81,7 +98,8 @@ Json to_json(const EndEvent& e) {
                  {"tools_s", c.tools_s},
                  {"retries", c.retries},
                  {"cost", c.cost},
-                 {"tokens_per_s", c.tokens_per_s()}});
+                 {"tokens_per_s", c.tokens_per_s()},
+                 {"run", run_name(e.run)}});
 }
 
 }  // namespace

@@ -18,6 +18,15 @@ std::string_view run_status_name(RunStatus status);
 struct StartEvent {
   std::string name, instruction, root;
   std::vector<std::string> tools;
+  std::string run;  // its name in the journal; empty: not journalled
+};
+
+// The run goes on where an earlier process left it; what comes now has not happened before.
+struct ResumeEvent {
+  std::string run;
+  int64_t turns = 0, calls = 0;  // that are done; they are not told again
+  bool state = false;            // the model's state was restored, so the prompt is not read from its beginning
+  bool same_prompt = true;       // false: the tools or quern have changed since, and the last answer was given to another prompt
 };
 
 // The model has answered: `text` is what it generated, to the letter.
@@ -37,6 +46,7 @@ struct CallEvent {
   int64_t call = 0;  // from 1 in the whole run
   std::string name;
   Json arguments;
+  std::string warning;  // why somebody is asked who otherwise would not be; mostly empty
 };
 
 struct ConfirmEvent {  // somebody was asked, or nobody could be
@@ -86,9 +96,11 @@ struct EndEvent {
   std::string root;
   std::optional<bool> check_passed;  // absent: no check, or not reached
   RunCounts counts;
+  std::string run;  // its name in the journal; empty: not journalled
 };
 
-using Event = std::variant<StartEvent, TurnEvent, SayEvent, CallEvent, ConfirmEvent, ResultEvent, CheckEvent, StepEvent, EndEvent>;
+using Event = std::variant<StartEvent, ResumeEvent, TurnEvent, SayEvent, CallEvent, ConfirmEvent, ResultEvent, CheckEvent,
+                           StepEvent, EndEvent>;
 using EventSink = std::function<void(const Event&)>;
 
 // {"type": "call", …}: one line of --json.

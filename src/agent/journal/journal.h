@@ -19,8 +19,7 @@
 
 namespace quern {
 
-// What a record is about; `number` is a turn's for turns and compactions, a call's for calls, decisions and results, an output's for
-// outputs. What `data` holds is up to who writes it (agent/journal/step_journal.h), `text` is kept to the byte.
+// What a record is about; `number` is a turn's or a call's. What `data` holds is up to who writes it (agent/journal/step_journal.h), `text` is kept to the byte.
 enum class RecordKind { begin, turn, call, decision, result, output, compaction, checkpoint, check, finished };
 std::string_view record_kind_name(RecordKind kind);
 
