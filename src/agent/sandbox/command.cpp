@@ -120,6 +120,10 @@ class Run {
 
 }  // namespace
 
+std::string CommandOutcome::text() const {
+  return left_out == 0 ? first : fmt::format("{}\n({} bytes left out)\n{}", first, left_out, last);
+}
+
 Result<CommandOutcome> run_command(const CommandOptions& options) {
   ProcessOptions process = options.process;
   process.input = ProcessOptions::Input::none;

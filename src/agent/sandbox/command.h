@@ -19,13 +19,14 @@ struct CommandOptions {
 
 struct CommandOutcome {
   int exit_code = 0;        // 128 + signal when one ended it
-  std::string first, last;  // valid UTF-8; whole when nothing is left out between them
+  std::string first, last;  // valid UTF-8; all of it is in `first` when nothing is left out
   size_t output_bytes = 0;  // all that it printed while it was read
   std::string ended_by_us;  // "interrupted", "took longer than 3 s", …; empty: it ended by itself
   std::string confinement;  // what held it, one line
 
-  bool complete() const { return left_out == 0; }
   size_t left_out = 0;  // bytes between first and last
+
+  std::string text() const;  // both, with a line about what is left out between them
 };
 
 // Errors: only of starting it, as ChildProcess::spawn.

@@ -39,6 +39,11 @@ void set_variable(std::vector<std::string>& environment, std::string_view name, 
   environment.push_back(fmt::format("{}={}", name, value));
 }
 
+std::string_view path_in(const std::vector<std::string>& environment) {
+  const std::string_view path = value_of(environment, "PATH");
+  return path.empty() ? kUsualPath : path;
+}
+
 struct Pipe {
   UniqueFd child, parent;
 };
@@ -95,14 +100,14 @@ Result<fs::path> find_program(const std::string& name, const fs::path& folder, c
     if (is_program(path)) return path;
     return fail(Errc::not_found, "{}: {}", name, fs::exists(path, ignored) ? "not a program that may be run" : "no such program");
   }
-  const std::string_view path = value_of(environment, "PATH");
-  for (std::string_view rest = path.empty() ? kUsualPath : path; !rest.empty();) {
+  const std::string_view path = path_in(environment);
+  for (std::string_view rest = path; !rest.empty();) {
     const std::string_view one = rest.substr(0, rest.find(':'));
     rest.remove_prefix(std::min(rest.size(), one.size() + 1));
     const fs::path candidate = fs::path(one) / name;
     if (one.starts_with('/') && is_program(candidate)) return candidate;
   }
-  return fail(Errc::not_found, "{}: no such program in {}", name, path.empty() ? kUsualPath : path);
+  return fail(Errc::not_found, "{}: no such program in {}", name, path);
 }
 
 std::vector<std::string> harmless_environment(const char* const* environment) {
@@ -124,14 +129,17 @@ Result<ChildProcess> ChildProcess::spawn(const ProcessOptions& options) {
     for (const std::string& one : *list)
       if (one.find('\0') != std::string::npos) return fail(Errc::invalid_argument, "a command cannot contain the zero character");
   QUERN_ASSIGN(const fs::path folder, resolved_folder(options.folder));
-  QUERN_ASSIGN(const fs::path program, find_program(options.arguments[0], folder, options.environment));
-  QUERN_ASSIGN(Confinement confinement, confine(options.sandbox, program, folder));
-
-  Launch start{.program = program.string(), .arguments = options.arguments, .environment = options.environment};
+  Launch start{.arguments = options.arguments, .environment = options.environment};
+  const SandboxSupport none;
+  const bool confined = options.sandbox.mode != SandboxPolicy::Mode::none;
+  if (confined) set_variable(start.environment, "PATH", visible_path(options.sandbox, path_in(options.environment)));
+  QUERN_ASSIGN(const fs::path program, find_program(options.arguments[0], folder, start.environment));
+  QUERN_ASSIGN(Confinement confinement, confine(options.sandbox, program, folder, confined ? this_machines_sandbox() : none));
+  start.program = program.string();
   start.folder = folder.string();
   start.limits = process_limits(options.sandbox);
-  if (options.sandbox.mode != SandboxPolicy::Mode::none) {
-    const std::string own = confinement.private_folder.empty() ? "/tmp" : confinement.private_folder.string();
+  if (confined) {
+    const std::string own = confinement.private_folder.path().empty() ? "/tmp" : confinement.private_folder.path().string();
     for (const char* name : {"HOME", "TMPDIR"}) set_variable(start.environment, name, own);
     start.no_new_privileges = true;
     start.landlock = confinement.landlock.get();
@@ -182,7 +190,7 @@ ChildProcess::ChildProcess(ChildProcess&& other) noexcept
       output_(std::move(other.output_)),
       errors_(std::move(other.errors_)),
       exit_code_(other.exit_code_),
-      private_folder_(std::exchange(other.private_folder_, {})),
+      private_folder_(std::move(other.private_folder_)),
       policy_(std::move(other.policy_)),
       confinement_(std::move(other.confinement_)),
       wrapped_(other.wrapped_),
@@ -194,11 +202,7 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
   return *::new (this) ChildProcess(std::move(other));
 }
 
-ChildProcess::~ChildProcess() {
-  kill();
-  std::error_code ignored;
-  if (!private_folder_.empty()) fs::remove_all(private_folder_, ignored);
-}
+ChildProcess::~ChildProcess() { kill(); }
 
 Result<void> ChildProcess::write(std::string_view bytes, double timeout_s) {
   const auto deadline = Clock::now() + std::chrono::duration<double>(timeout_s);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/sandbox/policy.h"
+#include "agent/sandbox/private_folder.h"
 #include "base/file.h"
 #include "base/result.h"
 
@@ -74,7 +75,7 @@ class ChildProcess {
   pid_t pid_ = -1;
   UniqueFd pidfd_, input_, output_, errors_;
   std::optional<int> exit_code_;
-  std::filesystem::path private_folder_;  // its TMPDIR where that lies in the file system, gone with it
+  PrivateFolder private_folder_;  // its TMPDIR, where it has no /tmp of its own
   SandboxPolicy policy_;
   std::string confinement_;
   bool wrapped_ = false;  // pid_ is bwrap
