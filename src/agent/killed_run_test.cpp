@@ -1,0 +1,196 @@
+// Real runs, killed: pebble sorts a folder in a process of its own, which dies by kill -9 at random moments and is started again. The folder
+// ends as it should, no change is made twice, and the model does not read again what it had read.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "agent/engine_model.h"
+#include "agent/loop.h"
+#include "agent/task/task.h"
+#include "agent/temporary_folder_test.h"
+#include "agent/tools/file_tools.h"
+#include "base/file.h"
+#include "base/random.h"
+
+namespace quern {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kInstruction =
+    "Sort the files in this folder by their extension: move every txt file into texts, every jpg into pictures and every pdf into papers. "
+    "Leave nothing loose.";
+const std::vector<std::pair<std::string, std::string>> kFiles = {
+    {"notes.txt", "texts"}, {"sunset.jpg", "pictures"}, {"letter.pdf", "papers"}, {"plan.txt", "texts"}, {"cat.jpg", "pictures"}};
+
+class LongKilledRun : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!fs::exists(fs::path(QUERN_REPO) / "models/pebble/config.json")) GTEST_SKIP() << "models/pebble is not there";
+    fs::create_directory(root());
+    for (const auto& [name, folder] : kFiles) ASSERT_TRUE(write_file(root() / name, "content of " + name));
+  }
+  fs::path root() const { return top_.path() / "root"; }
+  fs::path journal_path() const { return top_.path() / "journal.db"; }
+  fs::path log_path() const { return top_.path() / "log"; }
+
+  static Result<std::unique_ptr<Engine>> load() {
+    return Engine::load({.model = fs::path(QUERN_REPO) / "models/pebble", .threads = 1});
+  }
+  void log(const std::string& line) const {
+    const UniqueFd file(::open(log_path().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    (void)!::write(file.get(), (line + "\n").data(), line.size() + 1);
+  }
+  std::vector<std::string> logged(std::string_view word) const {
+    std::vector<std::string> lines;
+    std::ifstream file(log_path());
+    for (std::string line; std::getline(file, line);)
+      if (line.starts_with(word)) lines.push_back(line.substr(word.size()));
+    return lines;
+  }
+
+  // The file tools, each call written down before and after, slowly, so that some of the kills come between.
+  ToolRegistry logged_tools(useconds_t pause) const {
+    ToolRegistry plain, tools;
+    EXPECT_TRUE(add_file_tools(plain, root()));
+    for (const std::string& name : plain.names()) {
+      Tool tool = *plain.find(name);
+      tool.execute = [this, name, pause, execute = tool.execute](const Json& arguments, const CallContext& context) {
+        log("begin " + name + " " + arguments.dump());
+        ::usleep(pause);
+        ToolResult result = execute(arguments, context);
+        if (!result.is_error) log("done " + name + " " + arguments.dump());
+        ::usleep(pause);
+        return result;
+      };
+      EXPECT_TRUE(tools.add(std::move(tool)));
+    }
+    return tools;
+  }
+
+  LoopOptions loop_options() const {
+    LoopOptions options{
+        .name = "sort", .instruction = kInstruction, .system = std::string(kDefaultSystemPrompt), .root = root().string()};
+    options.changes = ChangePolicy::allow;
+    options.checkpoint_after_s = 0;
+    return options;
+  }
+
+  // The life of one process: begins the run, or goes on with it.
+  int work(useconds_t pause) const {
+    const auto engine = load();
+    if (!engine) return 10;
+    const auto model = EngineModel::create(**engine, {});
+    const auto journal = Journal::open(journal_path());
+    if (!model || !journal) return 11;
+    const auto runs = (*journal)->runs();
+    if (!runs) return 12;
+    if (!runs->empty() && runs->front().state == RunState::success) return 0;  // killed after its last word
+    const auto run = runs->empty() ? (*journal)->begin({"sort", root().string(), Json()}) : (*journal)->resume(runs->front().id);
+    if (!run) return 13;
+    LoopOptions options = loop_options();
+    options.journal = run->get();
+    // What a person would do who is asked about a call that was cut off: look.
+    options.in_doubt = [&](const Tool&, const ToolCall& call) {
+      const Json *from = call.arguments.find("from"), *path = call.arguments.find("path");
+      const bool took_effect = from ? !fs::exists(root() / from->as_string()) : path && fs::exists(root() / path->as_string());
+      if (took_effect) log("seen " + call.name + " " + call.arguments.dump());
+      return took_effect ? InDoubt::done : InDoubt::repeat;
+    };
+    const ToolRegistry tools = logged_tools(pause);
+    const EndEvent end = run_loop(**model, tools, options);
+    (void)(*run)->end(end.status == RunStatus::success ? RunState::success : RunState::failed, end.reason);
+    if (end.status != RunStatus::success) log("failed " + end.reason);
+    return end.status == RunStatus::success ? 0 : 14;
+  }
+
+  // Whether it was killed before it came to an end.
+  bool process_killed_after(std::chrono::milliseconds life, int& status) const {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(work(30000));
+    const auto end = std::chrono::steady_clock::now() + life;
+    while (std::chrono::steady_clock::now() < end) {
+      if (::waitpid(child, &status, WNOHANG) == child) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+    return WIFSIGNALED(status);
+  }
+
+  TemporaryFolder top_;
+};
+
+TEST_F(LongKilledRun, EndsAsIfNothingHadHappened) {
+  Random random(static_cast<uint64_t>(::getpid()));
+  int kills = 0, status = 0;
+  bool ended = false;
+  for (int attempt = 0; attempt < 12 && !ended; ++attempt) {
+    const std::chrono::milliseconds life(attempt == 11 ? 300000 : 150 + random.below(attempt == 0 ? 150 : 700));
+    SCOPED_TRACE(life.count());
+    ended = !process_killed_after(life, status);
+    kills += !ended;
+  }
+  ASSERT_TRUE(ended) << "after " << kills << " kills";
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << WEXITSTATUS(status) << testing::PrintToString(logged("failed "));
+  EXPECT_GT(kills, 0);
+  for (const auto& [name, folder] : kFiles)
+    EXPECT_EQ(read_file(root() / folder / name).value_or("lost"), "content of " + name) << kills << " kills";
+  std::map<std::string, int> moves;
+  for (const std::string& line : logged("done move_file ")) EXPECT_EQ(++moves[line], 1) << line;
+  for (const std::string& line : logged("seen move_file ")) ++moves[line];  // it was killed before it could say that it was done
+  EXPECT_EQ(moves.size(), kFiles.size());
+  const auto journal = Journal::open(journal_path()).value();
+  EXPECT_EQ(journal->runs()->front().state, RunState::success);
+  const fs::path kept = journal_path().string() + ".d/" + journal->runs()->front().id;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(kept, none)) EXPECT_EQ(entry.path().filename(), "lock") << "the states are gone";
+}
+
+// Stopped after each number of turns and continued by another engine: the same texts as without a stop, and the prompt is not read again.
+TEST_F(LongKilledRun, SaysWhatItWouldHaveSaid) {
+  std::vector<std::string> texts;
+  const auto run = [&](Journal& journal, std::string& id, int64_t turns, std::optional<TurnEvent>& first) {
+    const auto engine = load().value();
+    const auto model = EngineModel::create(*engine, {.sampling = {.temperature = 0.3, .seed = 5}}).value();
+    auto held = id.empty() ? journal.begin({"sort", root().string(), Json()}).value() : journal.resume(id).value();
+    id = held->id();
+    LoopOptions options = loop_options();
+    options.journal = held.get();
+    options.changes = ChangePolicy::preview;  // so that every run finds the same folder
+    options.budget.turns = turns;
+    options.on_event = [&](const Event& event) {
+      if (const auto* turn = std::get_if<TurnEvent>(&event)) {
+        texts.push_back(turn->text);
+        if (!first) first = *turn;
+      }
+    };
+    return run_loop(*model, logged_tools(0), options);
+  };
+  const auto journal = Journal::open(journal_path()).value();
+  std::string id;
+  std::optional<TurnEvent> first;
+  run(*journal, id, 8, first);
+  const std::vector<std::string> whole = std::exchange(texts, {});
+  ASSERT_GE(whole.size(), 4U);
+  for (const int64_t stop : {1, 2, 3}) {
+    id.clear(), texts.clear();
+    std::optional<TurnEvent> before, after;
+    run(*journal, id, stop, before);
+    run(*journal, id, 8, after);
+    EXPECT_EQ(texts, whole) << "stopped after " << stop;
+    ASSERT_TRUE(after);
+    EXPECT_GT(after->reused_tokens, after->prompt_tokens * 8 / 10) << "stopped after " << stop;
+    EXPECT_LE(std::distance(fs::directory_iterator(journal_path().string() + ".d/" + id), {}), 3) << "two states and the lock";
+  }
+}
+
+}  // namespace
+}  // namespace quern
