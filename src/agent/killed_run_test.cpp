@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <map>
 #include <thread>
@@ -104,6 +105,7 @@ class LongKilledRun : public testing::Test {
       if (took_effect) log("seen " + call.name + " " + call.arguments.dump());
       return took_effect ? InDoubt::done : InDoubt::repeat;
     };
+    options.cancelled = cancelled_;
     const ToolRegistry tools = logged_tools(pause);
     const EndEvent end = run_loop(**model, tools, options);
     (void)(*run)->end(end.status == RunStatus::success ? RunState::success : RunState::failed, end.reason);
@@ -126,6 +128,7 @@ class LongKilledRun : public testing::Test {
   }
 
   TemporaryFolder top_;
+  std::function<bool()> cancelled_;
 };
 
 TEST_F(LongKilledRun, EndsAsIfNothingHadHappened) {
@@ -152,6 +155,36 @@ TEST_F(LongKilledRun, EndsAsIfNothingHadHappened) {
   const fs::path kept = journal_path().string() + ".d/" + journal->runs()->front().id;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(kept, none)) EXPECT_EQ(entry.path().filename(), "lock") << "the states are gone";
+}
+
+volatile std::sig_atomic_t signalled = 0;
+
+// SIGINT or SIGTERM at any moment, while the prompt is read, while the model writes, while a tool works: one line, and the run can go on.
+TEST_F(LongKilledRun, EndsCleanlyAtASignalAndGoesOn) {
+  Random random(static_cast<uint64_t>(::getpid()) + 1);
+  int signals = 0, status = 0;
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      for (const int signal : {SIGINT, SIGTERM}) ::signal(signal, [](int) { signalled = 1; });
+      cancelled_ = [] { return signalled != 0; };
+      ::_exit(work(30000));
+    }
+    if (attempt < 9) ::usleep(static_cast<useconds_t>(100000 + random.below(attempt == 0 ? 150000 : 500000)));
+    const bool last = attempt == 9 || ::waitpid(child, &status, WNOHANG) == child;
+    if (!last) ::kill(child, attempt % 2 == 0 ? SIGINT : SIGTERM);
+    if (!last || attempt == 9) ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFEXITED(status)) << WTERMSIG(status);
+    ASSERT_THAT(WEXITSTATUS(status), testing::AnyOf(0, 14));
+    if (WEXITSTATUS(status) == 0) break;
+    ++signals;
+  }
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_GT(signals, 0);
+  for (const std::string& reason : logged("failed ")) EXPECT_EQ(reason, "interrupted");
+  for (const auto& [name, folder] : kFiles) EXPECT_EQ(read_file(root() / folder / name).value_or("lost"), "content of " + name);
+  std::map<std::string, int> moves;
+  for (const std::string& line : logged("begin move_file ")) EXPECT_EQ(++moves[line], 1) << line;
 }
 
 // Stopped after each number of turns and continued by another engine: the same texts as without a stop, and the prompt is not read again.

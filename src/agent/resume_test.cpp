@@ -2,6 +2,8 @@
 // seen, to the byte, and every call whose fate is unknown is either harmless to repeat or asked about.
 #include <gmock/gmock.h>
 
+#include <thread>
+
 #include "agent/journal/step_journal.h"
 #include "agent/loop.h"
 #include "agent/scripted_model_test.h"
@@ -371,6 +373,105 @@ TEST_F(Resume, OfADamagedOrForgedRecordIsAnErrorOfOneLine) {
     for (const char* suffix : {"-wal", "-shm"}) std::filesystem::remove(path.string() + suffix);
   }
   EXPECT_EQ(process(kLines).status, RunStatus::success);
+}
+
+// A clock that was set back changes nothing: runs and records are ordered by their numbers.
+TEST_F(Resume, DoesNotLookAtTheClock) {
+  kill_at = 8;
+  process(kLines);
+  kill_at = 0;
+  {
+    auto database = SqlDatabase::open(path, SqlDatabase::Mode::create).value();
+    ASSERT_TRUE(database.execute("UPDATE runs SET began = 99999999999"));
+  }
+  const std::string first = id;
+  EXPECT_EQ(process(kLines).status, RunStatus::success);
+  id.clear();
+  EXPECT_EQ(process(kLines).status, RunStatus::success);
+  const auto runs = Journal::open(path).value()->runs().value();
+  ASSERT_EQ(runs.size(), 2U);
+  EXPECT_EQ(runs[0].id, id);
+  EXPECT_EQ(runs[1].id, first);
+}
+
+TEST_F(Resume, RunsShareAJournal) {
+  std::vector<std::thread> threads;
+  std::vector<EndEvent> ends(3);
+  for (size_t t = 0; t < ends.size(); ++t)
+    threads.emplace_back([&, t] {
+      ToolRegistry own;
+      int done = 0;
+      for (const char* name : {"look", "add", "set"})
+        ASSERT_TRUE(own.add(tool(name, true, false, [&](const Json&, const CallContext&) {
+          return ToolResult{fmt::format("done {}", ++done), false};
+        })));
+      const auto journal = Journal::open(path).value();
+      const auto run = journal->begin({"count", "/", Json()}).value();
+      LoopOptions mine;
+      mine.instruction = "Count with add, set and look.";
+      mine.changes = ChangePolicy::allow;
+      mine.journal = run.get();
+      ScriptedModel model(kLines);
+      ends[t] = run_loop(model, own, mine);
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const EndEvent& end : ends) {
+    EXPECT_EQ(end.status, RunStatus::success) << end.reason;
+    const auto records = Journal::open(path).value()->records(end.run).value();
+    EXPECT_EQ(std::count_if(records.begin(), records.end(), [](const auto& r) { return r.kind == RecordKind::result; }), 5);
+    EXPECT_TRUE(
+        std::is_sorted(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.sequence < b.sequence; }));
+  }
+}
+
+// A model whose state takes up room, or cannot be saved at all.
+class Stateful : public ScriptedModel {
+ public:
+  explicit Stateful(bool full) : ScriptedModel(kLines), full_(full) {}
+  Result<void> save_state(const std::filesystem::path& path) const override {
+    ++saves;
+    return full_ ? fail(Errc::io, "{}: no space left", path.string()) : write_file(path, "state");
+  }
+  Result<void> restore_state(const std::filesystem::path& path) override {
+    restored.push_back(path.filename());
+    return read_file(path) == std::string("state") ? Result<void>() : fail(Errc::malformed, "{}: damaged", path.string());
+  }
+  mutable int saves = 0;
+  std::vector<std::filesystem::path> restored;
+
+ private:
+  bool full_;
+};
+
+TEST_F(Resume, GoesOnWithoutStatesThatCannotBeSavedOrRead) {
+  const auto journal = Journal::open(path).value();
+  options.checkpoint_after_s = 0;
+  {
+    const auto run = journal->begin({"count", "/", Json()}).value();
+    options.journal = run.get();
+    Stateful model(/*full=*/true);
+    EXPECT_EQ(run_loop(model, tools, options).status, RunStatus::success);
+    EXPECT_EQ(model.saves, 1) << "once is enough to know";
+  }
+  const auto run = journal->begin({"count", "/", Json()}).value();
+  options.journal = run.get();
+  options.budget.turns = 4;
+  Stateful first(false), second(false);
+  EXPECT_EQ(run_loop(first, tools, options).status, RunStatus::failed);
+  const auto files = [&] {
+    std::vector<std::filesystem::path> states;
+    for (const auto& entry : std::filesystem::directory_iterator(run->folder()))
+      if (entry.path().extension() == ".state") states.push_back(entry.path());
+    std::sort(states.begin(), states.end());
+    return states;
+  };
+  ASSERT_EQ(files().size(), 2U);
+  ASSERT_TRUE(write_file(files().back(), "damaged"));
+  options.budget.turns = 60;
+  EXPECT_EQ(run_loop(second, tools, options).status, RunStatus::success);
+  EXPECT_EQ(second.restored.size(), 2U) << "the newest, then the one before";
+  EXPECT_TRUE(resume.state);
+  EXPECT_TRUE(files().empty());
 }
 
 }  // namespace
