@@ -4,9 +4,10 @@
 #include <chrono>
 #include <optional>
 
-#include "agent/context/long_results.h"
 #include "agent/context/repeats.h"
+#include "agent/context/results.h"
 #include "agent/context/run_conversation.h"
+#include "agent/journal/state_saver.h"
 #include "agent/journal/step_journal.h"
 #include "agent/trust/provenance.h"
 #include "base/digest.h"
@@ -21,9 +22,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-constexpr size_t kMaxResultBytes = 256 << 10;  // of one tool result that reaches the model, where it is not shown by pages
-constexpr int64_t kContextForPages = 65536;    // tokens from which on LongResults::automatic offers read_result
-constexpr double kCheckpointShare = 1.0 / 20;  // of the model's time, at most, goes into saving its state
+constexpr int64_t kContextForPages = 65536;  // tokens from which on LongResults::automatic offers read_result
 
 // Why a run ends before the model is done.
 struct Stop {
@@ -49,15 +48,12 @@ class Loop {
         tools_(tools),
         options_(options),
         conversation_(options.conversation ? *options.conversation : own_conversation_),
-        provenance_(tools, options.instruction + "\n" + options.system),
+        provenance_(tools),
         context_(context_of(model, options)),
         counts_(options.before),
-        allow_all_(options.changes == ChangePolicy::allow) {
-    const bool wanted = options.long_results == LongResults::pages ||
-                        (options.long_results == LongResults::automatic && context_ >= kContextForPages);
-    if (wanted && !tools.names().empty() && !tools.find(kReadResult))
-      read_result_ = read_result_tool(results_, options.result_bytes);
-  }
+        results_(options.secrets, shows_pages(tools, options, context_), options.result_bytes),
+        states_(model, options.checkpoint_after_s),
+        allow_all_(options.changes == ChangePolicy::allow) {}
 
   EndEvent run() {
     Step step = begin();
@@ -76,6 +72,12 @@ class Loop {
     return least == INT64_MAX ? 0 : least;
   }
 
+  static bool shows_pages(const ToolRegistry& tools, const LoopOptions& options, int64_t context) {
+    if (tools.names().empty() || tools.find(kReadResult)) return false;
+    return options.long_results == LongResults::pages ||
+           (options.long_results == LongResults::automatic && context >= kContextForPages);
+  }
+
   // --- beginning, and going on ------------------------------------------------------------------------------------------------------
 
   Step begin() {
@@ -83,8 +85,8 @@ class Loop {
     conversation.tools = tools_.definitions();
     conversation.answer_schema = options_.answer_schema;
     std::vector<std::string> names = tools_.names();
-    if (read_result_) {
-      conversation.tools.push_back(read_result_->definition);
+    if (const Tool* pages = results_.read_result()) {
+      conversation.tools.push_back(pages->definition);
       names.emplace_back(kReadResult);
     }
     auto opened = StepJournal::open(options_.journal, options_.step, options_.instruction, options_.system, conversation.tools);
@@ -94,13 +96,18 @@ class Loop {
     if (!opened) return stop(opened.error().message);
     if (!options_.system.empty() && conversation_.get().messages.empty()) conversation_.add(Role::system, options_.system);
     conversation_.add(Role::user, options_.instruction);
+    for (const Message& message : conversation_.get().messages) note_origin(message);
     if (past().finished) return recall_end(*past().finished);
     resuming_ = !past().turns.empty() || !past().checkpoints.empty();
-    // The newest first. A state is a short cut: one that cannot be used costs time, and nothing else.
-    const std::vector<int64_t>& saved = past().checkpoints;
-    for (size_t i = saved.size(); i-- > 0 && !state_restored_;)
-      state_restored_ = model_.restore_state(journal().checkpoint_file(saved[i])).has_value();
+    state_restored_ = states_.restore(journal());
     return {};
+  }
+
+  // Of what a tool is known from, in a conversation that is carried on.
+  void note_origin(const Message& message) {
+    if (message.role == Role::tool) provenance_.output(message.content);
+    if (message.role == Role::system || message.role == Role::user) provenance_.user(message.content);
+    for (const ToolCall& call : message.tool_calls) provenance_.called(call.name);
   }
 
   Step recall_end(const Json& end) {
@@ -235,7 +242,8 @@ class Loop {
     if (reply.finish != FinishReason::cancelled) QUERN_STEP(step_of(journal().turn(own().turns, reply, sha)));
     emit(TurnEvent{counts_.turns, reply.prompt_tokens, reply.reused_tokens, reply.tokens, reply.prefill_s, reply.decode_s,
                    reply.text});
-    QUERN_STEP(save_state(reply));
+    // Of a turn that was cancelled too: what was read of a long prompt need not be read again.
+    QUERN_STEP(step_of(states_.after_turn(journal(), own().turns, reply.prefill_s + reply.decode_s)));
     if (context_ > 0 && (model_.context() == 0 || context_ < model_.context()) && reply.prompt_tokens > context_)
       return stop(fmt::format("the budget of {} tokens in the context is used up", context_));
     switch (reply.finish) {
@@ -253,19 +261,6 @@ class Loop {
     return step ? Step(cancel("interrupted")) : step;
   }
 
-  // Of a turn that was cancelled too: what was read of a long prompt need not be read again.
-  Step save_state(const Reply& reply) {
-    if (!journal_->on() || !states_can_be_saved_) return {};
-    unsaved_s_ += reply.prefill_s + reply.decode_s;
-    if (unsaved_s_ < std::max(options_.checkpoint_after_s, saving_s_ / kCheckpointShare)) return {};
-    const auto start = Clock::now();
-    states_can_be_saved_ = model_.save_state(journal().checkpoint_file(own().turns)).has_value();
-    if (!states_can_be_saved_) return {};
-    saving_s_ = seconds_since(start);
-    unsaved_s_ = 0;
-    return step_of(journal().checkpoint(own().turns));
-  }
-
   void remember(const Reply& reply, const AssistantTurn& said) {
     Message message;
     message.role = Role::assistant;
@@ -281,7 +276,7 @@ class Loop {
   // Before a turn: compacts the conversation where the prompt and an answer would no longer fit.
   Step make_room() {
     const int64_t turn = own().turns + 1;
-    const bool readable = read_result_.has_value();
+    const bool readable = results_.read_result() != nullptr;
     if (past().turns.contains(turn)) {  // as it was done then
       const auto before = past().compactions.find(turn);
       if (before == past().compactions.end()) return {};
@@ -301,7 +296,7 @@ class Loop {
   // --- a call -------------------------------------------------------------------------------------------------------------------------
 
   const Tool* find_tool(std::string_view name) const {
-    return read_result_ && name == kReadResult ? &*read_result_ : tools_.find(name);
+    return results_.read_result() && name == kReadResult ? results_.read_result() : tools_.find(name);
   }
 
   Step carry_out(const ParsedCall& parsed) {
@@ -450,7 +445,8 @@ class Loop {
     }
     QUERN_STEP(step_of(journal().call(own().calls, call.name, call.arguments, tool.changes && !preview, tool.idempotent)));
     CallContext context{.cancelled = [&] { return cancelled() || out_of_time(); }, .on_output = {}};
-    if (options_.on_output) context.on_output = [&](std::string_view line) { options_.on_output(redacted(std::string(line))); };
+    if (options_.on_output)
+      context.on_output = [&](std::string_view line) { options_.on_output(results_.redacted(std::string(line))); };
     const auto start = Clock::now();  // the time somebody took to answer is not the tool's
     try {
       if (!preview)
@@ -465,20 +461,11 @@ class Loop {
     return {};
   }
 
-  std::string redacted(std::string text) const { return options_.secrets ? options_.secrets->redact(std::move(text)) : text; }
-
-  // Whatever a tool returned, the prompt stays valid text of bounded length, without secrets.
   void set(CallResult& result, ToolResult from) const {
+    Results::Shown shown = results_.show(std::move(from.text), own().calls, result.event.name);
     result.event.is_error = from.is_error;
-    std::string& text = result.event.text = replace_invalid_utf8(redacted(std::move(from.text)));
-    const size_t whole = text.size();
-    if (read_result_ && whole > options_.result_bytes && result.event.name != kReadResult) {
-      result.whole = text;
-      text = beginning_of(*result.whole, own().calls, options_.result_bytes);
-    } else if (whole > kMaxResultBytes) {
-      text.resize(complete_utf8_prefix(std::string_view(text).substr(0, kMaxResultBytes)));
-      text += fmt::format("\n(only the first {} of {} bytes are shown)", text.size(), whole);
-    }
+    result.event.text = std::move(shown.text);
+    result.whole = std::move(shown.whole);
   }
 
   static std::string key_of(const ParsedCall& parsed) {
@@ -506,7 +493,7 @@ class Loop {
     counts_.refused += result.refused;
     counts_.changes += result.changed;
     if (!result.refused && !event.malformed) counts_.cost += options_.budget.prices.of_call(event.name);
-    results_.put(own().calls, result.whole ? *result.whole : event.text);
+    results_.keep(own().calls, result.whole ? *result.whole : event.text);
     if (!event.malformed && !result.refused) provenance_.output(result.whole ? *result.whole : event.text);
     const std::string key = key_of(parsed);
     conversation_.add(Role::tool, event.text, {own().calls, key.substr(0, key.find('\n')), false});
@@ -530,7 +517,7 @@ class Loop {
     auto checked = options_.check(answer_);
     if (cancelled()) return cancel("interrupted");
     if (!checked) return stop(fmt::format("check: {}", checked.error().message));
-    checked->output = replace_invalid_utf8(redacted(std::move(checked->output)));
+    checked->output = replace_invalid_utf8(results_.redacted(std::move(checked->output)));
     check_passed_ = checked->passed;
     QUERN_STEP(step_of(journal().check(own().turns, checked->passed, checked->output)));
     emit(CheckEvent{checked->passed, checked->output, seconds_since(start)});
@@ -557,10 +544,10 @@ class Loop {
   std::optional<StepJournal> journal_;
   Provenance provenance_;
   Repeats repeats_;
-  ResultStore results_;
-  std::optional<Tool> read_result_;
   const int64_t context_;  // tokens; 0: not known
   RunCounts counts_;
+  Results results_;
+  StateSaver states_;
   std::string answer_;
   std::optional<bool> check_passed_;
   bool allow_all_, done_ = false, verified_ = false, finished_before_ = false;
@@ -568,8 +555,6 @@ class Loop {
   bool resuming_ = false, state_restored_ = false, same_prompt_ = true;
   int64_t calls_recalled_ = 0;
   double seconds_before_ = 0;
-  bool states_can_be_saved_ = true;
-  double unsaved_s_ = 0, saving_s_ = 0;
   const Clock::time_point start_ = Clock::now();
 };
 

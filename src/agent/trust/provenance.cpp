@@ -16,9 +16,14 @@ bool contains_word(std::string_view text, std::string_view word) {
   return false;
 }
 
-Provenance::Provenance(const ToolRegistry& tools, std::string_view trusted) {
+Provenance::Provenance(const ToolRegistry& tools) {
   for (const std::string& name : tools.names())
-    if (tools.find(name)->changes && !contains_word(trusted, name)) unnamed_.insert(name);
+    if (tools.find(name)->changes) unnamed_.insert(name);
+}
+
+void Provenance::user(std::string_view text) {
+  for (auto* names : {&unnamed_, &suspects_})
+    std::erase_if(*names, [&](const std::string& name) { return contains_word(text, name); });
 }
 
 void Provenance::output(std::string_view text) {

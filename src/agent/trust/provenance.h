@@ -1,6 +1,7 @@
 // Provenance: which tools a run has a reason of its own to call. Text that a tool returned may tell a model to call another one. The rule:
-// once a tool's output contains the name of a tool that changes something, and that name stood neither in the task nor in a call made before,
-// the tool is suspect, and its first call needs somebody's word, whatever was agreed to beforehand. Names count as whole words.
+// once a tool's output contains the name of a tool that changes something, and that name stood neither in what the user said (the task, the
+// system prompt) nor in a call made before, the tool is suspect, and its first call needs somebody's word, whatever was agreed to beforehand.
+// Names count as whole words.
 // The rule knows no meanings: output that describes a tool without naming it passes, an innocent mention asks once.
 #pragma once
 
@@ -14,9 +15,9 @@ namespace quern {
 
 class Provenance {
  public:
-  // trusted: what the user wrote (the task's instruction and system prompt).
-  Provenance(const ToolRegistry& tools, std::string_view trusted);
+  explicit Provenance(const ToolRegistry& tools);
 
+  void user(std::string_view text);    // what the user says; a tool that it names is no longer suspect
   void output(std::string_view text);  // of a tool
   void called(std::string_view tool);  // the model calls it; from now on it is known, and suspect only until somebody agreed
   void agreed(std::string_view tool);
