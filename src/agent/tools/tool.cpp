@@ -41,7 +41,32 @@ Result<void> ToolRegistry::restrict_to(const std::vector<std::string>& wanted) {
   for (const std::string& name : wanted)
     if (!find(name)) return fail(Errc::not_found, "tools: no tool is called {}; there are {}", name, fmt::join(names(), ", "));
   std::erase_if(tools_, [&](const Tool& tool) { return std::find(wanted.begin(), wanted.end(), tool.name()) == wanted.end(); });
+  only_ = wanted;
   return {};
+}
+
+Result<bool> ToolRegistry::replace(std::string_view origin, std::vector<Tool> tools) {
+  ToolRegistry changed;
+  bool placed = false;
+  const auto place = [&]() -> Result<void> {
+    if (std::exchange(placed, true)) return {};
+    for (Tool& tool : tools) {
+      tool.origin = origin;
+      if (!only_ || std::find(only_->begin(), only_->end(), tool.name()) != only_->end()) QUERN_TRY(changed.add(std::move(tool)));
+    }
+    return {};
+  };
+  for (const Tool& tool : tools_) {
+    if (tool.origin == origin) {
+      QUERN_TRY(place());
+    } else {
+      QUERN_TRY(changed.add(tool));
+    }
+  }
+  QUERN_TRY(place());
+  const bool differs = changed.definitions() != definitions();
+  tools_ = std::move(changed.tools_);
+  return differs;
 }
 
 }  // namespace quern

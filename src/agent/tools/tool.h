@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,8 +51,13 @@ class ToolRegistry {
   // Keeps only these tools, in the registry's order. not_found names the first that is not there.
   Result<void> restrict_to(const std::vector<std::string>& names);
 
+  // The tools of this origin become these, where the old ones stood; what restrict_to keeps out stays out. False: the model is told the
+  // same as before. invalid_argument, and nothing is changed: as add().
+  Result<bool> replace(std::string_view origin, std::vector<Tool> tools);
+
  private:
   std::vector<Tool> tools_;
+  std::optional<std::vector<std::string>> only_;  // of restrict_to
 };
 
 }  // namespace quern

@@ -189,6 +189,25 @@ TEST(HttpClient, EndsWhenTheServerIsTooSlowOrTheCallerHasHadEnough) {
   EXPECT_LT(seconds_of([&] { EXPECT_THAT(error_of(request).message, HasSubstr("interrupted")); }), 5);
 }
 
+TEST(HttpClient, PassesEachPieceOnBeforeItWaitsForTheNext) {
+  std::atomic<int> heard = 0;
+  TestServer server([&](TestPeer& peer) {
+    peer.read_request();
+    peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 3; ++i) {
+      peer.send("1\r\nx\r\n");
+      for (int wait = 0; wait < 250 && heard <= i; ++wait) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      if (heard <= i) return;
+    }
+    peer.send("0\r\n\r\n");
+  });
+  HttpRequest request = get(server.url());
+  request.on_chunk = [&](std::string_view) { return ++heard > 0; };
+  const auto response = http_send(request);
+  ASSERT_TRUE(response) << response.error().message;
+  EXPECT_EQ(heard, 3);
+}
+
 TEST(HttpClient, FollowsRedirects) {
   std::vector<std::string> seen;
   TestServer server([&](TestPeer& peer) {

@@ -263,7 +263,8 @@ class Answer {
     Code code;
     const size_t used = parser_->put(asio::buffer(std::as_const(unparsed_)), code);
     unparsed_.erase(0, used);
-    if (code == http::error::need_buffer || (!code && used > 0)) return {};
+    // Something came out, perhaps a piece of the body: whoever waits for it has it before more is read.
+    if (code == http::error::need_buffer || ((!code || code == http::error::need_more) && used > 0)) return {};
     if (code && code != http::error::need_more) return bad(code);
     if (parser_->is_done()) return {};
     if (unparsed_.size() > exchange_.limits.max_header + kPart) return bad(http::error::header_limit);
