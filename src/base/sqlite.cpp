@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <chrono>
+
 #include "base/file.h"
 
 namespace quern {
@@ -34,7 +37,50 @@ tl::unexpected<Error> failure(sqlite3* database) {
   return fail(errc_of(sqlite3_extended_errcode(database)), "{}: {}", name && *name ? name : "database", sqlite3_errmsg(database));
 }
 
+// What SELECT consists of. Everything else changes something or reaches for another file.
+int authorize(void*, int action, const char*, const char* name, const char*, const char*) {
+  if (action == SQLITE_SELECT || action == SQLITE_READ || action == SQLITE_RECURSIVE) return SQLITE_OK;
+  if (action != SQLITE_FUNCTION || !name) return SQLITE_DENY;
+  for (const char* refused : {"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit"})
+    if (sqlite3_stricmp(name, refused) == 0) return SQLITE_DENY;
+  return SQLITE_OK;
+}
+
 }  // namespace
+
+struct SqlDatabase::Reading {
+  ReadingLimits limits;
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  int64_t memory_before = sqlite3_memory_used();
+  std::string stopped;  // why
+
+  int look() {
+    if (limits.cancelled && limits.cancelled())
+      stopped = "interrupted";
+    else if (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > limits.seconds)
+      stopped = fmt::format("took longer than {} s", limits.seconds);
+    else if (sqlite3_memory_used() - memory_before > limits.memory_bytes)
+      stopped = fmt::format("used more than {} MiB of memory", limits.memory_bytes >> 20);
+    return stopped.empty() ? 0 : 1;
+  }
+};
+
+void SqlDatabase::ForgetReading::operator()(Reading* reading) const { delete reading; }
+
+void SqlDatabase::allow_only_reading(ReadingLimits limits) {
+  sqlite3* database = database_.get();
+  sqlite3_limit(database, SQLITE_LIMIT_LENGTH, static_cast<int>(std::min<size_t>(limits.value_bytes, 1'000'000'000)));
+  sqlite3_limit(database, SQLITE_LIMIT_SQL_LENGTH, 100'000);
+  sqlite3_limit(database, SQLITE_LIMIT_EXPR_DEPTH, 200);
+  sqlite3_limit(database, SQLITE_LIMIT_COMPOUND_SELECT, 50);
+  sqlite3_limit(database, SQLITE_LIMIT_ATTACHED, 0);
+  sqlite3_limit(database, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000);
+  sqlite3_set_authorizer(database, authorize, nullptr);
+  reading_.reset(new Reading{.limits = std::move(limits), .stopped = {}});
+  sqlite3_progress_handler(database, 1000, [](void* reading) { return static_cast<Reading*>(reading)->look(); }, reading_.get());
+}
+
+std::string SqlDatabase::why_stopped() const { return reading_ ? reading_->stopped : ""; }
 
 void SqlStatement::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 
@@ -95,6 +141,11 @@ void SqlStatement::reset() {
 
 int64_t SqlStatement::integer(int column) const { return sqlite3_column_int64(statement_.get(), column); }
 double SqlStatement::real(int column) const { return sqlite3_column_double(statement_.get(), column); }
+int SqlStatement::columns() const { return sqlite3_column_count(statement_.get()); }
+std::string_view SqlStatement::column_name(int column) const {
+  const char* name = sqlite3_column_name(statement_.get(), column);
+  return name ? name : "";
+}
 bool SqlStatement::is_null(int column) const { return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL; }
 
 std::string_view SqlStatement::text(int column) const {
@@ -136,9 +187,14 @@ Result<void> SqlDatabase::execute(const std::string& sql) {
 
 Result<SqlStatement> SqlDatabase::prepare(std::string_view sql) const {
   sqlite3_stmt* raw = nullptr;
-  if (sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr) != SQLITE_OK)
+  const char* rest = nullptr;
+  if (sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()), &raw, &rest) != SQLITE_OK)
     return failure(database_.get());
-  return SqlStatement(raw);
+  SqlStatement statement(raw);
+  if (!raw) return fail(Errc::invalid_argument, "database: the statement is empty");
+  const std::string_view behind = rest ? sql.substr(static_cast<size_t>(rest - sql.data())) : std::string_view();
+  statement.has_more_sql_ = behind.find_first_not_of(" \t\r\n;") != std::string_view::npos;
+  return statement;
 }
 
 int64_t SqlDatabase::last_insert_id() const { return sqlite3_last_insert_rowid(database_.get()); }

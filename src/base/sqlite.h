@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,6 +43,9 @@ class SqlStatement {
   double real(int column) const;
   std::string_view text(int column) const;  // of a blob too: its bytes
   bool is_null(int column) const;
+  int columns() const;  // 0: a statement that gives no rows
+  std::string_view column_name(int column) const;
+  bool has_more_sql() const { return has_more_sql_; }  // behind the statement stood another one
 
  private:
   friend class SqlDatabase;
@@ -51,6 +55,7 @@ class SqlStatement {
   explicit SqlStatement(sqlite3_stmt* statement) : statement_(statement) {}
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
   int failed_ = 0;  // the first bind that went wrong
+  bool has_more_sql_ = false;
 };
 
 // One connection; not shared between threads.
@@ -67,11 +72,27 @@ class SqlDatabase {
   int64_t changed_rows() const;             // by the last INSERT, UPDATE or DELETE
   void set_busy_timeout(int milliseconds);  // how long to wait for another connection's lock; 5,000 at first
 
+  // For statements that somebody else wrote: from now on only SELECT, without functions that reach outside. It ends with an error when
+  // it takes too long or too much memory (both counted from here on) or is cancelled; why_stopped() then says which.
+  struct ReadingLimits {
+    double seconds = 10;
+    int64_t memory_bytes = int64_t{256} << 20;
+    size_t value_bytes = size_t{1} << 20;  // of one text or blob
+    std::function<bool()> cancelled;       // empty: never
+  };
+  void allow_only_reading(ReadingLimits limits);
+  std::string why_stopped() const;
+
  private:
+  struct Reading;
+  struct ForgetReading {
+    void operator()(Reading* reading) const;
+  };
   struct Close {
     void operator()(sqlite3* database) const;
   };
   explicit SqlDatabase(sqlite3* database) : database_(database) {}
+  std::unique_ptr<Reading, ForgetReading> reading_;  // what SQLite calls back; goes after the database
   std::unique_ptr<sqlite3, Close> database_;
 };
 

@@ -93,5 +93,29 @@ TEST_F(Sqlite, OnlyItsOwnerReadsIt) {
   EXPECT_EQ(status.st_mode & 0777, 0600U);
 }
 
+TEST_F(Sqlite, AllowsOnlyReadingWhenToldSo) {
+  auto database = SqlDatabase::open("", SqlDatabase::Mode::create).value();
+  ASSERT_TRUE(database.execute("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 'x'), (2, 'y')"));
+  database.allow_only_reading({.seconds = 0.2, .cancelled = {}});
+  auto rows = database.prepare("WITH s AS (SELECT a, upper(b) AS u FROM t) SELECT u FROM s ORDER BY a DESC").value();
+  EXPECT_EQ(rows.columns(), 1);
+  EXPECT_EQ(rows.column_name(0), "u");
+  ASSERT_TRUE(rows.step().value());
+  EXPECT_EQ(rows.text(0), "Y");
+  for (const char* sql :
+       {"DELETE FROM t", "INSERT INTO t VALUES (3, 4)", "DROP TABLE t", "ATTACH '/tmp/x' AS x", "PRAGMA journal_mode",
+        "CREATE TABLE u(a)", "SELECT load_extension('x')", "VACUUM INTO '/tmp/x'", "BEGIN", "CREATE TEMP TABLE u(a)"}) {
+    const auto refused = database.prepare(sql);
+    ASSERT_FALSE(refused) << sql;
+    EXPECT_EQ(refused.error().code, Errc::denied) << sql;
+  }
+  EXPECT_TRUE(database.prepare("SELECT 1; DELETE FROM t").value().has_more_sql());
+  EXPECT_FALSE(database.prepare("SELECT 1 ; ").value().has_more_sql());
+  EXPECT_FALSE(database.prepare("  "));
+  auto endless = database.prepare("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n").value();
+  EXPECT_FALSE(endless.step());
+  EXPECT_EQ(database.why_stopped(), "took longer than 0.2 s");
+}
+
 }  // namespace
 }  // namespace quern

@@ -4,51 +4,21 @@
 #include <memory>
 
 #include "agent/tools/root_folder.h"
+#include "agent/tools/tool_results.h"
 #include "base/utf8.h"
 #include "text/file_tools.h"
 
 namespace quern {
 namespace {
 
-using Problem = RootFolder::Problem;
 using Mode = RootFolder::Mode;
 
 constexpr size_t kMostVisited = 200'000;  // find_files gives up on larger trees, and says so
 
-ToolResult done(std::string text) { return {std::move(text), false}; }
 ToolResult error(std::string text) { return {std::move(text), true}; }
 
-// folder_wanted: what is missing is a folder, not a file.
-ToolResult explain(const RootFolder::Failure& failure, bool folder_wanted = false) {
-  switch (failure.problem) {
-    case Problem::outside:
-      return error(file_tools::outside_root(failure.path));
-    case Problem::missing:
-      return error(folder_wanted ? file_tools::no_such_folder(failure.path) : file_tools::no_such_file(failure.path));
-    case Problem::not_a_folder:
-      return error(file_tools::no_such_folder(failure.path));
-    case Problem::is_a_folder:
-      return error(file_tools::is_a_folder(failure.path));
-    case Problem::exists:
-      return error(file_tools::already_exists(failure.path));
-    case Problem::not_empty:
-      return error(file_tools::not_empty(failure.path));
-    case Problem::other:
-      break;
-  }
-  return error(fmt::format("error: {}: {}", failure.path, failure.detail));
-}
-
-// Names come from the disk: any bytes. A line break or an escape sequence in one must not look like another entry.
-std::string printable(std::string_view name) {
-  std::string text = replace_invalid_utf8(name);
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  return text;
-}
-
 std::string listing(RootFolder::Listing found) {
-  for (std::string& path : found.paths) path = printable(path);
+  for (std::string& path : found.paths) path = printable_name(path);
   std::string text = file_tools::listing(found.paths);
   if (!found.complete) text += fmt::format("\n(only the first {} are listed)", found.paths.size());
   return text;
@@ -61,30 +31,30 @@ class Call {
 
   ToolResult list() {
     const auto folder = path("folder");
-    if (!folder) return explain(folder.error());
+    if (!folder) return tool_error(folder.error());
     auto found = root_.list(*folder, kMostListed);
-    return found ? done(listing(std::move(*found))) : explain(found.error(), /*folder_wanted=*/true);
+    return found ? tool_done(listing(std::move(*found))) : tool_error(found.error(), /*folder_wanted=*/true);
   }
 
   ToolResult find() {
     const std::string& pattern = text("pattern");
     RootFolder::Listing found =
         root_.find([&](std::string_view name) { return file_tools::glob_matches(pattern, name); }, kMostListed, kMostVisited);
-    return done(found.paths.empty() && found.complete ? file_tools::no_matches(pattern) : listing(std::move(found)));
+    return tool_done(found.paths.empty() && found.complete ? file_tools::no_matches(pattern) : listing(std::move(found)));
   }
 
   ToolResult read() {
     const auto path = this->path("path");
-    if (!path) return explain(path.error());
+    if (!path) return tool_error(path.error());
     auto content = root_.read(*path, kMostReadBytes);
-    if (!content) return explain(content.error());
-    if (content->bytes.empty()) return done(file_tools::empty_file(*path));
+    if (!content) return tool_error(content.error());
+    if (content->bytes.empty()) return tool_done(file_tools::empty_file(*path));
     const bool cut = content->size > content->bytes.size();
     if (cut) content->bytes.resize(complete_utf8_prefix(content->bytes));
     const size_t wrong = std::min(find_invalid_utf8(content->bytes), content->bytes.find('\0'));
     if (wrong != std::string::npos) return error(fmt::format("error: not a text file: {} (byte {})", *path, wrong));
     if (cut) content->bytes += fmt::format("\n(only the first {} of {} bytes are shown)", content->bytes.size(), content->size);
-    return done(std::move(content->bytes));
+    return tool_done(std::move(content->bytes));
   }
 
   ToolResult write() {
@@ -118,18 +88,18 @@ class Call {
   template <class Act, class Say>
   ToolResult on_path(const Act& act, const Say& say) const {
     const auto path = this->path("path");
-    if (!path) return explain(path.error());
+    if (!path) return tool_error(path.error());
     const auto outcome = act(*path);
-    return outcome ? done(say(*path)) : explain(outcome.error());
+    return outcome ? tool_done(say(*path)) : tool_error(outcome.error());
   }
 
   template <class Act, class Say>
   ToolResult transfer(const Act& act, const Say& say) const {
     const auto from = path("from"), to = path("to");
     for (const auto* one : {&from, &to})
-      if (!*one) return explain(one->error());
+      if (!*one) return tool_error(one->error());
     const auto outcome = act(*from, *to);
-    return outcome ? done(say(*from, *to)) : explain(outcome.error());
+    return outcome ? tool_done(say(*from, *to)) : tool_error(outcome.error());
   }
 
   RootFolder& root_;
