@@ -192,6 +192,8 @@ Result<SqlStatement> SqlDatabase::prepare(std::string_view sql) const {
     return failure(database_.get());
   SqlStatement statement(raw);
   if (!raw) return fail(Errc::invalid_argument, "database: the statement is empty");
+  // VACUUM INTO asks the authorizer for nothing.
+  if (reading_ && sqlite3_stmt_readonly(raw) == 0) return fail(Errc::denied, "database: not authorized");
   const std::string_view behind = rest ? sql.substr(static_cast<size_t>(rest - sql.data())) : std::string_view();
   statement.has_more_sql_ = behind.find_first_not_of(" \t\r\n;") != std::string_view::npos;
   return statement;
