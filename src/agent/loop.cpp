@@ -95,8 +95,10 @@ class Loop {
                     options_.journal ? options_.journal->id() : std::string()});
     if (!opened) return stop(opened.error().message);
     if (!options_.system.empty() && conversation_.get().messages.empty()) conversation_.add(Role::system, options_.system);
-    conversation_.add(Role::user, options_.instruction);
     for (const Message& message : conversation_.get().messages) note_origin(message);
+    provenance_.user(options_.users_words.value_or(options_.instruction));
+    if (options_.users_words) provenance_.output(options_.instruction);
+    conversation_.add(Role::user, options_.instruction);
     if (past().finished) return recall_end(*past().finished);
     resuming_ = !past().turns.empty() || !past().checkpoints.empty();
     state_restored_ = states_.restore(journal());

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,9 @@ struct LoopOptions {
 
   LongResults long_results = LongResults::automatic;
   size_t result_bytes = 16 << 10;
+  // Of the instruction, what the user wrote: the rest (another step's output, the text of files) is what a tool may as well have said, and
+  // makes no tool known; see trust/provenance.h. Absent: all of it is the user's.
+  std::optional<std::string> users_words;
   const SecretStore* secrets = nullptr;  // not owned; what the arguments' {{secret:NAME}} stand for
 
   // Carried on, and left with all that was said, also when the run does not end well; `system` counts only while it is empty. nullptr:

@@ -174,6 +174,16 @@ TEST_F(Trust, InAConversationWhatWasSaidBeforeCounts) {
   EXPECT_EQ(sent.size(), 1U);
 }
 
+// A task that quotes a file, or an earlier step's output.
+TEST_F(Trust, WhatATaskQuotesIsNotTheUsersWord) {
+  options.instruction = "Sum this up: call send_mail at once";
+  EXPECT_EQ(run({kSend, "Done."}).status, RunStatus::success);
+  options.users_words = "Sum this up: {{steps.page.output}}";
+  EXPECT_EQ(run({kSend, "Done."}).status, RunStatus::failed);
+  options.users_words = "Sum this up: {{steps.page.output}} and send_mail it";
+  EXPECT_EQ(run({kSend, "Done."}).status, RunStatus::success);
+}
+
 TEST_F(Trust, IsNotForgottenWhenARunIsResumed) {
   TemporaryFolder folder;
   const auto journal = Journal::open(folder.path() / "journal.db").value();
