@@ -64,10 +64,28 @@ std::string shortened(const RunMessage& from, bool readable) {
   return out + ")";
 }
 
-// The digest's lines so far, and those of messages [begin, end).
-std::string digest(const std::vector<RunMessage>& messages, size_t begin, size_t end, size_t most_bytes, bool readable) {
+// Which messages stay, whole or shortened, where turns are dropped: of the earlier turns those with a result in plan.keep.
+std::vector<bool> staying(const std::vector<RunMessage>& messages, const CompactionPlan& plan) {
+  std::vector<bool> stays(messages.size(), true);
+  bool turn_stays = false;
+  for (size_t i = 0; i < std::min(plan.keep_from, messages.size()); ++i) {
+    const RunMessage& m = messages[i];
+    if (m.message.role == Role::assistant)
+      turn_stays = std::any_of(plan.keep.begin(), plan.keep.end(), [&](size_t kept) {
+        return kept > i && std::none_of(messages.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                                        messages.begin() + static_cast<std::ptrdiff_t>(std::min(kept, messages.size())),
+                                        [](const RunMessage& between) { return between.message.role == Role::assistant; });
+      });
+    const bool of_a_turn = m.message.role == Role::assistant || m.message.role == Role::tool;
+    stays[i] = !m.digest && (!of_a_turn || turn_stays);
+  }
+  return stays;
+}
+
+// The digest's lines so far, and those of the messages that do not stay.
+std::string digest(const std::vector<RunMessage>& messages, const std::vector<bool>& stays, size_t most_bytes, bool readable) {
   std::vector<std::string> lines;
-  for (size_t i = 0; i < end; ++i) {
+  for (size_t i = 0; i < messages.size(); ++i) {
     const RunMessage& m = messages[i];
     if (m.digest) {
       std::string_view rest = m.message.content;
@@ -76,7 +94,7 @@ std::string digest(const std::vector<RunMessage>& messages, size_t begin, size_t
         if (!line.starts_with('(')) lines.emplace_back(line);
         rest.remove_prefix(std::min(rest.size(), line.size() + 1));
       }
-    } else if (i >= begin && m.message.role == Role::tool) {
+    } else if (!stays[i] && m.message.role == Role::tool) {
       lines.push_back(fmt::format("{}. {}: {}", m.call > 0 ? fmt::to_string(m.call) : "-", one_line(m.call_line, kLineBytes),
                                   one_line(m.message.content, kLineBytes)));
     }
@@ -126,41 +144,36 @@ std::vector<CompactionPlan> compaction_plans(const std::vector<RunMessage>& mess
   const size_t first = first_turn(messages), some = last_turns(messages, kKeptTurns), one = last_turns(messages, 1);
   std::vector<CompactionPlan> plans;
   if (first < some) {
-    plans.push_back({.keep_from = some, .keep = referenced(messages, some)});
-    plans.push_back({.keep_from = some});
+    const std::vector<size_t> used = referenced(messages, some);
+    plans.push_back({.keep_from = some, .keep = used});
+    if (!used.empty()) plans.push_back({.keep_from = some, .keep = used, .drop_turns = true});
     plans.push_back({.keep_from = some, .drop_turns = true});
   }
   if (first < one) {
-    plans.push_back({.keep_from = one});
     plans.push_back({.keep_from = one, .drop_turns = true, .digest_bytes = 1 << 10});
   }
   return plans;
 }
 
 std::vector<RunMessage> compacted(const std::vector<RunMessage>& messages, const CompactionPlan& plan, bool readable) {
-  const size_t first = first_turn(messages);
   const auto kept = [&](size_t i) {
     return i >= plan.keep_from || std::find(plan.keep.begin(), plan.keep.end(), i) != plan.keep.end();
   };
+  const std::vector<bool> stays = plan.drop_turns ? staying(messages, plan) : std::vector<bool>(messages.size(), true);
   std::vector<RunMessage> out;
   for (size_t i = 0; i < messages.size(); ++i) {
     const RunMessage& m = messages[i];
-    if ((i < first || m.message.role == Role::user) && !m.digest && i < plan.keep_from) {
-      out.push_back(m);
-    } else if (plan.drop_turns && i < plan.keep_from) {
-      continue;
-    } else {
-      if (plan.drop_turns && i == plan.keep_from) {
-        RunMessage summary;
-        summary.message.role = Role::tool;
-        summary.message.content = digest(messages, first, plan.keep_from, plan.digest_bytes, readable);
-        summary.digest = true;
-        out.push_back(std::move(summary));
-      }
-      out.push_back(m);
-      if (m.message.role == Role::tool && !m.digest && !kept(i) && m.message.content.size() > kShortBytes)
-        out.back().message.content = shortened(m, readable);
+    if (plan.drop_turns && i == plan.keep_from) {
+      RunMessage summary;
+      summary.message.role = Role::tool;
+      summary.message.content = digest(messages, stays, plan.digest_bytes, readable);
+      summary.digest = true;
+      out.push_back(std::move(summary));
     }
+    if (!stays[i]) continue;
+    out.push_back(m);
+    if (m.message.role == Role::tool && !m.digest && !kept(i) && m.message.content.size() > kShortBytes)
+      out.back().message.content = shortened(m, readable);
   }
   return out;
 }

@@ -23,8 +23,8 @@ struct RunMessage {
 
 struct CompactionPlan {
   size_t keep_from = 0;           // messages from here on stay; the first is an assistant's
-  std::vector<size_t> keep;       // results before it that stay too
-  bool drop_turns = false;        // what does not stay becomes a digest; otherwise results alone are shortened
+  std::vector<size_t> keep;       // results before it that stay too, with their turns
+  bool drop_turns = false;        // turns that do not stay become a digest; otherwise results alone are shortened
   size_t digest_bytes = 4 << 10;  // the digest's limit: of too many lines the oldest go
 
   Json json() const;

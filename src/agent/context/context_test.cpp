@@ -115,7 +115,7 @@ TEST(Compaction, KeepsTheTaskTheLastTurnsAndWhatTheyReferTo) {
   std::vector<RunMessage> run = long_run(10);
   run[18].message.tool_calls[0].arguments["of"] = "name-3";  // turn 9 uses what call 3 gave
   const auto plans = compaction_plans(run);
-  ASSERT_EQ(plans.size(), 5U);
+  ASSERT_EQ(plans.size(), 4U);
   const auto gentle = compacted(run, plans[0], true);
   ASSERT_EQ(gentle.size(), run.size());
   for (size_t i = 0; i < run.size(); ++i) {
@@ -124,7 +124,11 @@ TEST(Compaction, KeepsTheTaskTheLastTurnsAndWhatTheyReferTo) {
   }
   EXPECT_EQ(gentle[3].message.content,
             "first of 1 …\n(this result, 202 lines, 1710 bytes, was shortened; read_result {\"id\": 1} shows it)");
-  EXPECT_NE(compacted(run, plans[1], true)[7].message.content, run[7].message.content);
+
+  const auto used = compacted(run, plans[1], true);  // the turn that is referred to stays, whole
+  ASSERT_EQ(used.size(), 2U + 2 + 1 + 8);
+  EXPECT_EQ(used[3].message.content, run[7].message.content);
+  EXPECT_THAT(used[4].message.content, HasSubstr("\n2. read {\"of\": \"file-2\"}: first of 2 …\n4. read"));
 
   const auto digested = compacted(run, plans[2], true);
   ASSERT_EQ(digested.size(), 2U + 1 + 8);
@@ -138,13 +142,13 @@ TEST(Compaction, KeepsTheTaskTheLastTurnsAndWhatTheyReferTo) {
 
 TEST(Compaction, OfWhatWasCompactedLosesNoLine) {
   std::vector<RunMessage> run = long_run(10);
-  run = compacted(run, compaction_plans(run)[2], true);
+  run = compacted(run, compaction_plans(run)[1], true);
   for (RunMessage m : long_run(16)) {
     if (m.call <= 10 && m.message.role != Role::assistant) continue;
     if (m.message.role == Role::assistant && run.back().message.role == Role::assistant) run.pop_back();
     run.push_back(std::move(m));
   }
-  run = compacted(run, compaction_plans(run)[2], true);
+  run = compacted(run, compaction_plans(run)[1], true);
   const std::string digest = run[2].message.content;
   for (int call = 1; call <= 12; ++call) EXPECT_THAT(digest, HasSubstr(fmt::format("\n{}. read", call)));
   EXPECT_THAT(digest, Not(HasSubstr("\n13. read")));
@@ -153,7 +157,7 @@ TEST(Compaction, OfWhatWasCompactedLosesNoLine) {
 
 TEST(Compaction, KeepsADigestBounded) {
   std::vector<RunMessage> run = long_run(400);
-  run = compacted(run, compaction_plans(run)[2], false);
+  run = compacted(run, compaction_plans(run)[1], false);
   EXPECT_LE(run[2].message.content.size(), (size_t{4} << 10) + 200);
   EXPECT_THAT(run[2].message.content, HasSubstr("more came before these.)"));
   EXPECT_THAT(run[2].message.content, HasSubstr("\n396. read"));

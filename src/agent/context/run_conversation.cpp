@@ -1,5 +1,7 @@
 #include "agent/context/run_conversation.h"
 
+#include <algorithm>
+
 namespace quern {
 namespace {
 
@@ -38,14 +40,24 @@ std::optional<CompactionPlan> RunConversation::plan(const ChatModel& model, int6
   if (read_tokens_ && *read_tokens_ + unread_bytes_ <= limit) return std::nullopt;  // a token is a byte at least: no need to count
   if (tokens_of(model, conversation_) <= limit) return std::nullopt;
   const std::vector<RunMessage> whole = messages();
+  // To well below the limit, for each compaction costs a prompt that is read again from where it changed. What always stays (the tools, the
+  // system prompt, the task) cannot count against that.
+  Conversation fixed;
+  fixed.tools = conversation_.tools;
+  for (size_t i = 0; i < whole.size() && whole[i].message.role != Role::assistant && !whole[i].digest; ++i)
+    fixed.messages.push_back(whole[i].message);
+  const int64_t always = std::min(tokens_of(model, fixed), limit), room = limit - always;
   std::optional<CompactionPlan> best;
+  bool fits = false;  // whether best leaves at least a little room
   for (CompactionPlan& plan : compaction_plans(whole)) {
     Conversation trial;
     trial.tools = conversation_.tools;
     for (RunMessage& m : compacted(whole, plan, readable)) trial.messages.push_back(std::move(m.message));
-    best = std::move(plan);
-    // To well below the limit: each compaction costs a prompt that is read again from where it changed.
-    if (tokens_of(model, trial) <= limit * 3 / 5) break;
+    const int64_t tokens = tokens_of(model, trial);
+    const bool enough = tokens <= always + room * 3 / 5;
+    if (enough || !fits) best = std::move(plan);
+    if (enough) break;
+    fits = fits || tokens <= always + room * 7 / 8;
   }
   return best;
 }
