@@ -38,7 +38,7 @@ Tool tool(std::string_view name, bool changes, Tool::Function execute) {
 
 // --- long results -----------------------------------------------------------------------------------------------------------------------
 
-TEST(LongResults, AreReadPageByPageWithoutLossOrRepetition) {
+TEST(PagedResults, AreReadPageByPageWithoutLossOrRepetition) {
   std::string one_line = "{";
   for (int i = 0; i < 3000; ++i) one_line += fmt::format("\"ключ{}\": {}, ", i, i);
   for (const std::string& text :
@@ -66,7 +66,7 @@ TEST(LongResults, AreReadPageByPageWithoutLossOrRepetition) {
   }
 }
 
-TEST(LongResults, SayWhatIsWrongWithAQuestion) {
+TEST(PagedResults, SayWhatIsWrongWithAQuestion) {
   ResultStore store;
   store.put(3, numbered(5));
   const Tool read = read_result_tool(store, 1000);
@@ -80,7 +80,7 @@ TEST(LongResults, SayWhatIsWrongWithAQuestion) {
   EXPECT_EQ(ask(R"({"id": 3, "from_line": 5, "lines": 9223372036854775807})"), "line 5\n(lines 5 to 5 of 5 of result 3)");
 }
 
-TEST(LongResults, BeginWithAHandle) {
+TEST(PagedResults, BeginWithAHandle) {
   const std::string shown = beginning_of(numbered(5000), 12, 4 << 10);
   EXPECT_THAT(shown, StartsWith("line 1\nline 2\n"));
   EXPECT_THAT(
@@ -250,7 +250,7 @@ class Reader : public ScriptedModel {
   int64_t context_;
 };
 
-class LongRun : public testing::Test {
+class BoundedContext : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_TRUE(tools.add(tool("read", false, [this](const Json& arguments, const CallContext&) {
@@ -266,7 +266,7 @@ class LongRun : public testing::Test {
   int reads = 0;
 };
 
-TEST_F(LongRun, NeverFillsItsContext) {
+TEST_F(BoundedContext, NeverFillsItsContext) {
   Reader model(150, 8000);
   const EndEvent end = run_loop(model, tools, options);
   EXPECT_EQ(end.status, RunStatus::success) << end.reason;
@@ -276,14 +276,14 @@ TEST_F(LongRun, NeverFillsItsContext) {
   EXPECT_THAT(model.shown.back().messages[1].content, HasSubstr("Earlier calls"));
 }
 
-TEST_F(LongRun, KeepsToTheTasksOwnContextBudget) {
+TEST_F(BoundedContext, KeepsToTheTasksOwnContextBudget) {
   Reader model(50, 100000);
   options.budget.context = 5000;
   EXPECT_EQ(run_loop(model, tools, options).status, RunStatus::success);
   EXPECT_LE(model.largest, 5000);
 }
 
-TEST_F(LongRun, IsCompactedTheSameWayWhenItIsResumed) {
+TEST_F(BoundedContext, IsCompactedTheSameWayWhenItIsResumed) {
   TemporaryFolder folder;
   Reader whole(40, 8000);
   ASSERT_EQ(run_loop(whole, tools, options).status, RunStatus::success);
@@ -314,7 +314,7 @@ TEST_F(LongRun, IsCompactedTheSameWayWhenItIsResumed) {
             prompt_text(*render(whole.shown.back(), ChatFormat::instruct)));
 }
 
-TEST_F(LongRun, ShowsPagesOfLongResultsAndKeepsThemInTheJournal) {
+TEST_F(BoundedContext, ShowsPagesOfLongResultsAndKeepsThemInTheJournal) {
   TemporaryFolder folder;
   const auto journal = Journal::open(folder.path() / "journal.db").value();
   auto run = journal->begin({"long", "/", Json()}).value();
@@ -343,7 +343,7 @@ TEST_F(LongRun, ShowsPagesOfLongResultsAndKeepsThemInTheJournal) {
   EXPECT_EQ(second.results(), results);
 }
 
-TEST_F(LongRun, OffersPagesOnlyWhereThereIsRoomForThem) {
+TEST_F(BoundedContext, OffersPagesOnlyWhereThereIsRoomForThem) {
   for (const int64_t context : {32768, 65536}) {
     Reader model(1, context);
     run_loop(model, tools, options);
@@ -351,7 +351,7 @@ TEST_F(LongRun, OffersPagesOnlyWhereThereIsRoomForThem) {
   }
 }
 
-TEST_F(LongRun, EndsWhenItGoesRoundInCircles) {
+TEST_F(BoundedContext, EndsWhenItGoesRoundInCircles) {
   ScriptedModel model({call_text("read", R"({"of": "a"})")});
   const EndEvent end = run_loop(model, tools, options);
   EXPECT_EQ(end.status, RunStatus::failed);
