@@ -154,8 +154,25 @@ Result<UniqueFd> Journal::hold(const std::string& id, int64_t process) const {
   return lock;
 }
 
+// Best effort: what cannot be removed costs room, nothing else.
+void Journal::remove_old_folders() {
+  auto newer = database_.prepare("SELECT count(*) FROM runs WHERE number > (SELECT number FROM runs WHERE id = ?)");
+  std::error_code error;
+  std::vector<std::string> old;
+  for (const auto& entry : fs::directory_iterator(path_.string() + ".d", error)) {
+    const std::string id = entry.path().filename().string();
+    if (!newer || !is_run_id(id)) continue;
+    const auto counted = newer->bind(1, id).step();
+    if (counted && *counted && newer->integer(0) >= kFoldersKept) old.push_back(id);
+    newer->reset();
+  }
+  for (const std::string& id : old)
+    if (hold(id, 0)) fs::remove_all(folder_of(id), error);  // nobody is at it
+}
+
 Result<std::unique_ptr<JournalRun>> Journal::begin(const RunDescription& description) {
   const std::lock_guard guard(mutex_);
+  remove_old_folders();
   for (int attempt = 0;; ++attempt) {
     QUERN_ASSIGN(std::string id, new_id(description.name));
     auto lock = hold(id, 0);  // before anybody can see the run

@@ -72,6 +72,9 @@ class Journal : public std::enable_shared_from_this<Journal> {
   // both are.
   static Result<std::filesystem::path> default_path(const char* xdg_state_home, const char* home);
 
+  // How many runs, of the newest, keep their files (states of models) when they have not succeeded. An older one can still be resumed.
+  static constexpr int64_t kFoldersKept = 8;
+
   // A new run, held by this process until the JournalRun is gone.
   Result<std::unique_ptr<JournalRun>> begin(const RunDescription& description);
   // Continues one. not_found: no such run; mismatch: it has succeeded; denied: another process (named) is at it.
@@ -88,6 +91,7 @@ class Journal : public std::enable_shared_from_this<Journal> {
   Journal(std::filesystem::path path, SqlDatabase database) : path_(std::move(path)), database_(std::move(database)) {}
   Result<void> prepare_schema();
   std::filesystem::path folder_of(std::string_view id) const;
+  void remove_old_folders();
   Result<UniqueFd> hold(const std::string& id, int64_t process) const;
   Result<RunSummary> read_summary(const SqlStatement& row) const;
   Result<std::vector<JournalRecord>> read_records(SqlStatement& rows) const;

@@ -119,6 +119,21 @@ TEST_F(JournalTest, ARunThatSucceededLeavesNoFilesAndIsNotResumed) {
   EXPECT_EQ(journal->resume("../../etc").error().code, Errc::not_found);
 }
 
+TEST_F(JournalTest, OnlyTheNewestRunsKeepTheirFiles) {
+  const auto journal = open();
+  const auto held = journal->begin(description).value();  // old in the end, but somebody is at it
+  std::vector<std::string> ids;
+  for (int64_t i = 0; i < Journal::kFoldersKept + 3; ++i) {
+    const auto run = journal->begin(description).value();
+    std::ofstream(run->folder() / "state") << "x";
+    ids.push_back(run->id());
+  }
+  const auto last = journal->begin(description).value();
+  EXPECT_TRUE(std::filesystem::exists(held->folder()));
+  for (size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(std::filesystem::exists(path.string() + ".d/" + ids[i]), i >= 3) << i;
+  EXPECT_TRUE(journal->resume(ids[0]));
+}
+
 TEST_F(JournalTest, OneProcessHoldsARunUntilItEnds) {
   const auto run = open()->begin(description).value();
   const auto try_resume = [&] {
