@@ -1,5 +1,5 @@
 // One conversation with one MCP server, from its beginning to its end: requests and their answers, what the server asks and announces,
-// and where its patience with a server that breaks the rules ends. McpServer (server.h) makes a new one when a server has died.
+// and where its patience with a server that breaks the rules ends. McpClient (client.h) makes a new one when a server has died.
 #pragma once
 
 #include <chrono>

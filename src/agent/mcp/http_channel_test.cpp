@@ -197,7 +197,7 @@ TEST_F(McpHttp, StartsAgainWhereTheSessionIsForgotten) {
 
 TEST_F(McpHttp, HearsWhatTheServerSaysOnItsOwn) {
   std::atomic<bool> once = true;
-  auto servers = McpServers::start(registry, {config([&](TestPeer& peer, const Seen& seen) {
+  auto servers = McpClients::start(registry, {config([&](TestPeer& peer, const Seen& seen) {
                                      if (!seen.head.starts_with("GET ") || !once.exchange(false)) return false;
                                      while (count("tools/list") == 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
                                      stream(peer);

@@ -98,7 +98,7 @@ TEST_F(McpFaults, AServerIsStartedAgainOnlySoOften) {
 }
 
 TEST_F(McpFaults, ANewLifeOfAServerIsANewListOfTools) {
-  auto servers = McpServers::start(registry, {python()}, options, context);
+  auto servers = McpClients::start(registry, {python()}, options, context);
   ASSERT_TRUE(servers);
   EXPECT_EQ(text("test__change"), "changed");
   EXPECT_TRUE(servers->refresh(registry, context));

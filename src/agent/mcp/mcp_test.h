@@ -39,7 +39,7 @@ class McpTest : public testing::Test {
     return config;
   }
 
-  std::shared_ptr<McpServer> start(const McpServerConfig& config) {
+  std::shared_ptr<McpClient> start(const McpServerConfig& config) {
     auto server = add_mcp_tools(registry, config, options, context);
     EXPECT_TRUE(server) << server.error().message;
     return server ? *server : nullptr;

@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kMaxToolName = 64;
 
-using ServerPointer = std::shared_ptr<McpServer>;
+using ServerPointer = std::shared_ptr<McpClient>;
 
 // A name that the formats can spell and that no other tool has; long ones end in a part of their hash.
 std::string tool_name(const std::string& server, const std::string& tool, const std::vector<std::string>& taken) {
@@ -48,7 +48,7 @@ Json parameters_of(const McpToolInfo& info) {
   return schema;
 }
 
-ToolResult error_result(const McpServer& server, const Error& error) {
+ToolResult error_result(const McpClient& server, const Error& error) {
   return {fmt::format("error: the server {}: {}", server.config().name, error.message), true};
 }
 
@@ -168,22 +168,22 @@ Result<void> add_tools(ToolRegistry& registry, const ServerPointer& server, Call
 
 }  // namespace
 
-Result<std::shared_ptr<McpServer>> add_mcp_tools(ToolRegistry& registry, const McpServerConfig& config,
+Result<std::shared_ptr<McpClient>> add_mcp_tools(ToolRegistry& registry, const McpServerConfig& config,
                                                  const McpToolsOptions& options, const CallContext& context) {
-  QUERN_ASSIGN(auto server, McpServer::start(config, options, context));
+  QUERN_ASSIGN(auto server, McpClient::start(config, options, context));
   QUERN_TRY(add_tools(registry, server, options.format, context));
   return server;
 }
 
-Result<McpServers> McpServers::start(ToolRegistry& registry, const std::vector<McpServerConfig>& configs,
+Result<McpClients> McpClients::start(ToolRegistry& registry, const std::vector<McpServerConfig>& configs,
                                      const McpToolsOptions& options, const CallContext& context) {
-  McpServers all;
+  McpClients all;
   all.options_ = options;
   for (const McpServerConfig& config : configs) {
     for (const Entry& other : all.entries_)
       if (other.server->config().name == config.name)
         return fail(Errc::invalid_argument, "MCP server {}: there is another of that name", config.name);
-    QUERN_ASSIGN(auto server, McpServer::start(config, options, context));
+    QUERN_ASSIGN(auto server, McpClient::start(config, options, context));
     const int64_t generation = server->generation();  // before they are listed: what changes meanwhile is seen by refresh()
     QUERN_TRY(add_tools(registry, server, options.format, context));
     all.entries_.push_back({std::move(server), generation});
@@ -191,7 +191,7 @@ Result<McpServers> McpServers::start(ToolRegistry& registry, const std::vector<M
   return all;
 }
 
-bool McpServers::refresh(ToolRegistry& registry, const CallContext& context) {
+bool McpClients::refresh(ToolRegistry& registry, const CallContext& context) {
   bool changed = false;
   for (Entry& entry : entries_) {
     const int64_t generation = entry.server->generation();

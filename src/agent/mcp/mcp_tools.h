@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "agent/mcp/server.h"
+#include "agent/mcp/client.h"
 #include "agent/tools/tool.h"
 #include "constrain/turn_machine.h"
 
@@ -21,13 +21,13 @@ struct McpToolsOptions : McpOptions {
 };
 
 // Starts the server and adds its tools behind those that are there.
-Result<std::shared_ptr<McpServer>> add_mcp_tools(ToolRegistry& registry, const McpServerConfig& config,
+Result<std::shared_ptr<McpClient>> add_mcp_tools(ToolRegistry& registry, const McpServerConfig& config,
                                                  const McpToolsOptions& options, const CallContext& context);
 
 // The servers of a run.
-class McpServers {
+class McpClients {
  public:
-  static Result<McpServers> start(ToolRegistry& registry, const std::vector<McpServerConfig>& configs,
+  static Result<McpClients> start(ToolRegistry& registry, const std::vector<McpServerConfig>& configs,
                                   const McpToolsOptions& options, const CallContext& context);
 
   // Between two turns: true where a server's tools are others than before, and the registry's have been replaced. Where a server cannot
@@ -36,7 +36,7 @@ class McpServers {
 
  private:
   struct Entry {
-    std::shared_ptr<McpServer> server;
+    std::shared_ptr<McpClient> server;
     int64_t generation = 0;  // of the tools in the registry
   };
   McpToolsOptions options_;

@@ -139,7 +139,7 @@ TEST_F(McpTools, MakeResourcesAndPromptsReachableWhereThatWasAskedFor) {
 }
 
 TEST_F(McpTools, AreReplacedWhenTheServerSaysTheyChanged) {
-  auto servers = McpServers::start(registry, {python()}, options, context);
+  auto servers = McpClients::start(registry, {python()}, options, context);
   ASSERT_TRUE(servers) << servers.error().message;
   EXPECT_FALSE(servers->refresh(registry, context));
   EXPECT_EQ(text("test__change"), "changed");
@@ -150,7 +150,7 @@ TEST_F(McpTools, AreReplacedWhenTheServerSaysTheyChanged) {
 }
 
 TEST_F(McpTools, ThatATaskDoesNotWantDoNotComeBackWithAChange) {
-  auto servers = McpServers::start(registry, {python()}, options, context);
+  auto servers = McpClients::start(registry, {python()}, options, context);
   ASSERT_TRUE(servers);
   ASSERT_TRUE(registry.restrict_to({"test__add", "test__change"}));
   EXPECT_EQ(text("test__change"), "changed");
@@ -159,7 +159,7 @@ TEST_F(McpTools, ThatATaskDoesNotWantDoNotComeBackWithAChange) {
 }
 
 TEST_F(McpTools, OfTwoServersOfOneNameAreRefused) {
-  const auto servers = McpServers::start(registry, {python(), python()}, options, context);
+  const auto servers = McpClients::start(registry, {python(), python()}, options, context);
   ASSERT_FALSE(servers);
   EXPECT_THAT(servers.error().message, HasSubstr("there is another of that name"));
 }

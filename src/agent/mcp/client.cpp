@@ -1,4 +1,4 @@
-#include "agent/mcp/server.h"
+#include "agent/mcp/client.h"
 
 #include <algorithm>
 #include <set>
@@ -6,6 +6,7 @@
 
 #include "agent/mcp/content.h"
 #include "agent/mcp/http_channel.h"
+#include "agent/mcp/protocol.h"
 #include "agent/mcp/stdio_channel.h"
 #include "agent/sandbox/process.h"
 
@@ -13,9 +14,6 @@ namespace quern {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// The newest is offered; whatever of these the server answers is spoken: what quern uses is the same in all.
-constexpr std::string_view kVersions[] = {"2025-06-18", "2025-03-26", "2024-11-05"};
 
 constexpr size_t kMaxPages = 200, kMaxListed = 2000;
 constexpr size_t kMaxSchemaBytes = 64 << 10, kMaxDescription = 4 << 10;
@@ -52,26 +50,26 @@ std::vector<std::string> mcp_environment(const char* const* environment) {
   return kept;
 }
 
-Result<std::shared_ptr<McpServer>> McpServer::start(McpServerConfig config, McpOptions options, const CallContext& context) {
+Result<std::shared_ptr<McpClient>> McpClient::start(McpServerConfig config, McpOptions options, const CallContext& context) {
   QUERN_TRY(check_mcp_config(config));
-  std::shared_ptr<McpServer> server(new McpServer(std::move(config), std::move(options)));
+  std::shared_ptr<McpClient> server(new McpClient(std::move(config), std::move(options)));
   if (const auto connected = server->connect(context); !connected)
     return with_context(connected.error(), fmt::format("MCP server {}", server->config_.name));
   return server;
 }
 
-McpServer::~McpServer() = default;
+McpClient::~McpClient() = default;
 
-void McpServer::warn(const std::string& line) const {
+void McpClient::warn(const std::string& line) const {
   if (options_.on_warning) options_.on_warning(fmt::format("MCP server {}: {}", config_.name, line));
 }
 
-bool McpServer::has(std::string_view capability) const {
+bool McpClient::has(std::string_view capability) const {
   const Json* found = capabilities_.find(capability);
   return found && found->is_object();
 }
 
-std::unique_ptr<McpChannel> McpServer::make_channel() const {
+std::unique_ptr<McpChannel> McpClient::make_channel() const {
   if (!config_.url.empty()) return make_http_channel({config_.url, config_.headers, config_.ca_file}, config_.limits);
   StdioServer program{config_.command, config_.folder, options_.environment, config_.sandbox};
   if (program.folder.empty()) program.folder = options_.root.empty() ? std::filesystem::path(".") : options_.root;
@@ -83,7 +81,7 @@ std::unique_ptr<McpChannel> McpServer::make_channel() const {
 }
 
 // By value what they need: a connection's threads call them.
-McpHooks McpServer::hooks() const {
+McpHooks McpClient::hooks() const {
   const std::string prefix = fmt::format("MCP server {}: ", config_.name);
   McpHooks hooks;
   hooks.on_warning = [prefix, say = options_.on_warning](const std::string& line) {
@@ -103,7 +101,7 @@ McpHooks McpServer::hooks() const {
   return hooks;
 }
 
-Result<void> McpServer::connect(const CallContext& context) {
+Result<void> McpClient::connect(const CallContext& context) {
   connection_.reset();
   QUERN_ASSIGN(connection_, McpConnection::open(make_channel(), config_.limits, hooks()));
   auto ready = initialize(context);
@@ -111,7 +109,7 @@ Result<void> McpServer::connect(const CallContext& context) {
   return ready;
 }
 
-Result<void> McpServer::initialize(const CallContext& context) {
+Result<void> McpClient::initialize(const CallContext& context) {
   Json offered = Json::object();
   if (!options_.root.empty()) offered["roots"] = json_object({{"listChanged", false}});
   const Json self = json_object({{"name", "quern"}, {"version", options_.version.empty() ? "0" : options_.version}});
@@ -119,12 +117,12 @@ Result<void> McpServer::initialize(const CallContext& context) {
   patience.cancelled = context.cancelled;
   QUERN_ASSIGN(const Json answer,
                connection_->request(
-                   "initialize", json_object({{"protocolVersion", kVersions[0]}, {"capabilities", offered}, {"clientInfo", self}}),
-                   patience));
+                   "initialize",
+                   json_object({{"protocolVersion", kMcpVersions[0]}, {"capabilities", offered}, {"clientInfo", self}}), patience));
   const std::string version = string_member(answer, "protocolVersion");
-  if (std::find(std::begin(kVersions), std::end(kVersions), version) == std::end(kVersions))
+  if (!speaks_mcp_version(version))
     return fail(Errc::unsupported, "it speaks version '{}' of the protocol; quern speaks {} to {}", mcp_line(version, 40),
-                kVersions[std::size(kVersions) - 1], kVersions[0]);
+                *std::rbegin(kMcpVersions), kMcpVersions[0]);
   protocol_version_ = version;
   const Json* capabilities = answer.find("capabilities");
   capabilities_ = capabilities && capabilities->is_object() ? *capabilities : Json::object();
@@ -133,7 +131,7 @@ Result<void> McpServer::initialize(const CallContext& context) {
   return {};
 }
 
-Result<void> McpServer::ensure_alive(const CallContext& context) {
+Result<void> McpClient::ensure_alive(const CallContext& context) {
   std::optional<std::string> dead = connection_ ? connection_->end_reason() : "it could not be started again";
   while (dead) {
     if (restarts_ >= config_.max_restarts)
@@ -153,7 +151,7 @@ Result<void> McpServer::ensure_alive(const CallContext& context) {
   return {};
 }
 
-Result<Json> McpServer::request(std::string_view method, Json params, const CallContext& context) {
+Result<Json> McpClient::request(std::string_view method, Json params, const CallContext& context) {
   QUERN_TRY(ensure_alive(context));
   McpRequestOptions options{.timeout_s = config_.call_timeout_s, .max_s = config_.call_max_s};
   options.cancelled = context.cancelled;
@@ -164,7 +162,7 @@ Result<Json> McpServer::request(std::string_view method, Json params, const Call
   return connection_->request(method, std::move(params), options);
 }
 
-Result<std::vector<Json>> McpServer::list(std::string_view method, std::string_view key, const CallContext& context) {
+Result<std::vector<Json>> McpClient::list(std::string_view method, std::string_view key, const CallContext& context) {
   std::vector<Json> all;
   std::set<std::string> cursors;
   Json params;
@@ -188,7 +186,7 @@ Result<std::vector<Json>> McpServer::list(std::string_view method, std::string_v
   return all;
 }
 
-Result<std::vector<McpToolInfo>> McpServer::list_tools(const CallContext& context) {
+Result<std::vector<McpToolInfo>> McpClient::list_tools(const CallContext& context) {
   std::vector<McpToolInfo> tools;
   if (!has("tools")) return tools;
   QUERN_ASSIGN(const auto listed, list("tools/list", "tools", context));
@@ -218,7 +216,7 @@ Result<std::vector<McpToolInfo>> McpServer::list_tools(const CallContext& contex
   return tools;
 }
 
-ToolResult McpServer::call_tool(const std::string& name, const Json& arguments, const CallContext& context) {
+ToolResult McpClient::call_tool(const std::string& name, const Json& arguments, const CallContext& context) {
   if (const auto alive = ensure_alive(context); !alive)
     return {fmt::format("error: the server {} was not asked: {}", config_.name, alive.error().message), true};
   const auto answer = request("tools/call", json_object({{"name", name}, {"arguments", arguments}}), context);
@@ -228,7 +226,7 @@ ToolResult McpServer::call_tool(const std::string& name, const Json& arguments, 
   return {std::move(text), true};
 }
 
-Result<std::vector<Json>> McpServer::list_resources(const CallContext& context) {
+Result<std::vector<Json>> McpClient::list_resources(const CallContext& context) {
   QUERN_ASSIGN(auto all, list("resources/list", "resources", context));
   if (const auto templates = list("resources/templates/list", "resourceTemplates", context))
     all.insert(all.end(), templates->begin(), templates->end());
@@ -237,13 +235,13 @@ Result<std::vector<Json>> McpServer::list_resources(const CallContext& context) 
   return all;
 }
 
-Result<Json> McpServer::read_resource(const std::string& uri, const CallContext& context) {
+Result<Json> McpClient::read_resource(const std::string& uri, const CallContext& context) {
   return request("resources/read", json_object({{"uri", uri}}), context);
 }
 
-Result<std::vector<Json>> McpServer::list_prompts(const CallContext& context) { return list("prompts/list", "prompts", context); }
+Result<std::vector<Json>> McpClient::list_prompts(const CallContext& context) { return list("prompts/list", "prompts", context); }
 
-Result<Json> McpServer::get_prompt(const std::string& name, const Json& arguments, const CallContext& context) {
+Result<Json> McpClient::get_prompt(const std::string& name, const Json& arguments, const CallContext& context) {
   return request("prompts/get", json_object({{"name", name}, {"arguments", arguments}}), context);
 }
 

@@ -1,4 +1,4 @@
-// McpServer: an MCP server as long as a run needs it. It is started and asked what it can do; when it dies it is started again, a bounded
+// McpClient: an MCP server as long as a run needs it. It is started and asked what it can do; when it dies it is started again, a bounded
 // number of times and after a pause that grows; a call that was under way then is an error and is never repeated behind anyone's back.
 // For one thread at a time, but for cancelled() and the hooks.
 #pragma once
@@ -30,11 +30,11 @@ struct McpToolInfo {
   bool read_only = false, idempotent = false;  // as the server says
 };
 
-class McpServer {
+class McpClient {
  public:
   // Starts it and agrees on a version of the protocol.
-  static Result<std::shared_ptr<McpServer>> start(McpServerConfig config, McpOptions options, const CallContext& context);
-  ~McpServer();
+  static Result<std::shared_ptr<McpClient>> start(McpServerConfig config, McpOptions options, const CallContext& context);
+  ~McpClient();
 
   const McpServerConfig& config() const { return config_; }
   bool has(std::string_view capability) const;  // "tools", "resources", "prompts"
@@ -61,7 +61,7 @@ class McpServer {
     std::atomic<int64_t> generation = 1;
   };
 
-  McpServer(McpServerConfig config, McpOptions options) : config_(std::move(config)), options_(std::move(options)) {}
+  McpClient(McpServerConfig config, McpOptions options) : config_(std::move(config)), options_(std::move(options)) {}
   Result<void> connect(const CallContext& context);
   Result<void> initialize(const CallContext& context);
   Result<void> ensure_alive(const CallContext& context);
