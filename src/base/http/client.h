@@ -68,6 +68,7 @@ struct HttpRequest {
 //   denied       allow_address refused every address; a redirect from https to http, or of a body to another host
 //   out_of_range header or body too large, too many redirects
 //   not_found    no such host
+//   unsupported  the URL's scheme; a body that is compressed all the same
 //   io           cannot connect, TLS refused, connection lost, too slow, cancelled
 // A redirect to another origin is sent no header that may hold a secret: only Accept, Accept-Language and User-Agent.
 Result<HttpResponse> http_send(const HttpRequest& request);

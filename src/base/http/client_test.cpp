@@ -109,6 +109,7 @@ TEST(HttpClient, SaysInOneLineWhatIsWrongWithAnAnswer) {
               HasSubstr("not HTTP"));
   EXPECT_THAT(error_from("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").message, HasSubstr("not HTTP"));
   EXPECT_THAT(error_from("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n").message, HasSubstr("not HTTP"));
+  EXPECT_EQ(error_from("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx").code, Errc::unsupported);
   std::string interim;
   for (int i = 0; i < 20; ++i) interim += "HTTP/1.1 100 Continue\r\n\r\n";
   EXPECT_THAT(error_from(interim).message, HasSubstr("interim"));

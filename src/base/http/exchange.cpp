@@ -30,8 +30,9 @@ using Socket = asio::ip::tcp::socket;
 using Parser = http::response_parser<http::buffer_body>;
 
 constexpr auto kTurn = std::chrono::milliseconds(50);  // between looks at the clock
-constexpr size_t kPart = 16 << 10;                     // read at once
-constexpr int kMaxInterim = 10;                        // answers 1xx before the real one
+constexpr auto kNever = Clock::time_point::max();
+constexpr size_t kPart = 16 << 10;  // read at once
+constexpr int kMaxInterim = 10;     // answers 1xx before the real one
 
 Clock::duration seconds(double s) { return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s)); }
 
@@ -99,7 +100,7 @@ class Connection {
   // Says nothing of failure: a server may answer and close before it has read everything, and its answer counts.
   Result<Code> write(std::string_view bytes) {
     const auto buffer = asio::buffer(bytes.data(), bytes.size());
-    return wait({}, "",
+    return wait(kNever, "",
                 [&](auto done) { tls_ ? asio::async_write(*tls_, buffer, done) : asio::async_write(socket_, buffer, done); });
   }
 
@@ -109,7 +110,7 @@ class Connection {
     size_t got = 0;
     const double idle = exchange_.limits.idle_timeout_s;
     const std::string too_slow = fmt::format("nothing was heard for {} s", idle);
-    const auto until = idle > 0 ? Clock::now() + seconds(idle) : Clock::time_point::max();
+    const auto until = idle > 0 ? Clock::now() + seconds(idle) : kNever;
     QUERN_ASSIGN(const Code code, wait(until, too_slow, [&](auto done) {
                    const auto count = [&got, done](const Code& ended, size_t bytes) {
                      got = bytes;
@@ -206,7 +207,8 @@ class Connection {
     }
     static constexpr unsigned char kProtocols[] = "\x08http/1.1";
     ::SSL_set_alpn_protos(ssl, kProtocols, sizeof kProtocols - 1);
-    QUERN_ASSIGN(const Code ended, wait({}, "", [&](auto done) { tls_->async_handshake(asio::ssl::stream_base::client, done); }));
+    QUERN_ASSIGN(const Code ended,
+                 wait(kNever, "", [&](auto done) { tls_->async_handshake(asio::ssl::stream_base::client, done); }));
     if (!ended) return {};
     if (const long verdict = ::SSL_get_verify_result(ssl); verdict != X509_V_OK)
       return fail(Errc::io, "{}: TLS: certificate refused: {}", host(), ::X509_verify_cert_error_string(verdict));
@@ -293,6 +295,10 @@ class Answer {
         response_.headers.add(std::string(field.name_string().data(), field.name_string().size()),
                               std::string(field.value().data(), field.value().size()));
       response_.final_url = exchange_.url.to_string();
+      const std::string* encoding = response_.headers.find("content-encoding");
+      if (encoding && *encoding != "identity" && !encoding->empty())
+        return fail(Errc::unsupported, "{}: an answer encoded as {}, which was not asked for", connection_.host(),
+                    encoding->substr(0, 100));
       return {};
     }
     return fail(Errc::malformed, "{}: more than {} interim answers", connection_.host(), kMaxInterim);
