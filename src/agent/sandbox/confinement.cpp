@@ -96,13 +96,13 @@ Result<Confinement> with_bubblewrap(const SandboxPolicy& policy, const fs::path&
 }
 
 // Without: Landlock hides files, the filter refuses sockets altogether (one of AF_UNIX would reach the host's services by their path) and
-// keeps the process group together.
+// keeps the session together.
 Result<Confinement> without_namespaces(const SandboxPolicy& policy, const SandboxSupport& support) {
   Confinement made;
   QUERN_ASSIGN(made.private_folder, PrivateFolder::create());
   if (support.system_call_filter) {
     const Sockets sockets = policy.network ? Sockets::internet : Sockets::none;
-    QUERN_ASSIGN(made.filter, system_call_filter({.sockets = sockets, .keeps_group = true}));
+    QUERN_ASSIGN(made.filter, system_call_filter({.sockets = sockets, .keeps_session = true}));
   }
   LandlockRules rules{.confine_files = true, .confine_tcp = !policy.network, .confine_to_itself = true};
   rules.readable.assign(kSystemFolders.begin(), kSystemFolders.end());

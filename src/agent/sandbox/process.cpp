@@ -282,8 +282,8 @@ void ChildProcess::kill() {
   reap();
 }
 
-// The group at once: no member can start another meanwhile. Then those that left it, until none is found; a program that keeps starting
-// new sessions faster than that is beyond what can be done without a namespace, so it is not for ever.
+// Until nothing is found any more; a program that keeps moving to new groups faster than that is beyond what can be done without a
+// namespace, so it is not for ever.
 void ChildProcess::end_tree() {
   for (int round = 0; round < 100; ++round) {
     const ProcessTree tree = process_tree(pid_);

@@ -95,7 +95,10 @@ ProcessTree process_tree(pid_t root) {
   for (size_t before = 1; before != 0 && !all.empty();) {
     const auto rest = std::stable_partition(all.begin(), all.end(), [&](const Entry& e) { return !belongs(e); });
     before = static_cast<size_t>(all.end() - rest);
-    for (auto e = rest; e != all.end(); ++e) tree.members.push_back(e->pid);
+    for (auto e = rest; e != all.end(); ++e) {
+      tree.members.push_back(e->pid);
+      if (std::find(tree.groups.begin(), tree.groups.end(), e->group) == tree.groups.end()) tree.groups.push_back(e->group);
+    }
     all.erase(rest, all.end());
   }
   return tree;
@@ -111,6 +114,8 @@ int64_t ProcessTree::resident_bytes() const {
 }
 
 void ProcessTree::kill() const {
+  for (const pid_t group : groups)
+    if (group > 1) ::kill(-group, SIGKILL);
   for (const pid_t pid : members) ::kill(pid, SIGKILL);
 }
 

@@ -10,10 +10,14 @@
 namespace quern {
 
 struct ProcessTree {
-  std::vector<pid_t> members;  // the first process itself included while it lives; those that only wait to be reaped are not
+  // The first process itself included while it lives; those that only wait to be reaped are not.
+  std::vector<pid_t> members;
+  std::vector<pid_t> groups;  // theirs, each once
 
   // Memory that is theirs alone or shared among them, each page counted once for each process that uses it; 0 of one that is gone.
   int64_t resident_bytes() const;
+  // Each group at once: no member of one can start another process meanwhile. All of them lie in sessions that the first process or
+  // what it started made, so nobody else is in them.
   void kill() const;
 };
 

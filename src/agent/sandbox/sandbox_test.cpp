@@ -108,6 +108,10 @@ TEST_P(Sandbox, RunsOrdinaryProgramsInItsFolder) {
   EXPECT_EQ(read_file(root() / "b/c/d").value_or(""), "hello\n");
 }
 
+TEST_P(Sandbox, LetsProgramsHaveGroupsOfTheirOwn) {
+  EXPECT_EQ(run("timeout 0.1 sleep 60; echo $?; set -m; sleep 60 & kill %1; wait 2>/dev/null; echo done"), "124\ndone\n");
+}
+
 TEST_P(Sandbox, WritesNowhereElse) {
   const std::string said = run(
       "for place in / /usr /usr/bin /etc /dev /dev/shm/../.. /proc \"$(dirname $KEY)\" /var/tmp /root; do "

@@ -110,8 +110,7 @@ Result<std::vector<sock_filter>> system_call_filter(const FilterOptions& options
   refuse_new_namespaces(filter);
   for (const uint64_t request : {uint64_t{TIOCSTI}, uint64_t{kTioclinux}}) filter.refuse("ioctl", EPERM, lower_half_is(1, request));
   refuse_sockets(filter, options.sockets);
-  if (options.keeps_group)
-    for (const char* call : {"setsid", "setpgid"}) filter.refuse(call, EPERM);
+  if (options.keeps_session) filter.refuse("setsid", EPERM);
   if (!filter) return fail(Errc::unsupported, "cannot make a filter of system calls: a rule was refused");
   return filter.program();
 }

@@ -18,7 +18,7 @@ struct FilterOptions {
     internet
   };  // local: AF_UNIX; internet: AF_INET, AF_INET6 and what name resolution asks the kernel
   Sockets sockets = Sockets::none;
-  bool keeps_group = false;  // setsid and setpgid are refused, so that killing the process group is killing everything
+  bool keeps_session = false;  // setsid is refused, so that what ends the session ends everything
 };
 
 // unsupported: libseccomp does not know this architecture.

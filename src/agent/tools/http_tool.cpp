@@ -216,7 +216,7 @@ Result<Tool> http_request_tool(HttpToolOptions options) {
                       R"({"url": {"type": "string", "description": "Whole address, with http:// or https://"},
           "method": {"type": "string", "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], "description": "Absent: GET"},
           "headers": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Header fields"},
-          "json": {"type": "object", "description": "JSON body"},
+          "json": {"type": ["object", "array"], "description": "JSON body"},
           "body": {"type": "string", "description": "Any other body, with its Content-Type among the headers"}})",
                       1);
   tool.changes = true;
