@@ -123,56 +123,74 @@ std::vector<std::string> harmless_environment(const char* const* environment) {
   return kept;
 }
 
-Result<ChildProcess> ChildProcess::spawn(const ProcessOptions& options) {
+namespace {
+
+// What to start and how it is held. The latter owns what the former refers to.
+struct Plan {
+  Launch start;
+  Confinement confinement;
+};
+
+Result<Plan> plan(const ProcessOptions& options) {
   if (options.arguments.empty()) return fail(Errc::invalid_argument, "the command is empty");
   for (const auto* list : {&options.arguments, &options.environment})
     for (const std::string& one : *list)
       if (one.find('\0') != std::string::npos) return fail(Errc::invalid_argument, "a command cannot contain the zero character");
   QUERN_ASSIGN(const fs::path folder, resolved_folder(options.folder));
   Launch start{.arguments = options.arguments, .environment = options.environment};
-  const SandboxSupport none;
+  start.folder = folder.string();
+  start.limits = process_limits(options.sandbox);
   const bool confined = options.sandbox.mode != SandboxPolicy::Mode::none;
   if (confined) set_variable(start.environment, "PATH", visible_path(options.sandbox, path_in(options.environment)));
   QUERN_ASSIGN(const fs::path program, find_program(options.arguments[0], folder, start.environment));
-  QUERN_ASSIGN(Confinement confinement, confine(options.sandbox, program, folder, confined ? this_machines_sandbox() : none));
   start.program = program.string();
-  start.folder = folder.string();
-  start.limits = process_limits(options.sandbox);
-  if (confined) {
-    const std::string own = confinement.private_folder.path().empty() ? "/tmp" : confinement.private_folder.path().string();
-    for (const char* name : {"HOME", "TMPDIR"}) set_variable(start.environment, name, own);
-    start.no_new_privileges = true;
-    start.landlock = confinement.landlock.get();
-    start.filter = std::move(confinement.filter);
-    start.drop_capabilities = confinement.wrapper.empty();  // bwrap needs them until it drops them itself
-  }
-  const bool wrapped = !confinement.wrapper.empty();
-  if (wrapped) {
+  if (!confined) return Plan{std::move(start), {}};
+
+  QUERN_ASSIGN(Confinement confinement, confine(options.sandbox, program, folder, this_machines_sandbox()));
+  const std::string own = confinement.private_folder.path().empty() ? "/tmp" : confinement.private_folder.path().string();
+  for (const char* name : {"HOME", "TMPDIR"}) set_variable(start.environment, name, own);
+  start.no_new_privileges = true;
+  start.landlock = confinement.landlock.get();
+  start.filter = confinement.filter;
+  start.drop_capabilities = confinement.wrapper.empty();  // bwrap needs them until it drops them itself
+  if (!confinement.wrapper.empty()) {
     start.program = confinement.wrapper[0];
-    start.arguments = std::move(confinement.wrapper);
+    start.arguments = confinement.wrapper;
     start.arguments.push_back(program.string());
     start.arguments.insert(start.arguments.end(), options.arguments.begin() + 1, options.arguments.end());
   }
+  start.descriptors[3] = confinement.wrapper_filter.get();
+  return Plan{std::move(start), std::move(confinement)};
+}
 
+// The child's standard input, and quern's end of it if there is one.
+Result<Pipe> input_for(const ProcessOptions& options) {
+  if (options.input == ProcessOptions::Input::pipe) return make_pipe(/*parent_reads=*/false);
+  const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  Pipe input{UniqueFd(::fcntl(null.get(), F_DUPFD_CLOEXEC, 10)), UniqueFd()};
+  if (!input.child) return fail(Errc::io, "/dev/null: {}", std::strerror(errno));
+  return input;
+}
+
+}  // namespace
+
+Result<ChildProcess> ChildProcess::spawn(const ProcessOptions& options) {
+  QUERN_ASSIGN(auto planned, plan(options));
+  auto& [start, confinement] = planned;
   ChildProcess child;
   child.private_folder_ = std::move(confinement.private_folder);
   child.policy_ = options.sandbox;
-  child.wrapped_ = wrapped;
+  child.wrapped_ = !confinement.wrapper.empty();
   child.confinement_ = std::move(confinement.summary);
+  QUERN_ASSIGN(Pipe input, input_for(options));
   QUERN_ASSIGN(Pipe output, make_pipe(/*parent_reads=*/true));
-  Pipe input, errors;
-  if (options.input == ProcessOptions::Input::pipe) {
-    QUERN_ASSIGN(input, make_pipe(/*parent_reads=*/false));
-  } else {
-    const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    input.child = UniqueFd(::fcntl(null.get(), F_DUPFD_CLOEXEC, 10));
-    if (!input.child) return fail(Errc::io, "/dev/null: {}", std::strerror(errno));
-  }
+  Pipe errors;
   if (options.errors == ProcessOptions::Errors::own_pipe) {
     QUERN_ASSIGN(errors, make_pipe(/*parent_reads=*/true));
   }
-  start.descriptors = {input.child.get(), output.child.get(), errors.child ? errors.child.get() : output.child.get(),
-                       confinement.wrapper_filter.get()};
+  start.descriptors[0] = input.child.get();
+  start.descriptors[1] = output.child.get();
+  start.descriptors[2] = errors.child ? errors.child.get() : output.child.get();
   child.start_ = Clock::now();
   QUERN_ASSIGN(child.pid_, launch(start));
   child.pidfd_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, child.pid_, 0)));

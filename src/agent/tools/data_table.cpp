@@ -291,7 +291,7 @@ Result<const Json*> at_pointer(const Json& json, std::string_view pointer) {
     if (at->is_array() && parsed.ec == std::errc() && parsed.ptr == step.data() + step.size() && index < at->size())
       next = &at->as_array()[index];
     if (!next)
-      return fail(Errc::not_found, "pointer: {:?} is not in this {}{}", step, at->kind_name(),
+      return fail(Errc::not_found, "pointer: {:?} is not in this {}{}", step.substr(0, 80), at->kind_name(),
                   at->is_array() ? fmt::format(" of {}", at->size()) : "");
     at = next;
   }
