@@ -144,14 +144,18 @@ Result<UniqueFd> Journal::hold(const std::string& id, int64_t process) const {
   QUERN_TRY(make_private_folder(path_.string() + ".d"));
   const fs::path folder = folder_of(id), file = folder / "lock";
   QUERN_TRY(make_private_folder(folder));
-  UniqueFd lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!lock) return fail(Errc::io, "{}: {}", file.string(), std::generic_category().message(errno));
-  while (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EINTR) continue;
-    if (errno == EWOULDBLOCK) return fail(Errc::denied, "run {}: process {} is at it", id, process);
-    return fail(Errc::io, "{}: {}", file.string(), std::generic_category().message(errno));
+  for (;;) {
+    UniqueFd lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!lock) return fail(Errc::io, "{}: {}", file.string(), std::generic_category().message(errno));
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EINTR) continue;
+      if (errno == EWOULDBLOCK) return fail(Errc::denied, "run {}: process {} is at it", id, process);
+      return fail(Errc::io, "{}: {}", file.string(), std::generic_category().message(errno));
+    }
+    struct stat held{}, there{};
+    if (::fstat(lock.get(), &held) == 0 && ::stat(file.c_str(), &there) == 0 && held.st_ino == there.st_ino) return lock;
+    QUERN_TRY(make_private_folder(folder));  // it was removed just then: a lock on a file that has no name keeps nobody out
   }
-  return lock;
 }
 
 // Best effort: what cannot be removed costs room, nothing else.
@@ -167,7 +171,7 @@ void Journal::remove_old_folders() {
     newer->reset();
   }
   for (const std::string& id : old)
-    if (hold(id, 0)) fs::remove_all(folder_of(id), error);  // nobody is at it
+    if (const auto held = hold(id, 0)) fs::remove_all(folder_of(id), error);  // nobody is at it
 }
 
 Result<std::unique_ptr<JournalRun>> Journal::begin(const RunDescription& description) {
