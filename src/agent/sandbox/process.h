@@ -1,5 +1,6 @@
 // ChildProcess: a program that quern started, with pipes to it, ended with everything it started when this object goes. It runs in its
-// own session and process group, inherits no descriptor but its three, and is killed when quern dies.
+// own session and process group, inherits no descriptor but its three, and is killed when quern dies, even by SIGKILL; then what it
+// started itself ends too only where bubblewrap holds it.
 #pragma once
 
 #include <sys/types.h>

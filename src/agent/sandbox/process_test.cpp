@@ -183,7 +183,7 @@ TEST(ChildProcess, EndsWhenItsParentIsKilled) {
   ASSERT_EQ(::pipe(ends), 0);
   const pid_t parent = ::fork();
   if (parent == 0) {
-    auto child = ChildProcess::spawn(shell("sleep 63"));
+    auto child = ChildProcess::spawn(shell("exec sleep 63"));
     const pid_t pid = child ? child->pid() : 0;
     if (::write(ends[1], &pid, sizeof pid) != sizeof pid) ::_exit(1);
     ::pause();
