@@ -31,7 +31,8 @@ struct Stop {
 };
 using Step = tl::expected<void, Stop>;
 
-tl::unexpected<Stop> stop(std::string reason) { return tl::unexpected(Stop{RunStatus::failed, std::move(reason)}); }
+// The reason is one line, whatever a tool or a journal said.
+tl::unexpected<Stop> stop(std::string reason) { return tl::unexpected(Stop{RunStatus::failed, printable_line(std::move(reason))}); }
 tl::unexpected<Stop> cancel(std::string reason) { return tl::unexpected(Stop{RunStatus::cancelled, std::move(reason)}); }
 Step step_of(const Result<void>& done) { return done ? Step() : Step(stop(done.error().message)); }
 
