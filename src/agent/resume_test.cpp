@@ -467,11 +467,14 @@ TEST_F(Resume, GoesOnWithoutStatesThatCannotBeSavedOrRead) {
   };
   ASSERT_EQ(files().size(), 2U);
   ASSERT_TRUE(write_file(files().back(), "damaged"));
+  const std::string half = files().back().string() + ".tmp-abcdef";  // what a kill in the middle of saving leaves
+  ASSERT_TRUE(write_file(half, "half"));
   options.budget.turns = 60;
   EXPECT_EQ(run_loop(second, tools, options).status, RunStatus::success);
   EXPECT_EQ(second.restored.size(), 2U) << "the newest, then the one before";
   EXPECT_TRUE(resume.state);
   EXPECT_TRUE(files().empty());
+  EXPECT_FALSE(std::filesystem::exists(half));
 }
 
 }  // namespace

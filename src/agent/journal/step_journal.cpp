@@ -84,6 +84,7 @@ Result<StepJournal> StepJournal::open(JournalRun* run, std::string step, const s
   QUERN_TRY(fields.done());
   if (!same) return fail(Errc::mismatch, "run {}: step {} was begun with another task", run->id(), journal.step_);
   QUERN_TRY(journal.read(progress.records));
+  journal.delete_strays();
   return journal;
 }
 
@@ -219,9 +220,8 @@ Result<void> StepJournal::finish(const EndEvent& end) {
 }
 
 // A step's key may be any text; a file's name may not.
-std::string StepJournal::checkpoint_name(int64_t turn) const {
-  return fmt::format("{}-{}.state", sha256_hex(step_).substr(0, 12), turn);
-}
+std::string StepJournal::checkpoint_prefix() const { return sha256_hex(step_).substr(0, 12) + "-"; }
+std::string StepJournal::checkpoint_name(int64_t turn) const { return fmt::format("{}{}.state", checkpoint_prefix(), turn); }
 
 std::filesystem::path StepJournal::checkpoint_file(int64_t turn) const { return run_->folder() / checkpoint_name(turn); }
 
@@ -233,6 +233,20 @@ Result<void> StepJournal::checkpoint(int64_t turn) {
   past_.checkpoints.push_back(turn);
   delete_checkpoints(kKeptCheckpoints);
   return {};
+}
+
+// What a process that was killed left half written, or whole and not yet recorded.
+void StepJournal::delete_strays() const {
+  std::vector<std::string> recorded;
+  for (const int64_t turn : past_.checkpoints) recorded.push_back(checkpoint_name(turn));
+  std::error_code ignored;
+  std::vector<std::filesystem::path> strays;
+  for (const auto& entry : std::filesystem::directory_iterator(run_->folder(), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(checkpoint_prefix()) && std::find(recorded.begin(), recorded.end(), name) == recorded.end())
+      strays.push_back(entry.path());
+  }
+  for (const auto& stray : strays) std::filesystem::remove(stray, ignored);
 }
 
 void StepJournal::delete_checkpoints(size_t but_the_last) {

@@ -86,7 +86,9 @@ class StepJournal {
   Result<void> read(const std::vector<JournalRecord>& records);
   Result<void> read(const JournalRecord& record);
   Result<void> write(RecordKind kind, int64_t number, const Json& data, std::string_view text = {});
+  std::string checkpoint_prefix() const;
   std::string checkpoint_name(int64_t turn) const;
+  void delete_strays() const;
   void delete_checkpoints(size_t but_the_last);
 
   JournalRun* run_;
