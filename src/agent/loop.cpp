@@ -83,13 +83,10 @@ class Loop {
 
   Step begin() {
     Conversation& conversation = options_.conversation ? *options_.conversation : own_conversation_;
-    conversation.tools = tools_.definitions();
+    conversation.tools = offered_tools();
     conversation.answer_schema = options_.answer_schema;
     std::vector<std::string> names = tools_.names();
-    if (const Tool* pages = results_.read_result()) {
-      conversation.tools.push_back(pages->definition);
-      names.emplace_back(kReadResult);
-    }
+    if (results_.read_result()) names.emplace_back(kReadResult);
     auto opened = StepJournal::open(options_.journal, options_.step, options_.instruction, options_.system, conversation.tools);
     if (opened) journal_.emplace(std::move(*opened));
     emit(StartEvent{options_.name, options_.instruction, options_.root, std::move(names),
@@ -104,6 +101,12 @@ class Loop {
     resuming_ = !past().turns.empty() || !past().checkpoints.empty();
     state_restored_ = states_.restore(journal());
     return {};
+  }
+
+  std::vector<Json> offered_tools() const {
+    std::vector<Json> offered = tools_.definitions();
+    if (const Tool* pages = results_.read_result()) offered.push_back(pages->definition);
+    return offered;
   }
 
   // Of what a tool is known from, in a conversation that is carried on.
@@ -233,6 +236,7 @@ class Loop {
 
   Step ask_model(Reply& reply) {
     go_live();
+    if (options_.refresh_tools && options_.refresh_tools()) conversation_.offer(offered_tools());
     const std::string sha = prompt_sha256();
     const int64_t allowed = next_answer();
     auto answered = model_.reply(conversation_.get(), allowed, [&](std::string_view text) {

@@ -55,6 +55,8 @@ struct LoopOptions {
   std::function<bool()> cancelled;    // looked at before each step and token; empty: never
   std::function<void(std::string_view text)> on_text;    // as it is generated; empty: nobody looks
   std::function<void(std::string_view line)> on_output;  // of a tool at work; empty: nobody looks
+  // Before each answer of the model: true where the registry holds other tools than before, as when a server's have changed (McpClients).
+  std::function<bool()> refresh_tools;  // empty: they stay what they are
   EventSink on_event;
   JournalRun* journal = nullptr;                                  // not owned; nullptr: nothing is recorded
   std::string step = "main";                                      // the key under which it is

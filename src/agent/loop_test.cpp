@@ -59,6 +59,29 @@ TEST_F(AgentLoop, CarriesOutCallsUntilATurnWithoutOne) {
   EXPECT_EQ(model.last_max_tokens, 4096);
 }
 
+TEST_F(AgentLoop, OffersTheToolsThatThereAreNow) {
+  const auto tool = [](std::string_view name) {
+    Tool made;
+    made.definition =
+        Json::parse(
+            fmt::format(R"({{"type": "function", "function": {{"name": "{}", "parameters": {{"type": "object"}}}}}})", name),
+            "tool")
+            .value();
+    made.execute = [said = std::string(name)](const Json&, const CallContext&) { return ToolResult{said}; };
+    return made;
+  };
+  ASSERT_TRUE(tools.replace("server", {tool("old")}));
+  int asked = 0;
+  options.refresh_tools = [&] { return ++asked == 2 && tools.replace("server", {tool("new")}).value(); };
+  ScriptedModel model({call_text("old", "{}"), call_text("new", "{}"), call_text("old", "{}"), "Done."});
+  EXPECT_EQ(run(model).status, RunStatus::success);
+  EXPECT_TRUE(find_tool(model.shown[0].tools, "old"));
+  EXPECT_FALSE(find_tool(model.shown[1].tools, "old"));
+  EXPECT_TRUE(find_tool(model.shown[1].tools, "new"));
+  EXPECT_THAT(model.results(), ElementsAre("old", "new", HasSubstr("old")));
+  EXPECT_EQ(asked, 4);
+}
+
 TEST_F(AgentLoop, ShowsTheModelEverythingThatWasSaidToTheLetter) {
   const std::string odd = "Hm.\n<tool_call>{\"arguments\":{\"path\" : \"a.txt\"}, \"name\":\"read_file\"} </tool_call> ";
   ScriptedModel model({odd, "Done."});

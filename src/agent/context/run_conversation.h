@@ -27,6 +27,11 @@ class RunConversation {
   void add(Role role, std::string content, Note note);
   void add(Role role, std::string content) { add(role, std::move(content), Note()); }
 
+  // Other tools from here on: what was known about the prompt's length is not any more.
+  void offer(std::vector<Json> tools) {
+    conversation_.tools = std::move(tools);
+    read_tokens_.reset();
+  }
   // The model has had everything so far as this many tokens.
   void was_read(int64_t tokens);
   // How to shorten the conversation so that its prompt stays below `limit` tokens; nothing where it does, or where there is no way.
