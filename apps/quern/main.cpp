@@ -24,6 +24,7 @@ int run(int argc, char** argv) {
   app.footer("Each command has --help with an example. Without --model they use pebble, the model that comes with quern.");
   Body body;
   add_run_command(app, body);
+  add_mcp_command(app, body);
   add_generate_command(app, body);
   add_logits_command(app, body);
   add_tokenize_command(app, body);

@@ -5,7 +5,7 @@ _quern() {
   local engine_options='--threads -t --ops --isa --kv --context --yarn --template'
   local model_options="--model -m $engine_options"
   local input_options='--tokens --tokens-file'
-  local commands='run generate logits tokenize render inspect schema quantize calibrate compare synth bench eval'
+  local commands='run mcp generate logits tokenize render inspect schema quantize calibrate compare synth bench eval'
   # Bash splits words at = and : as well; here "--input=month=may" is one word again.
   local cur prev words cword
   if declare -F _init_completion >/dev/null; then
@@ -46,7 +46,7 @@ _quern() {
       local formats='mxfp4 mxfp4-q8 qx86-hi q4 q6 q8 bf16 f32'
       [[ $command == quantize ]] && formats+=' q4_k_m f16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs'
       mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur"); return ;;
-    --model | -m | --root) _quern_files "$cur" folders; return ;;
+    --model | -m | --models | --tasks | --root) _quern_files "$cur" folders; return ;;
     --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe | \
       --report | --report-text | --importance | --feedback-text) _quern_files "$cur"; return ;;
     # Values nobody can guess.
@@ -64,6 +64,7 @@ _quern() {
     local options='--help -h'
     case $command in
       run) options+=" --root --input --yes -y --dry-run --json --max-turns --temperature --seed --unconstrained $model_options" ;;
+      mcp) options+=" --models --tasks --root --yes -y $model_options" ;;
       generate)
         options+=" --prompt $input_options --max-tokens --temperature --top-p --top-k --min-p --seed --stop --ignore-eos --json"
         options+=" --schema --grammar --regex --any-json --formats $model_options" ;;
