@@ -236,7 +236,10 @@ class Loop {
 
   Step ask_model(Reply& reply) {
     go_live();
-    if (options_.refresh_tools && options_.refresh_tools()) conversation_.offer(offered_tools());
+    if (options_.refresh_tools && options_.refresh_tools()) {
+      conversation_.offer(offered_tools());
+      for (const auto& [call, text] : results_.kept()) provenance_.output(text);  // which may have named what is new
+    }
     const std::string sha = prompt_sha256();
     const int64_t allowed = next_answer();
     auto answered = model_.reply(conversation_.get(), allowed, [&](std::string_view text) {

@@ -15,6 +15,7 @@ class ResultStore {
  public:
   void put(int64_t call, std::string text) { texts_.insert_or_assign(call, std::move(text)); }
   const std::string* find(int64_t call) const;  // nullptr: none
+  const std::map<int64_t, std::string>& all() const { return texts_; }
 
  private:
   std::map<int64_t, std::string> texts_;

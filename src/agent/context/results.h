@@ -27,6 +27,7 @@ class Results {
     std::optional<std::string> whole;  // where text is only its beginning
   };
   Shown show(std::string text, int64_t call, std::string_view tool) const;
+  const std::map<int64_t, std::string>& kept() const { return store_.all(); }
   void keep(int64_t call, const std::string& whole) { store_.put(call, whole); }
 
  private:

@@ -16,32 +16,23 @@ bool contains_word(std::string_view text, std::string_view word) {
   return false;
 }
 
-Provenance::Provenance(const ToolRegistry& tools) {
-  for (const std::string& name : tools.names())
-    if (tools.find(name)->changes) unnamed_.insert(name);
-}
-
 void Provenance::user(std::string_view text) {
-  for (auto* names : {&unnamed_, &suspects_})
-    std::erase_if(*names, [&](const std::string& name) { return contains_word(text, name); });
+  user_.append(text).append("\n");
+  std::erase_if(suspects_, [&](const std::string& name) { return contains_word(text, name); });
 }
 
 void Provenance::output(std::string_view text) {
-  for (auto name = unnamed_.begin(); name != unnamed_.end();) {
-    if (!contains_word(text, *name)) {
-      ++name;
-      continue;
-    }
-    suspects_.insert(*name);
-    name = unnamed_.erase(name);
-  }
+  for (const std::string& name : tools_.names())
+    if (tools_.find(name)->changes && !known_.contains(name) && contains_word(text, name) && !contains_word(user_, name))
+      suspects_.insert(name);
 }
 
 void Provenance::called(std::string_view tool) {
-  if (const auto name = unnamed_.find(tool); name != unnamed_.end()) unnamed_.erase(name);
+  if (!suspect(tool)) known_.emplace(tool);
 }
 
 void Provenance::agreed(std::string_view tool) {
+  known_.emplace(tool);
   if (const auto name = suspects_.find(tool); name != suspects_.end()) suspects_.erase(name);
 }
 

@@ -15,16 +15,19 @@ namespace quern {
 
 class Provenance {
  public:
-  explicit Provenance(const ToolRegistry& tools);
+  // The registry must outlive this, and may come to hold other tools.
+  explicit Provenance(const ToolRegistry& tools) : tools_(tools) {}
 
   void user(std::string_view text);    // what the user says; a tool that it names is no longer suspect
-  void output(std::string_view text);  // of a tool
+  void output(std::string_view text);  // of a tool. Of one that appeared later, outputs from before are to be given once more.
   void called(std::string_view tool);  // the model calls it; from now on it is known, and suspect only until somebody agreed
   void agreed(std::string_view tool);
   bool suspect(std::string_view tool) const { return suspects_.contains(tool); }
 
  private:
-  std::set<std::string, std::less<>> unnamed_, suspects_;  // tools that change something: not named yet; first named by an output
+  const ToolRegistry& tools_;
+  std::string user_;                                     // all that the user said
+  std::set<std::string, std::less<>> known_, suspects_;  // called before an output named it, or agreed to; first named by an output
 };
 
 // True when `word` stands in the text with no letter, digit, - or _ beside it.
