@@ -6,6 +6,7 @@
 A class whose name begins with Long lets pebble work for a while; --short, for a sanitized binary, has it do less.
 """
 import filecmp
+import html.parser
 import json
 import os
 import re
@@ -22,7 +23,7 @@ SHORT = "--short" in sys.argv
 EPISODES = "1" if SHORT else "2"
 TINY = os.path.join(REPO, "tests/data/tiny")
 PEBBLE = os.path.join(REPO, "models/pebble")
-COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "schema", "quantize", "calibrate", "compare", "synth", "bench", "eval", "run"]
+COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "schema", "quantize", "calibrate", "compare", "synth", "bench", "eval", "run", "report", "chat"]
 
 
 def quern(*args, stdin=""):
@@ -441,6 +442,30 @@ class BadInput(Test):
                 self.fails("render", "--template", "instruct", self.path("request.json"))
 
 
+class Page(html.parser.HTMLParser):
+    """The tags of a page, those that are closed wrongly, and its text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.wrong, self.tags, self.text = [], [], set(), ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag != "meta":
+            self.open.append(tag)
+        if any(name.startswith("on") or name in ("src", "srcset") or (name == "href" and not value.startswith("#")) for name, value in attrs):
+            self.wrong.append((tag, attrs))
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
 class LongRun(Test):
     def events(self, *args):
         done = quern("run", *args, "--json")
@@ -452,6 +477,36 @@ class LongRun(Test):
         self.assertEqual((code, events[0]["type"], events[-1]["type"], events[-1]["status"], events[-1]["check"]), (0, "start", "end", "success", "passed"))
         turns = [event for event in events if event["type"] == "turn"]
         self.assertGreater(turns[-1]["reused_tokens"], 0.8 * turns[-1]["prompt_tokens"])  # nothing is read twice
+
+    def test_a_report_live_and_later(self):
+        with open(self.path("old.txt"), "w", encoding="utf-8") as file:
+            file.write("old </pre><script>alert(1)</script>\n")
+        elsewhere = tempfile.mkdtemp(prefix="quern-cli-")
+        self.addCleanup(shutil.rmtree, elsewhere)
+        live, later, lines = (os.path.join(elsewhere, name) for name in ("live.html", "later.html", "run.jsonl"))
+        code, events = self.events("Rename old.txt to new.txt.", "--root", self.folder, "--yes", "--report", live)
+        self.assertEqual((code, os.listdir(self.folder)), (0, ["new.txt"]))
+        self.assertEqual([event["type"] for event in events[-2:]], ["changes", "end"])
+        self.assertEqual([(f["kind"], f["from"], f["path"]) for f in events[-2]["files"]], [("moved", "old.txt", "new.txt")])
+        self.assertEqual(sorted(event["at"] for event in events), [event["at"] for event in events])
+        with open(lines, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(event) + "\n" for event in events)
+        self.ok("report", lines, later)
+        pages = []
+        for name in (live, later):
+            with open(name, encoding="utf-8") as file:
+                pages.append(file.read())
+            page = Page(pages[-1])
+            self.assertEqual((page.wrong, page.open), ([], []))
+            self.assertFalse(page.tags & {"script", "img", "link", "iframe", "object"})
+            self.assertTrue({"svg", "details", "style"} <= page.tags)
+            for text in ("Rename old.txt to new.txt.", "success", "move_file", "old.txt → new.txt", "tokens/s"):
+                self.assertIn(text, page.text)
+        self.assertEqual(*pages)
+        self.fails("run", "Hello", "--report", self.path("none/page.html"), says="none/page.html")
+        self.fails("report", self.path("none.jsonl"), later, "--journal", self.path("none.db"), says="no such file")
+        self.fails("report", os.path.join(REPO, "README.md"), later, says="line 1")
+        self.fails("report", lines, lines, says="is the run that is read")
 
     def test_without_a_terminal_nothing_is_changed(self):
         with open(self.path("old.txt"), "w", encoding="utf-8") as file:

@@ -62,6 +62,8 @@ void add_eval_command(CLI::App& app, Body& body);
 void add_eval_needle_command(CLI::App& eval, Body& body);  // called by add_eval_command
 void add_run_command(CLI::App& app, Body& body);
 void add_mcp_command(CLI::App& app, Body& body);
+void add_chat_command(CLI::App& app, Body& body);
+void add_report_command(CLI::App& app, Body& body);
 void add_schema_command(CLI::App& app, Body& body);
 
 // "1,2,3" or whitespace between; each a non-negative integer that fits 31 bits.

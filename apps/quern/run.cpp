@@ -27,7 +27,7 @@ volatile std::sig_atomic_t interrupted = 0;
 
 struct Options {
   CommonOptions common;
-  std::string task, root;
+  std::string task, root, report;
   std::vector<std::string> inputs;
   bool yes = false, dry_run = false, unconstrained = false, json = false;
   int64_t max_turns = 0;
@@ -185,6 +185,8 @@ Result<EndEvent> run_task(const Options& o, RunView& view) {
   QUERN_ASSIGN(Task task, find_task(o.task));
   QUERN_TRY(fill_inputs(task, o.inputs));
   QUERN_ASSIGN(const EngineOptions engine_options, o.common.engine());
+  if (!o.report.empty()) QUERN_TRY(view.report_to(o.report));
+  view.set_model(replace_invalid_utf8(engine_options.model.string()));
   QUERN_ASSIGN(const auto engine, Engine::load(engine_options));
   SamplingParams sampling = engine->default_sampling();
   sampling.temperature = o.temperature;
@@ -211,6 +213,7 @@ Result<EndEvent> run_task(const Options& o, RunView& view) {
   if (!task.check.empty()) loop.check = [&](const std::string& answer) { return check(o, task, place.root, answer); };
   loop.cancelled = [&] { return interrupted != 0 || view.broken(); };
   loop.on_text = [&](std::string_view) { view.count_token(); };
+  loop.on_output = [&](std::string_view text) { view.show_output(text); };
   loop.on_event = [&](const Event& event) { view.show(event); };
   return run_loop(*model, tools, loop);
 }
@@ -227,6 +230,7 @@ Result<int> run(const Options& o) {
     return tl::unexpected(end.error());
   }
   view.clear_status();
+  QUERN_TRY(view.write_report());
   if (view.broken()) return fail(Errc::io, "cannot write to standard output");
   if (end->status == RunStatus::success) return kSuccess;
   if (interrupted != 0) return 130;
@@ -259,6 +263,7 @@ void add_run_command(CLI::App& app, Body& body) {
   command->add_flag("--dry-run", o->dry_run, "Change nothing; the model is told what would have happened")->excludes(yes);
   command->add_flag("--unconstrained", o->unconstrained, "Let the model write calls freely; it is told what is wrong with them");
   command->add_flag("--json", o->json, "One event per line, the last {\"type\": \"end\", \"status\": …}");
+  command->add_option("--report", o->report, "Also write the run as an HTML page to hand on")->type_name("FILE.html");
   command->add_option("--max-turns", o->max_turns, "Answers the model may give; absent: the task's budget, or 60")
       ->check(CLI::Range(int64_t{1}, int64_t{100000}));
   command->add_option("--temperature", o->temperature, "0 is greedy")->check(CLI::Range(0.0, 100.0))->capture_default_str();

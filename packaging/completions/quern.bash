@@ -5,7 +5,7 @@ _quern() {
   local engine_options='--threads -t --ops --isa --kv --context --yarn --template'
   local model_options="--model -m $engine_options"
   local input_options='--tokens --tokens-file'
-  local commands='run mcp generate logits tokenize render inspect schema quantize calibrate compare synth bench eval'
+  local commands='run report chat mcp generate logits tokenize render inspect schema quantize calibrate compare synth bench eval'
   # Bash splits words at = and : as well; here "--input=month=may" is one word again.
   local cur prev words cword
   if declare -F _init_completion >/dev/null; then
@@ -47,10 +47,14 @@ _quern() {
       [[ $command == quantize ]] && formats+=' q4_k_m f16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs'
       mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur"); return ;;
     --model | -m | --models | --tasks | --root) _quern_files "$cur" folders; return ;;
-    --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe | \
+    --journal | --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe | \
       --report | --report-text | --importance | --feedback-text) _quern_files "$cur"; return ;;
+    --tools) mapfile -t COMPREPLY < <(compgen -W 'none files all' -- "$cur"); return ;;
+    --load)
+      mapfile -t COMPREPLY < <(cd "${XDG_DATA_HOME:-$HOME/.local/share}/quern/chats" 2>/dev/null && compgen -G "$cur*.json" | sed 's/\.json$//')
+      return ;;
     # Values nobody can guess.
-    --threads | -t | --context | --yarn | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
+    --threads | -t | --context | --yarn | --system | --mcp | --allow-host | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
       --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes | --feedback-tokens | --lengths | --max-length | \
       --depths | --trials) return ;;
     --text)
@@ -63,8 +67,12 @@ _quern() {
   if [[ $cur == -* ]]; then
     local options='--help -h'
     case $command in
-      run) options+=" --root --input --yes -y --dry-run --json --max-turns --temperature --seed --unconstrained $model_options" ;;
+      run) options+=" --root --input --yes -y --dry-run --json --report --max-turns --temperature --seed --unconstrained $model_options" ;;
       mcp) options+=" --models --tasks --root --yes -y $model_options" ;;
+      report) options+=' --journal' ;;
+      chat)
+        options+=" --system --file --tools --mcp --allow-host --root --yes -y --load --temperature --top-p --top-k --min-p --seed --max-tokens"
+        options+=" --no-thinking --no-history $model_options" ;;
       generate)
         options+=" --prompt $input_options --max-tokens --temperature --top-p --top-k --min-p --seed --stop --ignore-eos --json"
         options+=" --schema --grammar --regex --any-json --formats $model_options" ;;
@@ -93,7 +101,7 @@ _quern() {
   fi
 
   case $command in
-    run | render | schema) _quern_files "$cur" ;;
+    run | report | render | schema) _quern_files "$cur" ;;
     inspect | calibrate | compare) _quern_files "$cur" folders ;;
     quantize) _quern_files "$cur" ;;
     synth)

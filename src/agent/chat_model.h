@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,8 @@ class ChatModel {
   virtual Result<Reply> reply(const Conversation& conversation, int64_t max_tokens,
                               const std::function<bool(std::string_view)>& on_token) = 0;
 
+  // Another model that has read and said the same, and goes on by itself; nullptr: there is no state that could be shared.
+  virtual std::unique_ptr<ChatModel> fork() const { return nullptr; }
   // Tokens that a prompt and its answer may have together; 0: not known.
   virtual int64_t context() const { return 0; }
   // Of the conversation's prompt; an estimate where nothing better is known.

@@ -48,6 +48,12 @@ Result<void> EngineModel::restore_state(const std::filesystem::path& path) {
   return {};
 }
 
+std::unique_ptr<ChatModel> EngineModel::fork() const {
+  std::unique_ptr<EngineModel> other(new EngineModel(engine_, options_));
+  other->session_ = session_.fork();
+  return other;
+}
+
 Result<Reply> EngineModel::reply(const Conversation& conversation, int64_t max_tokens,
                                  const std::function<bool(std::string_view)>& on_token) {
   QUERN_ASSIGN(const Prompt prompt, render(conversation, engine_.chat_format()));

@@ -36,6 +36,8 @@ class EngineModel : public ChatModel {
   Result<int64_t> count_tokens(const Conversation& conversation) const override;
   Result<void> save_state(const std::filesystem::path& path) const override { return session_.save(path); }
   Result<void> restore_state(const std::filesystem::path& path) override;
+  std::unique_ptr<ChatModel> fork() const override;
+  void set_sampling(const SamplingParams& sampling) { options_.sampling = sampling; }  // of the replies that come
 
  private:
   EngineModel(const Engine& engine, EngineModelOptions options) : engine_(engine), session_(engine), options_(std::move(options)) {}
