@@ -1,5 +1,7 @@
 // Gated attention: q_proj yields a query and an output gate per head; q and k are RMS-normalised per head, then partly rotated; the
 // attention output is gated by the sigmoid of the raw gate before o_proj.
+#include <array>
+
 #include "model/forward.h"
 
 namespace quern {
@@ -12,9 +14,7 @@ void full_attention(Ops& ops, const ModelConfig& c, const FullAttention& a, int6
   const Tensor v = w.storage.v.tensor(tokens, c.num_key_value_heads * head_dim);
   const Tensor attended = w.storage.attended.tensor(tokens, c.num_attention_heads * head_dim);
 
-  ops.linear(w.normed, a.q_proj, q_gate);
-  ops.linear(w.normed, a.k_proj, k);
-  ops.linear(w.normed, a.v_proj, v);
+  ops.linears(w.normed, std::array<Ops::Product, 3>{{{&a.q_proj, q_gate}, {&a.k_proj, k}, {&a.v_proj, v}}});
   ops.norm_rope(q_gate, c.num_attention_heads, 2 * head_dim, a.q_norm, eps, w.rope);
   ops.norm_rope(k, c.num_key_value_heads, head_dim, a.k_norm, eps, w.rope);
   for (const SequenceSpan& span : batch.sequences) {

@@ -1,5 +1,7 @@
 // Gated DeltaNet (Yang et al., arXiv 2412.06464): a short causal convolution over q, k and v, then the gated delta rule on a matrix state
 // per value head, then a gated RMS norm. The convolution and the rule carry state from call to call (model/sequence_state.h).
+#include <array>
+
 #include "model/forward.h"
 
 namespace quern {
@@ -31,14 +33,11 @@ void gated_delta_net(Ops& ops, const ModelConfig& c, const GatedDeltaNet& d, int
 
   if (c.delta_projections == DeltaProjections::interleaved) {
     const Tensor qkvz = w.storage.qkvz.tensor(tokens, d.in_proj_qkvz.rows()), ba = w.storage.ba.tensor(tokens, d.in_proj_ba.rows());
-    ops.linear(w.normed, d.in_proj_qkvz, qkvz);
-    ops.linear(w.normed, d.in_proj_ba, ba);
+    ops.linears(w.normed, std::array<Ops::Product, 2>{{{&d.in_proj_qkvz, qkvz}, {&d.in_proj_ba, ba}}});
     ops.split_projections(qkvz, ba, c, conv_in, z, b, a);
   } else {
-    ops.linear(w.normed, d.in_proj_qkv, conv_in);
-    ops.linear(w.normed, d.in_proj_z, z);
-    ops.linear(w.normed, d.in_proj_b, b);
-    ops.linear(w.normed, d.in_proj_a, a);
+    ops.linears(w.normed,
+                std::array<Ops::Product, 4>{{{&d.in_proj_qkv, conv_in}, {&d.in_proj_z, z}, {&d.in_proj_b, b}, {&d.in_proj_a, a}}});
   }
   ops.delta_gates(b, a, d.A, d.dt_bias);
   for (const SequenceSpan& span : batch.sequences) {

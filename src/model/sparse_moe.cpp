@@ -1,5 +1,7 @@
 // The feed-forward half of a layer: routed experts plus one shared expert behind a sigmoid gate, or one dense expert where the config
 // says so. Router softmax over all experts, then top-k, in f32.
+#include <array>
+
 #include "model/forward.h"
 
 namespace quern {
@@ -13,11 +15,10 @@ void mlp(Ops& ops, const ModelConfig& c, const Mlp& mlp, Workspace& w) {
   const Tensor shared = w.storage.shared.tensor(tokens, c.hidden_size), gate = w.storage.shared_gate.tensor(tokens, 1);
   w.storage.expert_ids.resize(static_cast<size_t>(tokens * k));
 
-  ops.linear(w.normed, mlp.router, logits);
+  ops.linears(w.normed, std::array<Ops::Product, 2>{{{&mlp.router, logits}, {&mlp.shared_expert_gate, gate}}});
   ops.route(logits, c.norm_topk_prob, w.storage.expert_ids, weights);
   ops.experts(w.normed, mlp.experts, w.storage.expert_ids, weights, w.mixed);
   ops.expert(w.normed, mlp.shared_expert, shared);
-  ops.linear(w.normed, mlp.shared_expert_gate, gate);
   ops.add_gated(w.mixed, gate, shared);
 }
 

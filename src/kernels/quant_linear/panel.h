@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "kernels/quant_linear/packed_tokens.h"
 #include "quant/activations.h"
 #include "quant/quant_matrix.h"
 
@@ -64,9 +65,9 @@ struct Tokens {
 // What an instruction set does with strips of a format: one of the two.
 struct StripKernel {
   void (*unpack)(const StripSource& source, int64_t column, int count, Panel& panel) = nullptr;
-  // Strips [begin, end) of the matrix times tokens, as they are read: without panels. out: of the first token and row 0.
-  void (*multiply)(const QuantMatrix& weight, int64_t begin, int64_t end, const Tokens& x, int64_t tokens, float* out,
-                   int64_t out_stride) = nullptr;
+  // Strips [begin, end) of the matrix times a run of tokens, as they are read: without panels. out: of the first token and row 0.
+  void (*multiply)(const QuantMatrix& weight, int64_t begin, int64_t end, const PackedTokens& x, int64_t first_token,
+                   int64_t tokens, float* out, int64_t out_stride) = nullptr;
 };
 // Something for each of MLX's affine formats, in the order of QuantFormat.
 template <class T>

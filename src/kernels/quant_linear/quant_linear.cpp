@@ -129,30 +129,35 @@ std::optional<PanelFormat> panels::panel_format(QuantFormat format) {
 
 bool has_quant_linear(Isa isa, QuantFormat format) { return kernel_of(isa) && panels::panel_format(format); }
 
-CodeOrder code_order(const QuantMatrix& weight) {
-  if (weight.order() == RowOrder::strips) return CodeOrder::natural;
+InputForm input_form(Isa isa, const QuantMatrix& weight) {
+  if (weight.order() == RowOrder::strips) {
+    if (strip_kernel(kernel_of(isa)->strips, weight.format()).multiply == nullptr) return InputForm::rows;
+    return weight.format() == QuantFormat::mlx_mxfp4 ? InputForm::e2m1_tiles : InputForm::offset_tiles;
+  }
   switch (weight.format()) {
     case QuantFormat::mlx_mxfp4:
     case QuantFormat::mlx_affine_4_g32:
     case QuantFormat::mlx_affine_4_g64:
     case QuantFormat::mlx_affine_4_g128:
-      return CodeOrder::even_odd;
+      return InputForm::even_odd_rows;
     default:
-      return CodeOrder::natural;
+      return InputForm::rows;
   }
 }
 
 void quant_linear(Isa isa, const QuantLinearArgs& a, int64_t begin, int64_t end) {
   const QuantMatrix& weight = *a.weight;
-  QUERN_CHECK(has_quant_linear(isa, weight.format()) && a.x->cols() == weight.cols(), a.x->cols(), weight.cols());
-  QUERN_CHECK(0 <= a.first_token && a.first_token + a.tokens <= a.x->tokens() && end <= weight.rows(), a.first_token, a.tokens,
-              a.x->tokens(), end, weight.rows());
+  QUERN_CHECK(has_quant_linear(isa, weight.format()), quant_format_info(weight.format()).name);
+  const bool tiles = is_tiles(input_form(isa, weight));
+  QUERN_CHECK(tiles ? a.tiles != nullptr : a.x != nullptr);
+  const int64_t cols = tiles ? a.tiles->cols() : a.x->cols(), tokens = tiles ? a.tiles->tokens() : a.x->tokens();
+  QUERN_CHECK(cols == weight.cols() && 0 <= a.first_token && a.first_token + a.tokens <= tokens && end <= weight.rows(), cols,
+              weight.cols(), a.first_token, a.tokens, tokens, end, weight.rows());
   const PanelKernel& kernel = *kernel_of(isa);
-  if (weight.order() == RowOrder::strips) {
-    QUERN_CHECK(begin % kRows == 0 && end % kRows == 0, begin, end);
-    if (const auto multiply = strip_kernel(kernel.strips, weight.format()).multiply)
-      return multiply(weight, begin / kRows, end / kRows, {a.x->row(a.first_token), a.x->blocks()}, a.tokens, a.out, a.out_stride);
-  }
+  if (weight.order() == RowOrder::strips) QUERN_CHECK(begin % kRows == 0 && end % kRows == 0, begin, end);
+  if (tiles)
+    return strip_kernel(kernel.strips, weight.format())
+        .multiply(weight, begin / kRows, end / kRows, *a.tiles, a.first_token, a.tokens, a.out, a.out_stride);
   const PanelFormat format = *panels::panel_format(weight.format());
   PanelFiller filler(kernel, weight, begin, end);
   panels::Panel panel;
@@ -176,6 +181,16 @@ void quant_linear(Isa isa, const QuantLinearArgs& a, int64_t begin, int64_t end)
       else
         for (int64_t t = 0; t < count; ++t) std::copy_n(totals + t * kRows, end - row, out + t * a.out_stride);
     }
+  }
+}
+
+void prefetch_rows(const QuantMatrix& weight, int64_t row) {
+  if (weight.order() != RowOrder::strips) return;
+  const QuantRow strip = weight.strip(row / kRows);
+  for (int64_t i = 0; i < 2048; i += 64) __builtin_prefetch(strip.codes + i, 0, 2);
+  for (int64_t i = 0; i < 256; i += 64) {
+    __builtin_prefetch(strip.scales + i, 0, 2);
+    if (strip.biases) __builtin_prefetch(strip.biases + i, 0, 2);
   }
 }
 

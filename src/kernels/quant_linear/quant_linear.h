@@ -1,5 +1,5 @@
 // quant_linear: out[t][n] = weight[n] . x[t] with weights as they are stored and int8 activations (quant/activations.h).
-//   x      [tokens, k]    quantised in the order that code_order() names for the weight
+//   x      [tokens, k]    quantised, in the form that input_form() names for the weight
 //   weight [rows, k]      a format that has_quant_linear() accepts, any alignment
 //   out    [tokens, rows] f32, row stride out_stride
 // Every version computes what QuantMatrix::dot, the scalar twin, does, bit for bit: sums of a block are integers, blocks are added from left
@@ -14,14 +14,18 @@
 #include <cstdint>
 
 #include "base/cpu_features.h"
+#include "kernels/quant_linear/input_form.h"
+#include "kernels/quant_linear/packed_tokens.h"
 #include "quant/activations.h"
 #include "quant/quant_matrix.h"
 
 namespace quern {
 
 struct QuantLinearArgs {
+  // The one that the form asks for.
   const Int8Activations* x = nullptr;
-  int64_t first_token = 0, tokens = 0;  // rows of x
+  const PackedTokens* tiles = nullptr;
+  int64_t first_token = 0, tokens = 0;  // of x; in tiles: a run that was packed as one
   const QuantMatrix* weight = nullptr;
   float* out = nullptr;  // of first_token
   int64_t out_stride = 0;
@@ -32,11 +36,14 @@ inline constexpr int64_t kQuantLinearRows = 16;
 
 // Whether this instruction set has a version for the format.
 bool has_quant_linear(Isa isa, QuantFormat format);
-// The order in which that version wants the codes of activations. Only where has_quant_linear().
-CodeOrder code_order(const QuantMatrix& weight);
+// The form in which that version wants activations. Only where has_quant_linear().
+InputForm input_form(Isa isa, const QuantMatrix& weight);
 
 // Rows [begin, end) of the weight; of one in strips both are multiples of kQuantLinearRows.
 void quant_linear(Isa isa, const QuantLinearArgs& args, int64_t begin, int64_t end);
+
+// Asks for what the product with rows from `row` on, a multiple of kQuantLinearRows, reads first: a stream of memory begins with a wait.
+void prefetch_rows(const QuantMatrix& weight, int64_t row);
 
 // As Int8Activations::quantize, bit for bit: row `token` of `to` from x [to.cols()].
 void quantize_activations(Isa isa, const float* x, CodeOrder order, Int8Activations& to, int64_t token);

@@ -21,12 +21,12 @@ struct Stored {
   RowOrder order;
 };
 
-// A matrix, and activations in the order it wants.
+// A matrix, and activations.
 struct Inputs {
   Shape shape;
   QuantBytes bytes;
   QuantMatrix weight;
-  Int8Activations x, natural;
+  Int8Activations even_odd, natural;
 
   // Strips: as many rows as there are whole ones, one at least.
   Inputs(const Stored& stored, Shape s, uint64_t seed, double scale = 1) : shape(s) {
@@ -44,19 +44,36 @@ struct Inputs {
     quantise(values);
   }
   void quantise(const std::vector<float>& values) {
-    x.resize(shape.tokens, shape.cols), natural.resize(shape.tokens, shape.cols);
+    even_odd.resize(shape.tokens, shape.cols), natural.resize(shape.tokens, shape.cols);
     for (int64_t t = 0; t < shape.tokens; ++t) {
-      x.quantize(t, values.data() + t * shape.cols, code_order(weight));
+      even_odd.quantize(t, values.data() + t * shape.cols, CodeOrder::even_odd);
       natural.quantize(t, values.data() + t * shape.cols);
     }
   }
-  QuantLinearArgs args(Guarded& out, int64_t first_token, int64_t tokens) const {
-    return {.x = &x,
-            .first_token = first_token,
-            .tokens = tokens,
-            .weight = &weight,
-            .out = out.row(first_token),
-            .out_stride = out.stride()};
+  // Rows [begin, end) times a run of tokens, in the form that the matrix wants.
+  void multiply(Isa isa, Guarded& out, int64_t first_token, int64_t tokens, int64_t begin, int64_t end) const {
+    const InputForm form = input_form(isa, weight);
+    PackedTokens packed;
+    if (is_tiles(form)) {
+      packed.resize(shape.tokens, shape.cols);
+      for (int64_t i = 0; i < token_tiles(tokens); ++i) {
+        const TokenTile tile = token_tile(first_token, tokens, i);
+        std::vector<Int8Row> rows;
+        for (int64_t t = 0; t < tile.count; ++t) rows.push_back(natural.row(tile.first + t));
+        packed.pack(form, tile, rows.data());
+      }
+    }
+    quant_linear(isa,
+                 {.x = is_tiles(form)                     ? nullptr
+                       : form == InputForm::even_odd_rows ? &even_odd
+                                                          : &natural,
+                  .tiles = is_tiles(form) ? &packed : nullptr,
+                  .first_token = first_token,
+                  .tokens = tokens,
+                  .weight = &weight,
+                  .out = out.row(first_token),
+                  .out_stride = out.stride()},
+                 begin, end);
   }
   std::vector<float> dots() const {
     std::vector<float> out;
@@ -70,8 +87,8 @@ struct Inputs {
 ::testing::AssertionResult computes_its_dots(Isa isa, const Inputs& in) {
   const Shape& s = in.shape;
   Guarded all(s.tokens, s.rows), alone(s.tokens, s.rows);
-  quant_linear(isa, in.args(all, 0, s.tokens), 0, s.rows);
-  for (int64_t t = 0; t < s.tokens; ++t) quant_linear(isa, in.args(alone, t, 1), 0, s.rows);
+  in.multiply(isa, all, 0, s.tokens, 0, s.rows);
+  for (int64_t t = 0; t < s.tokens; ++t) in.multiply(isa, alone, t, 1, 0, s.rows);
   const std::vector<float> dots = in.dots();
   const auto same = [&](Guarded& got) {
     const std::vector<float> values = got.values();
@@ -117,11 +134,11 @@ TEST(QuantLinear, ManyTokensAndRangesOfRowsHaveTheBitsOfOne) {
     const Shape& s = in.shape;
     const int64_t unit = stored.order == RowOrder::strips ? kStripRows : 1;
     Guarded all(s.tokens, s.rows), parts(s.tokens, s.rows);
-    quant_linear(isa, in.args(all, 0, s.tokens), 0, s.rows);
+    in.multiply(isa, all, 0, s.tokens, 0, s.rows);
     for (int64_t t = 0; t < s.tokens;) {
       const int64_t count = std::min<int64_t>(random.between(1, 90), s.tokens - t);
       in_random_ranges(random, s.rows / unit,
-                       [&](int64_t begin, int64_t end) { quant_linear(isa, in.args(parts, t, count), begin * unit, end * unit); });
+                       [&](int64_t begin, int64_t end) { in.multiply(isa, parts, t, count, begin * unit, end * unit); });
       t += count;
     }
     EXPECT_TRUE(all.intact() && parts.intact());
@@ -168,7 +185,7 @@ TEST(QuantLinear, ANonFiniteActivationOrScaleSpoilsItsOwnResultsOnly) {
     values[static_cast<size_t>(cols + 5)] = std::numeric_limits<float>::infinity();
     in.quantise(values);
     Guarded out(3, rows);
-    quant_linear(isa, in.args(out, 0, 3), 0, rows);
+    in.multiply(isa, out, 0, 3, 0, rows);
     for (int64_t r = 0; r < rows; ++r) {
       EXPECT_EQ(out.row(0)[r], in.weight.dot(r, in.natural, 0));
       EXPECT_TRUE(std::isnan(out.row(1)[r])) << r;

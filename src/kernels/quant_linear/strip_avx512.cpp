@@ -1,14 +1,12 @@
 // Strips (quant/strips.h) with AVX-512: products are made as a strip is read, without panels. What is left to do is to take the bits of several
-// columns apart, by operations for which a core has other units than for products: beside four tokens and more they cost nothing. Tokens are
-// packed first, so that what a block needs of them lies in one piece.
+// columns apart, by operations for which a core has other units than for products: beside four tokens and more they cost nothing.
 #include "kernels/quant_linear/panel.h"
 #include "quant/strips.h"
 
 #if defined(__x86_64__)
 #include <array>
 #include <cstring>
-#include <type_traits>
-#include <vector>
+#include <utility>
 
 #include "kernels/avx512.h"
 #include "kernels/target.h"
@@ -20,8 +18,9 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,
 namespace quern::panels::avx512 {
 namespace {
 
-// Tokens that share a reading of a strip: for each the sums of a block and those of all are in registers, 24 of 32.
-constexpr int kTile = 12;
+// For each token of a tile the sums of a block and those of all are in registers, 24 of 32.
+static_assert(kTokenTile == 12);
+constexpr int kTile = kTokenTile;
 // How a strip is asked for ahead of the products, for a single token, which waits for memory alone, and for several. Measured on Zen 4:
 //   one token, as a share of what plain reading reached in alternation: into the second-level cache from 2 KB ahead 0.98, 4 KB 0.97,
 //     16 KB 0.87, 64 KB 0.88; into the first, from 1 KB, 0.80
@@ -73,7 +72,7 @@ struct Planes {
 // A format: how its codes become a panel's, and its scales.
 
 struct Mxfp4 {
-  static constexpr int kBits = 4, kGroup = 32, kCodeOffset = 12;
+  static constexpr int kBits = 4, kGroup = 32;
   static constexpr bool kOffsets = false;
   using Value = E2m1;
   static __m512 scale(const QuantRow& strip, int64_t group) {
@@ -84,90 +83,104 @@ struct Mxfp4 {
 
 template <int bits, int group>
 struct Affine {
-  static constexpr int kBits = bits, kGroup = group, kCodeOffset = 0;
+  static constexpr int kBits = bits, kGroup = group;
   static constexpr bool kOffsets = true;
   using Value = AsIs;
   static __m512 scale(const QuantRow& strip, int64_t at) { return load_scales(strip.scale_type, strip.scales, at * kRows, kRows); }
   static __m512 offset(const QuantRow& strip, int64_t at) { return load_scales(strip.scale_type, strip.biases, at * kRows, kRows); }
 };
 
-// What 32 columns of a tile's tokens are, for a format.
-template <class F, int count>
+// What 32 columns of a tile's tokens are (packed_tokens.h).
+template <int count>
 struct PackedBlock {
-  int32_t codes[count][8];  // four columns each
+  int32_t codes[count][8];
   float scales[count];
-  std::conditional_t<F::kOffsets, float, int32_t> sums[count];  // of the codes; without offsets what that of the codes brings
-
-  void set(int t, const Int8Row& x, int64_t block) {
-    std::memcpy(codes[t], x.codes + 32 * block, sizeof codes[t]);
-    scales[t] = x.scales[block];
-    const int all = x.sums[2 * block] + x.sums[2 * block + 1];
-    if constexpr (F::kOffsets)
-      sums[t] = static_cast<float>(all);
-    else
-      sums[t] = -F::kCodeOffset * all;
-  }
+  int32_t sums[count];
 };
+static_assert(sizeof(PackedBlock<1>) == PackedTokens::kBytes);
+
+// total[t] += the block's products, of integer sums.
+template <class F, int count>
+inline __attribute__((always_inline)) void add_block(const QuantRow& strip, int64_t block, const PackedBlock<count>& x,
+                                                     const __m512i (&sum)[count], __m512 (&total)[count]) {
+  const __m512 scale = F::scale(strip, block * 32 / F::kGroup), offset = F::offset(strip, block * 32 / F::kGroup);
+  for (int t = 0; t < count; ++t) {
+    __m512 part = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sum[t]));
+    if constexpr (F::kOffsets) part = _mm512_fmadd_ps(offset, _mm512_castsi512_ps(_mm512_set1_epi32(x.sums[t])), part);
+    total[t] = _mm512_fmadd_ps(_mm512_set1_ps(x.scales[t]), part, total[t]);
+  }
+}
+
+// The same for MXFP4 and plain scales (packed_tokens.h): powers of two are added to the exponents of the tokens' scales, which gives the same
+// bits with one multiplication less. False where a scale of the strip is too large or too small for that: nothing is done then.
+template <int count>
+inline __attribute__((always_inline)) bool add_powers(const QuantRow& strip, int64_t block, const PackedBlock<count>& x,
+                                                      const __m512i (&sum)[count], __m512 (&total)[count]) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes_at(strip.scales) + block * kRows));
+  constexpr int kOne = 128;  // the byte of scale 1, because codes are doubled
+  constexpr auto kLeast = static_cast<char>(kOne - PackedTokens::kMostExponent);
+  const __m128i from_least = _mm_sub_epi8(bytes, _mm_set1_epi8(kLeast));
+  if (_mm_cmpgt_epu8_mask(from_least, _mm_set1_epi8(2 * PackedTokens::kMostExponent)) != 0) return false;
+  const __m512i exponents = _mm512_slli_epi32(_mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), _mm512_set1_epi32(kOne)), 23);
+  for (int t = 0; t < count; ++t) {
+    int32_t scale;
+    std::memcpy(&scale, &x.scales[t], sizeof scale);
+    const __m512 both = _mm512_castsi512_ps(_mm512_add_epi32(exponents, _mm512_set1_epi32(scale)));
+    total[t] = _mm512_fmadd_ps(both, _mm512_cvtepi32_ps(sum[t]), total[t]);
+  }
+  return true;
+}
 
 // out [count tokens][16 rows]
-template <class F, int count>
-void multiply_strip(const StripSource& s, const PackedBlock<F, count>* x, float* out, int64_t out_stride) {
+template <class F, int count, bool plain>
+void multiply_strip(const StripSource& s, const PackedBlock<count>* x, float* out, int64_t out_stride) {
   Planes<F::kBits> planes(s, 0);
   __m512 total[count];
   for (__m512& of_token : total) of_token = _mm512_setzero_ps();
   for (int64_t block = 0; block < s.cols / 32; ++block, ++x, planes.advance()) {
     planes.template prefetch<Ahead<count>>();
     __m512i sum[count];
-    for (int t = 0; t < count; ++t) {
-      if constexpr (F::kOffsets)
-        sum[t] = _mm512_setzero_si512();
-      else
-        sum[t] = _mm512_set1_epi32(x->sums[t]);
-    }
+    for (int t = 0; t < count; ++t) sum[t] = F::kOffsets ? _mm512_setzero_si512() : _mm512_set1_epi32(x->sums[t]);
 #pragma GCC unroll 8
     for (int k = 0; k < 8; ++k) {
       const __m512i codes = typename F::Value()(planes.columns(k));
       for (int t = 0; t < count; ++t) sum[t] = _mm512_dpbusd_epi32(sum[t], codes, _mm512_set1_epi32(x->codes[t][k]));
     }
-    const __m512 scale = F::scale(s.strip, block * 32 / F::kGroup), offset = F::offset(s.strip, block * 32 / F::kGroup);
-    for (int t = 0; t < count; ++t) {
-      __m512 part = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sum[t]));
-      if constexpr (F::kOffsets) part = _mm512_fmadd_ps(offset, _mm512_set1_ps(x->sums[t]), part);
-      total[t] = _mm512_fmadd_ps(_mm512_set1_ps(x->scales[t]), part, total[t]);
-    }
+    if constexpr (plain)
+      if (add_powers<count>(s.strip, block, *x, sum, total)) continue;
+    add_block<F, count>(s.strip, block, *x, sum, total);
   }
   for (int t = 0; t < count; ++t) _mm512_storeu_ps(out + t * out_stride, total[t]);
 }
 
-// A thread's own memory, which it keeps.
-void* scratch(size_t bytes) {
-  thread_local std::vector<std::byte> memory;
-  if (memory.size() < bytes) memory.resize(bytes);
-  return memory.data();
-}
-
-template <class F, int count = kTile>
-void multiply_tile(int64_t wanted, const QuantMatrix& weight, int64_t begin, int64_t end, const Tokens& x, float* out,
+template <class F, int count>
+void multiply_tile(const QuantMatrix& weight, int64_t begin, int64_t end, const PackedTokens& x, int64_t token, float* out,
                    int64_t out_stride) {
-  if constexpr (count > 1)
-    if (wanted < count) return multiply_tile<F, count - 1>(wanted, weight, begin, end, x, out, out_stride);
-  using Block = PackedBlock<F, count>;
-  const int64_t cols = weight.cols(), blocks = cols / 32;
-  auto* const packed = static_cast<Block*>(scratch(static_cast<size_t>(blocks) * sizeof(Block)));
-  for (int64_t block = 0; block < blocks; ++block)
-    for (int t = 0; t < count; ++t) packed[block].set(t, x.from(t).first, block);
-  for (int64_t strip = begin; strip < end; ++strip)
-    multiply_strip<F, count>({weight.strip(strip), cols}, packed, out + strip * kRows, out_stride);
+  const auto* const packed = reinterpret_cast<const PackedBlock<count>*>(x.tile(token));
+  // A single token waits for memory: its scales are not looked at before they are needed.
+  const bool plain = !F::kOffsets && count > 1 && x.has_plain_scales(token);
+  for (int64_t strip = begin; strip < end; ++strip, out += kRows) {
+    const StripSource source{weight.strip(strip), weight.cols()};
+    if constexpr (!F::kOffsets && count > 1)
+      if (plain) {
+        multiply_strip<F, count, true>(source, packed, out, out_stride);
+        continue;
+      }
+    multiply_strip<F, count, false>(source, packed, out, out_stride);
+  }
 }
 
-// Tokens in as few tiles as they take, all nearly equal.
 template <class F>
-void multiply(const QuantMatrix& weight, int64_t begin, int64_t end, const Tokens& x, int64_t tokens, float* out,
-              int64_t out_stride) {
-  const int64_t tiles = (tokens + kTile - 1) / kTile;
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    const int64_t first = tile * tokens / tiles, count = (tile + 1) * tokens / tiles - first;
-    multiply_tile<F>(count, weight, begin, end, x.from(first), out + first * out_stride, out_stride);
+void multiply(const QuantMatrix& weight, int64_t begin, int64_t end, const PackedTokens& x, int64_t first_token, int64_t tokens,
+              float* out, int64_t out_stride) {
+  using Tile = decltype(&multiply_tile<F, 1>);
+  constexpr auto kTiles = []<int... i>(std::integer_sequence<int, i...>) {
+    return std::array<Tile, kTile>{multiply_tile<F, i + 1>...};
+  }(std::make_integer_sequence<int, kTile>());
+  for (int64_t i = 0; i < token_tiles(tokens); ++i) {
+    const TokenTile tile = token_tile(first_token, tokens, i);
+    kTiles[static_cast<size_t>(tile.count - 1)](weight, begin, end, x, tile.first, out + begin * kRows, out_stride);
+    out += tile.count * out_stride;
   }
 }
 

@@ -1,7 +1,9 @@
 #include "model/ops/cpu_ops.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <iterator>
 
 #include "base/check.h"
 #include "kernels/activations/activations.h"
@@ -62,20 +64,60 @@ void CpuOps::add(Tensor residual, Tensor x) {
   });
 }
 
-const Int8Activations& CpuOps::quantise(Tensor x, CodeOrder order) {
-  Int8Activations& to = quantised_[static_cast<size_t>(order)];
-  to.resize(x.rows, x.cols);
-  pool_.parallel_for(x.rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) quantize_activations(isa_, x.row(t), order, to, t);
+void CpuOps::add_form(const Weight& weight, Forms& forms) const {
+  if (has_quant_linear(isa_, weight.format()))
+    forms.coded[static_cast<size_t>(input_form(isa_, weight))] = true;
+  else
+    forms.floats = true;
+}
+
+CpuOps::Inputs CpuOps::make_room(const Forms& forms, int64_t tokens, int64_t cols, Coded& memory) {
+  Inputs in;
+  for (size_t i = 0; i < 2; ++i) {
+    const bool rows = forms.coded[i], tiles = forms.coded[2 + i];
+    if (rows || (i == 0 && forms.any_tiles())) memory.rows[i].resize(tokens, cols);
+    if (rows) in.rows[i] = &memory.rows[i];
+    if (tiles) memory.tiles[i].resize(tokens, cols), in.tiles[i] = &memory.tiles[i];
+  }
+  return in;
+}
+
+void CpuOps::quantise_row(const float* x, const Forms& forms, Coded& memory, int64_t t) const {
+  if (forms.coded[static_cast<size_t>(InputForm::rows)] || forms.any_tiles())
+    quantize_activations(isa_, x, CodeOrder::natural, memory.rows[0], t);
+  if (forms.coded[static_cast<size_t>(InputForm::even_odd_rows)])
+    quantize_activations(isa_, x, CodeOrder::even_odd, memory.rows[1], t);
+}
+
+void CpuOps::pack_tile(const Forms& forms, TokenTile tile, Coded& memory) {
+  if (!forms.any_tiles()) return;
+  Int8Row rows[kTokenTile];
+  for (int64_t t = 0; t < tile.count; ++t) rows[t] = memory.rows[0].row(tile.first + t);
+  for (const InputForm form : {InputForm::offset_tiles, InputForm::e2m1_tiles})
+    if (const auto i = static_cast<size_t>(form); forms.coded[i]) memory.tiles[i - 2].pack(form, tile, rows);
+}
+
+CpuOps::Inputs CpuOps::inputs_of(Tensor x, const Forms& forms) {
+  Inputs in = make_room(forms, x.rows, x.cols, coded_);
+  in.floats = x;
+  if (std::none_of(std::begin(forms.coded), std::end(forms.coded), [](bool wanted) { return wanted; })) return in;
+  pool_.parallel_for(token_tiles(x.rows), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const TokenTile tile = token_tile(0, x.rows, i);
+      for (int64_t t = tile.first; t < tile.first + tile.count; ++t) quantise_row(x.row(t), forms, coded_, t);
+      pack_tile(forms, tile, coded_);
+    }
   });
-  return to;
+  return in;
 }
 
 void CpuOps::multiply(const Inputs& in, int64_t first, const Weight& weight, Tensor out, int64_t begin, int64_t end) const {
   if (!has_quant_linear(isa_, weight.format()))
     return quern::linear(isa_, linear_args(in.floats.row_range(first, first + out.rows), weight, out), begin, end);
+  const auto form = static_cast<size_t>(input_form(isa_, weight));
   quant_linear(isa_,
-               {.x = in.coded[static_cast<size_t>(code_order(weight))],
+               {.x = form < 2 ? in.rows[form] : nullptr,
+                .tiles = form < 2 ? nullptr : in.tiles[form - 2],
                 .first_token = first,
                 .tokens = out.rows,
                 .weight = &weight,
@@ -84,15 +126,31 @@ void CpuOps::multiply(const Inputs& in, int64_t first, const Weight& weight, Ten
                begin, end);
 }
 
-void CpuOps::linear(Tensor x, const Weight& weight, Tensor out) {
-  check_product(x, weight, out);
-  Inputs in{.floats = x};
-  if (has_quant_linear(isa_, weight.format())) {
-    const CodeOrder order = code_order(weight);
-    in.coded[static_cast<size_t>(order)] = &quantise(x, order);
+void CpuOps::linear(Tensor x, const Weight& weight, Tensor out) { linears(x, std::array<Product, 1>{{{&weight, out}}}); }
+
+void CpuOps::linears(Tensor x, std::span<const Product> products) {
+  Forms forms;
+  int64_t rows = 0;
+  for (const Product& product : products) {
+    check_product(x, *product.weight, product.out);
+    add_form(*product.weight, forms);
+    rows += product.weight->rows();
   }
-  pool_.parallel_for(weight.rows(), linear_grain(weight.rows(), x.cols, x.rows, pool_.size()),
-                     [&](int64_t begin, int64_t end) { multiply(in, 0, weight, out, begin, end); });
+  const Inputs in = inputs_of(x, forms);
+  // Parts of all of them, one after the other.
+  const int64_t grain = linear_grain(rows, x.cols, x.rows, pool_.size());
+  const auto parts = [&](const Product& product) { return (product.weight->rows() + grain - 1) / grain; };
+  int64_t all = 0;
+  for (const Product& product : products) all += parts(product);
+  pool_.parallel_for(all, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      int64_t part = item;
+      const Product* product = products.data();
+      for (; part >= parts(*product); ++product) part -= parts(*product);
+      const int64_t row = part * grain;
+      multiply(in, 0, *product->weight, product->out, row, std::min(row + grain, product->weight->rows()));
+    }
+  });
 }
 
 void CpuOps::norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vector& weight, float eps, const RopeTable& table) {
@@ -231,7 +289,9 @@ void CpuOps::gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& c
   args.qkv_stride = qkv.stride;
   args.g = g.data, args.beta = beta.data, args.gate_stride = g.stride;
   args.d = d.data, args.d_stride = d.stride, args.out = out.data, args.out_stride = out.stride;
-  pool_.parallel_for(args.items(), 2, [&](int64_t begin, int64_t end) { quern::gated_delta(isa_, args, begin, end); });
+  // Items of a head share its keys and queries, which are worth it for many tokens.
+  const int64_t grain = qkv.rows > 2 ? std::clamp<int64_t>(args.items() / (4 * pool_.size()), 2, 16) : 2;
+  pool_.parallel_for(args.items(), grain, [&](int64_t begin, int64_t end) { quern::gated_delta(isa_, args, begin, end); });
 }
 
 void CpuOps::replay_delta(Tensor k, Tensor g, Tensor d, const ModelConfig& c, float* state) {
@@ -275,60 +335,84 @@ std::vector<CpuOps::ExpertRows> CpuOps::group_by_expert(std::span<const Expert> 
     next[e] = at;
     at += counts[e];
   }
-  slots_.resize(ids.size());
-  for (size_t i = 0; i < ids.size(); ++i) slots_[i] = next[static_cast<size_t>(ids[i])]++;
+  slots_.resize(ids.size()), pairs_.resize(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    slots_[i] = next[static_cast<size_t>(ids[i])]++;
+    pairs_[static_cast<size_t>(slots_[i])] = static_cast<int64_t>(i);
+  }
   return groups;
 }
 
 CpuOps::Forms CpuOps::forms_of(const std::vector<ExpertRows>& groups, std::initializer_list<Weight Expert::*> matrices) const {
   Forms forms;
   for (const ExpertRows& g : groups)
-    for (Weight Expert::* const matrix : matrices) {
-      const Weight& weight = g.expert->*matrix;
-      if (has_quant_linear(isa_, weight.format()))
-        forms.coded[static_cast<size_t>(code_order(weight))] = true;
-      else
-        forms.floats = true;
-    }
+    for (Weight Expert::* const matrix : matrices) add_form(g.expert->*matrix, forms);
   return forms;
 }
 
-CpuOps::Inputs CpuOps::gather(Tensor x, int64_t choices, const Forms& forms) {
+std::vector<TokenTile> CpuOps::tiles_of(const std::vector<ExpertRows>& groups) {
+  std::vector<TokenTile> tiles;
+  for (const ExpertRows& g : groups)
+    for (int64_t i = 0; i < token_tiles(g.count); ++i) tiles.push_back(token_tile(g.first, g.count, i));
+  return tiles;
+}
+
+CpuOps::Inputs CpuOps::gather(Tensor x, int64_t choices, const Forms& forms, const std::vector<ExpertRows>& groups) {
+  // Tokens are quantised once, though each goes to several experts.
+  Forms rows_only = forms;
+  rows_only.coded[static_cast<size_t>(InputForm::rows)] |= forms.any_tiles();
+  for (const InputForm tiles : {InputForm::offset_tiles, InputForm::e2m1_tiles})
+    rows_only.coded[static_cast<size_t>(tiles)] = false;
+  make_room(rows_only, x.rows, x.cols, coded_);
+  pool_.parallel_for(x.rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) quantise_row(x.row(t), rows_only, coded_, t);
+  });
   const int64_t pairs = x.rows * choices;
   Inputs in;
   if (forms.floats) in.floats = gathered_.tensor(pairs, x.cols);
-  for (const CodeOrder order : {CodeOrder::natural, CodeOrder::even_odd}) {
-    const auto at = static_cast<size_t>(order);
-    if (!forms.coded[at]) continue;
-    quantise(x, order);
-    gathered_codes_[at].resize(pairs, x.cols);
-    in.coded[at] = &gathered_codes_[at];
+  for (size_t i = 0; i < 2; ++i) {
+    if (forms.coded[i]) gathered_codes_.rows[i].resize(pairs, x.cols), in.rows[i] = &gathered_codes_.rows[i];
+    if (forms.coded[2 + i]) gathered_codes_.tiles[i].resize(pairs, x.cols), in.tiles[i] = &gathered_codes_.tiles[i];
   }
-  pool_.parallel_for(pairs, 64, [&](int64_t begin, int64_t end) {
+  const std::vector<TokenTile> tiles = tiles_of(groups);
+  pool_.parallel_for(static_cast<int64_t>(tiles.size()), 4, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t token = i / choices, slot = slots_[static_cast<size_t>(i)];
-      if (forms.floats) std::copy_n(x.row(token), x.cols, in.floats.row(slot));
-      for (size_t order = 0; order < 2; ++order)
-        if (forms.coded[order]) gathered_codes_[order].copy_row(slot, quantised_[order], token);
+      const TokenTile tile = tiles[static_cast<size_t>(i)];
+      Int8Row rows[kTokenTile];
+      for (int64_t t = 0; t < tile.count; ++t) {
+        const int64_t slot = tile.first + t, token = pairs_[static_cast<size_t>(slot)] / choices;
+        if (forms.floats) std::copy_n(x.row(token), x.cols, in.floats.row(slot));
+        for (size_t order = 0; order < 2; ++order)
+          if (forms.coded[order]) gathered_codes_.rows[order].copy_row(slot, coded_.rows[order], token);
+        if (forms.any_tiles()) rows[t] = coded_.rows[0].row(token);
+      }
+      for (const InputForm form : {InputForm::offset_tiles, InputForm::e2m1_tiles})
+        if (const auto at = static_cast<size_t>(form); forms.coded[at]) gathered_codes_.tiles[at - 2].pack(form, tile, rows);
     }
   });
   return in;
 }
 
-void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, const Inputs& in, std::initializer_list<Product> products) {
+void CpuOps::grouped_linear(const std::vector<ExpertRows>& groups, const Inputs& in,
+                            std::initializer_list<ExpertProduct> products) {
   const Weight& first = groups.front().expert->*products.begin()->matrix;
   const auto matrices = static_cast<int64_t>(groups.size() * products.size());
   const int64_t rows = first.rows(), grain = linear_grain(rows, first.cols(), groups.front().count, pool_.size(), matrices),
                 block = std::min<int64_t>(rows, grain), blocks = (rows + block - 1) / block;
   const auto of_group = static_cast<int64_t>(products.size()) * blocks;
-  pool_.parallel_for(static_cast<int64_t>(groups.size()) * of_group, 1, [&](int64_t begin, int64_t end) {
+  const auto weight_of = [&](int64_t item) -> const Weight& {
+    return groups[static_cast<size_t>(item / of_group)].expert->*products.begin()[item % of_group / blocks].matrix;
+  };
+  const int64_t items = static_cast<int64_t>(groups.size()) * of_group;
+  pool_.parallel_for(items, 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
+      // What is most likely this thread's next: a stream of memory begins with a wait.
+      if (item + 1 < items) prefetch_rows(weight_of(item + 1), (item + 1) % blocks * block);
       const ExpertRows& g = groups[static_cast<size_t>(item / of_group)];
-      const Product& product = products.begin()[item % of_group / blocks];
-      const Weight& weight = g.expert->*product.matrix;
+      const ExpertProduct& product = products.begin()[item % of_group / blocks];
       const Tensor out = product.out.row_range(g.first, g.first + g.count);
       const int64_t row = item % blocks * block, row_end = std::min(row + block, rows);
-      multiply(in, g.first, weight, out, row, row_end);
+      multiply(in, g.first, weight_of(item), out, row, row_end);
     }
   });
 }
@@ -338,19 +422,21 @@ void CpuOps::experts(Tensor x, std::span<const Expert> experts, std::span<const 
   const std::vector<ExpertRows> groups = group_by_expert(experts, ids);
   const int64_t width = experts.front().gate_proj.rows();
   const Tensor gate = gate_.tensor(pairs, width), up = up_.tensor(pairs, width), down = down_.tensor(pairs, x.cols);
-  const Inputs in = gather(x, k, forms_of(groups, {&Expert::gate_proj, &Expert::up_proj}));
+  const Inputs in = gather(x, k, forms_of(groups, {&Expert::gate_proj, &Expert::up_proj}), groups);
   grouped_linear(groups, in, {{&Expert::gate_proj, gate}, {&Expert::up_proj, up}});
 
   const Forms forms = forms_of(groups, {&Expert::down_proj});
-  Inputs inner{.floats = gate};
-  for (size_t order = 0; order < 2; ++order)
-    if (forms.coded[order]) quantised_[order].resize(pairs, width), inner.coded[order] = &quantised_[order];
-  pool_.parallel_for(pairs, 4, [&](int64_t begin, int64_t end) {
+  Inputs inner = make_room(forms, pairs, width, coded_);
+  inner.floats = gate;
+  const std::vector<TokenTile> tiles = tiles_of(groups);
+  pool_.parallel_for(static_cast<int64_t>(tiles.size()), 4, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      quern::silu_mul(isa_, gate.row(i), up.row(i), width);
-      for (const CodeOrder order : {CodeOrder::natural, CodeOrder::even_odd})
-        if (const auto at = static_cast<size_t>(order); forms.coded[at])
-          quantize_activations(isa_, gate.row(i), order, quantised_[at], i);
+      const TokenTile tile = tiles[static_cast<size_t>(i)];
+      for (int64_t row = tile.first; row < tile.first + tile.count; ++row) {
+        quern::silu_mul(isa_, gate.row(row), up.row(row), width);
+        quantise_row(gate.row(row), forms, coded_, row);
+      }
+      pack_tile(forms, tile, coded_);
     }
   });
   grouped_linear(groups, inner, {{&Expert::down_proj, down}});
@@ -368,8 +454,7 @@ void CpuOps::experts(Tensor x, std::span<const Expert> experts, std::span<const 
 
 void CpuOps::expert(Tensor x, const Expert& e, Tensor out) {
   const Tensor gate = gate_.tensor(x.rows, e.gate_proj.rows()), up = up_.tensor(x.rows, e.up_proj.rows());
-  linear(x, e.gate_proj, gate);
-  linear(x, e.up_proj, up);
+  linears(x, std::array<Product, 2>{{{&e.gate_proj, gate}, {&e.up_proj, up}}});
   silu_mul(gate, up);
   linear(gate, e.down_proj, out);
 }

@@ -19,6 +19,7 @@ class CpuOps : public Ops {
   void rms_norm(Tensor x, const Vector& weight, float eps, Tensor out) override;
   void add(Tensor residual, Tensor x) override;
   void linear(Tensor x, const Weight& weight, Tensor out) override;
+  void linears(Tensor x, std::span<const Product> products) override;
   void norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vector& weight, float eps, const RopeTable& table) override;
   void attention(Tensor q_gate, const KvCache& cache, int64_t first_position, Tensor out) override;
   void append_kv(Tensor k, Tensor v, int64_t first, KvCache& cache) override;
@@ -36,47 +37,67 @@ class CpuOps : public Ops {
   void add_gated(Tensor out, Tensor gate, Tensor shared) override;
 
  private:
+  void attention_by_blocks(const AttentionArgs& args);
+
+  // Which forms of activations matrices want.
+  struct Forms {
+    bool floats = false, coded[kInputForms] = {};
+    bool any_tiles() const {
+      return coded[static_cast<size_t>(InputForm::offset_tiles)] || coded[static_cast<size_t>(InputForm::e2m1_tiles)];
+    }
+  };
+  void add_form(const Weight& weight, Forms& forms) const;
+  // Rows of activations in those forms.
+  struct Inputs {
+    Tensor floats;
+    const Int8Activations* rows[2] = {};  // of each CodeOrder
+    const PackedTokens* tiles[2] = {};    // offset_tiles, e2m1_tiles
+  };
+  // The memory of one such input.
+  struct Coded {
+    Int8Activations rows[2];
+    PackedTokens tiles[2];
+  };
+
   // The tokens that go to one expert: `count` rows from `first` in the gathered tensors.
   struct ExpertRows {
     const Expert* expert = nullptr;
     int64_t first = 0, count = 0;
   };
-  void attention_by_blocks(const AttentionArgs& args);
-
-  // Sorts (token, choice) pairs by expert: fills slots_ (where each pair's row went) and returns the experts that have any.
+  // Sorts (token, choice) pairs by expert: fills slots_ (where each pair's row went) and pairs_ (the pair of a row), and returns the experts
+  // that have any.
   std::vector<ExpertRows> group_by_expert(std::span<const Expert> experts, std::span<const int32_t> ids);
-
-  // Rows of activations in the forms that matrices want them in.
-  struct Inputs {
-    Tensor floats;
-    const Int8Activations* coded[2] = {};  // of each CodeOrder
-  };
-  struct Forms {
-    bool floats = false, coded[2] = {};
-  };
   // What these matrices of the experts want; the experts of a layer need not have one format.
   Forms forms_of(const std::vector<ExpertRows>& groups, std::initializer_list<Weight Expert::*> matrices) const;
-  // The rows of x that go to each expert, by slots_.
-  Inputs gather(Tensor x, int64_t choices, const Forms& forms);
-  // x in int8 and in this order, in its place of quantised_.
-  const Int8Activations& quantise(Tensor x, CodeOrder order);
+  static std::vector<TokenTile> tiles_of(const std::vector<ExpertRows>& groups);
+
+  // Room for `tokens` of them in memory that belongs to the operations; the next call with the same memory takes it back.
+  static Inputs make_room(const Forms& forms, int64_t tokens, int64_t cols, Coded& memory);
+  // Row t of x [of memory's tokens] quantised in the orders that forms need, also those that tiles are packed from.
+  void quantise_row(const float* x, const Forms& forms, Coded& memory, int64_t t) const;
+  // The tile, from rows that memory holds.
+  static void pack_tile(const Forms& forms, TokenTile tile, Coded& memory);
+  // x as it is, in all those forms: quantised and packed once, however many matrices read it.
+  Inputs inputs_of(Tensor x, const Forms& forms);
+  // The rows of x that go to each expert, by pairs_.
+  Inputs gather(Tensor x, int64_t choices, const Forms& forms, const std::vector<ExpertRows>& groups);
 
   // out = input rows from `first` on times rows [begin, end) of the weight; as many as out has.
   void multiply(const Inputs& in, int64_t first, const Weight& weight, Tensor out, int64_t begin, int64_t end) const;
 
   // A matrix of every expert, and where the products with it go.
-  struct Product {
+  struct ExpertProduct {
     Weight Expert::* matrix;
     Tensor out;
   };
   // For each group and product: out rows = input rows times the matrix. The matrices have one shape.
-  void grouped_linear(const std::vector<ExpertRows>& groups, const Inputs& in, std::initializer_list<Product> products);
+  void grouped_linear(const std::vector<ExpertRows>& groups, const Inputs& in, std::initializer_list<ExpertProduct> products);
 
   ThreadPool& pool_;
   Isa isa_;
   Buffer gathered_, gate_, up_, down_;
-  Int8Activations quantised_[2], gathered_codes_[2];  // of each CodeOrder
-  std::vector<int64_t> slots_;
+  Coded coded_, gathered_codes_;
+  std::vector<int64_t> slots_, pairs_;
   std::vector<float> partials_;  // of attention: what each token found in each block of positions
 };
 

@@ -18,6 +18,7 @@ class ForwardingOps : public Ops {
     ops_.add_rms_norm(residual, x, weight, eps, out);
   }
   void linear(Tensor x, const Weight& weight, Tensor out) override { ops_.linear(x, weight, out); }
+  void linears(Tensor x, std::span<const Product> products) override { ops_.linears(x, products); }
   void norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vector& weight, float eps, const RopeTable& table) override {
     ops_.norm_rope(x, heads, head_stride, weight, eps, table);
   }

@@ -9,6 +9,11 @@ void LinearInputs::linear(Tensor x, const Weight& weight, Tensor out) {
   ops_.linear(x, weight, out);
 }
 
+void LinearInputs::linears(Tensor x, std::span<const Product> products) {
+  for (const Product& product : products) seen_(*product.weight, x);
+  ops_.linears(x, products);
+}
+
 void LinearInputs::expert(Tensor x, const Expert& e, Tensor out) {
   const Tensor gate = gate_.tensor(x.rows, e.gate_proj.rows()), up = up_.tensor(x.rows, e.up_proj.rows());
   linear(x, e.gate_proj, gate);

@@ -16,6 +16,7 @@ class LinearInputs : public ForwardingOps {
   LinearInputs(Ops& ops, Seen seen) : ForwardingOps(ops), seen_(std::move(seen)) {}
 
   void linear(Tensor x, const Weight& weight, Tensor out) override;
+  void linears(Tensor x, std::span<const Product> products) override;
   void expert(Tensor x, const Expert& expert, Tensor out) override;
   void experts(Tensor x, std::span<const Expert> experts, std::span<const int32_t> ids, Tensor weights, Tensor out) override;
 

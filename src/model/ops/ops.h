@@ -36,6 +36,14 @@ class Ops {
 
   // out[t][n] = sum_k x[t][k] weight[n][k].   x [tokens, K], weight [N, K], out [tokens, N].
   virtual void linear(Tensor x, const Weight& weight, Tensor out) = 0;
+  // The same for several matrices that read one x.
+  struct Product {
+    const Weight* weight = nullptr;
+    Tensor out;
+  };
+  virtual void linears(Tensor x, std::span<const Product> products) {
+    for (const Product& product : products) linear(x, *product.weight, product.out);
+  }
 
   // Heads of x [tokens, heads * head_stride], the first head_dim of each: RMS norm with weight [head_dim], then rotation of the first
   // 2 * table.cos.cols dimensions, pairs (i, i + half). In place.
