@@ -1,12 +1,14 @@
 // ThreadPool: a fixed set of workers that share out ranges. Which thread computes an element never changes the element: kernels sum
-// inside one element in one thread, so results do not depend on the number of threads. Workers spin for a short while between calls
-// (a decoded token makes hundreds), then sleep.
+// inside one element in one thread, so results do not depend on the number of threads. Each thread begins with a share of its own, one
+// piece of the whole, and walks through it from the front: it reads memory as one stream. Who has finished takes from the ends of the others'.
+// Nobody waits for a worker that has not come: where other programs have taken its processor, the others do its share. Threads that wait,
+// workers for a call and the caller for workers, look for a short while (a decoded token makes hundreds of calls), then sleep.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -36,18 +38,25 @@ class ThreadPool {
     const Task* task = nullptr;
     int64_t count = 0, grain = 1;
   };
-  void work();
-  void take_ranges(const Job& job);
+  // A thread's ranges that nobody has begun, counted in grains: [first, last), 32 bits each. In a cache line of its own.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> left{0};
+  };
+  void work(int thread);
+  bool join(uint32_t epoch);
+  void leave();
+  void take_ranges(const Job& job, int thread);
 
   std::vector<std::thread> workers_;
-  Job job_;
-  std::atomic<int64_t> next_{0};
-  std::atomic<uint64_t> epoch_{0};  // one more with each job; workers wait for it to move
-  std::atomic<int> running_{0};     // workers that have not finished the current job
+  std::unique_ptr<Share[]> shares_;  // of the caller, then of each worker
+  Job job_;                          // read by who has joined it, written when nobody has
+  std::atomic<uint32_t> epoch_{0};   // one more with each job; workers wait for it to move
+  // Who may read the job: its epoch in the upper 32 bits; below, whether it is closed, nobody may join any more, and how many have joined.
+  std::atomic<uint64_t> gate_{0};
+  std::atomic<uint32_t> empty_{0};  // the caller waits for this to be the epoch: of a closed job that nobody is at any more
   std::atomic<bool> stop_{false}, busy_{false}, failed_{false};
   std::exception_ptr exception_;  // the first of this job's, when failed_
-  std::mutex mutex_;
-  std::condition_variable wake_;
+  std::mutex mutex_;              // of exception_
 };
 
 }  // namespace quern

@@ -53,6 +53,32 @@ TEST(ThreadPool, WakesWorkersThatFellAsleep) {
   }
 }
 
+TEST(ThreadPool, WhoHasFinishedTakesFromTheOthersShares) {
+  ThreadPool pool(2);
+  std::atomic<int64_t> done{0};
+  pool.parallel_for(100, 1, [&](int64_t begin, int64_t) {
+    // One range waits for all the others, those of its own thread's share among them.
+    if (begin == 0)
+      while (done < 99) std::this_thread::yield();
+    ++done;
+  });
+  EXPECT_EQ(done, 100);
+}
+
+TEST(ThreadPool, ACallerThatFellAsleepIsWoken) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 3; ++round) {
+    const auto caller = std::this_thread::get_id();
+    std::atomic<int> slow{0};
+    pool.parallel_for(3, 1, [&](int64_t, int64_t) {
+      if (std::this_thread::get_id() == caller) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      ++slow;
+    });
+    EXPECT_LE(slow, 3);
+  }
+}
+
 TEST(ThreadPool, StartsAndEndsWithoutAJob) {
   for (int i = 0; i < 50; ++i) ThreadPool pool(1 + i % 4);
 }
