@@ -30,7 +30,9 @@ void CommonOptions::add_to(CLI::App& app, const std::string& default_kv) {
 
 void CommonOptions::add_engine_to(CLI::App& app, const std::string& default_kv) {
   kv = default_kv;
-  app.add_option("-t,--threads", threads, "Threads; absent: the cores this process may use")
+  app.add_option(
+         "-t,--threads", threads,
+         "Threads; absent: one for each physical core that this process may use (hyper-threads gain nothing), within its container's share")
       ->check(CLI::Range(1, 1024))
       ->group("Model");
   app.add_option("--ops", ops, "Back end: reference (the scalar definitions) or cpu")

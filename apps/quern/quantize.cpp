@@ -235,7 +235,8 @@ void add_quantize_command(CLI::App& app, Body& body) {
       ->check(CLI::Range(int64_t{0}, int64_t{1'000'000}))
       ->capture_default_str()
       ->needs(report);
-  command->add_option("-t,--threads", o->threads, "Threads; absent: the cores this process may use")->check(CLI::Range(1, 1024));
+  command->add_option("-t,--threads", o->threads, "Threads; absent: one for each physical core this process may use")
+      ->check(CLI::Range(1, 1024));
   command->callback([o, format, recipe, &body] {
     if (format->empty() && recipe->empty()) throw CLI::RequiredError("--format or --recipe");
     check_format(*o);

@@ -88,7 +88,8 @@ void add_synth_command(CLI::App& app, Body& body) {
   command->add_flag("--packed", o->packed, "Rows as quern's kernels read them: faster here, and nothing else reads the folder");
   command->add_flag("--mtp", o->mtp, "With the multi-token prediction block");
   command->add_flag("--force", o->force, "Replace OUT if it is a model folder");
-  command->add_option("-t,--threads", o->threads, "Threads; absent: the cores this process may use")->check(CLI::Range(1, 1024));
+  command->add_option("-t,--threads", o->threads, "Threads; absent: one for each physical core this process may use")
+      ->check(CLI::Range(1, 1024));
   command->callback([o, &body] { body = [o] { return synth(*o); }; });
 }
 
