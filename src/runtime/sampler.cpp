@@ -24,8 +24,21 @@ void for_each_id(const TokenMask& mask, size_t limit, const F& f) {
 
 int32_t argmax(std::span<const float> logits) {
   size_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i)
-    if (likelier(logits[i], logits[best])) best = i;
+  const auto look = [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i)
+      if (likelier(logits[i], logits[best])) best = i;
+  };
+  // Few of a hundred thousand are larger than all before them: most blocks have none, which a comparison of many at once finds out.
+  constexpr size_t kBlock = 64;
+  size_t at = 0;
+  for (; at + kBlock <= logits.size(); at += kBlock) {
+    const float* block = logits.data() + at;
+    const float highest = logits[best];
+    int any = std::isnan(highest) ? 1 : 0;
+    for (size_t i = 0; i < kBlock; ++i) any |= block[i] > highest ? 1 : 0;
+    if (any != 0) look(at, at + kBlock);
+  }
+  look(at, logits.size());
   return static_cast<int32_t>(best);
 }
 
