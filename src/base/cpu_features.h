@@ -5,12 +5,13 @@
 
 namespace quern {
 
-enum class Isa { scalar, avx2, avx512 };
+enum class Isa { scalar, avx2, avx512, amx };
 
 std::string_view isa_name(Isa isa);
 
 // AVX2 means AVX2 + FMA + F16C; AVX-512 means F + BW + VL + DQ + VNNI + VBMI on top (Ice Lake, Zen 4 and later). The
-// operating system must save the registers too.
+// operating system must save the registers too. AMX means tiles of bf16 and int8 and AVX-512's bf16 products on top (Sapphire
+// Rapids and later), and that the system lets this process use tiles: the first call asks it to.
 bool cpu_supports(Isa isa);
 Isa best_isa();
 // Whether AVX-512 has products of bf16 here (Cooper Lake, Zen 4 and later).

@@ -21,7 +21,7 @@ inline constexpr double kUnit = 0x1p-24;  // largest relative error of one f32 r
 // Every instruction set this machine can run; scalar first.
 inline std::vector<Isa> versions() {
   std::vector<Isa> all{Isa::scalar};
-  for (const Isa isa : {Isa::avx2, Isa::avx512})
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx})
     if (cpu_supports(isa)) all.push_back(isa);
   return all;
 }

@@ -11,8 +11,13 @@ namespace quern {
 // --- KvCache -------------------------------------------------------------------------------------------------------------------------
 
 struct KvCache::Page {
-  explicit Page(size_t bytes) : data(bytes) {}
-  std::vector<std::byte> data;
+  explicit Page(size_t bytes) : lines((bytes + sizeof(Line) - 1) / sizeof(Line)) {}
+  std::byte* data() { return lines.data()->bytes; }
+
+  struct alignas(64) Line {  // of the caches: else each wide load of a row would take from two
+    std::byte bytes[64];
+  };
+  std::vector<Line> lines;
 };
 
 std::shared_ptr<KvCache::Page> KvCache::make_page() const { return std::make_shared<Page>(page_bytes()); }
@@ -28,7 +33,7 @@ void KvCache::extend(int64_t first, int64_t count) {
     else if (pages_[p].use_count() > 1)
       pages_[p] = std::make_shared<Page>(*pages_[p]);  // a fork still reads the old one
     views_.resize(pages_.size());
-    views_[p] = KvPage{pages_[p]->data.data()};
+    views_[p] = KvPage{pages_[p]->data()};
   }
   length_ = first + count;
 }

@@ -1,4 +1,5 @@
-// The structure of the computation; the two inner loops come in scalar, AVX2 and AVX-512 versions (inner.h).
+// The structure of the computation; the two inner loops come in scalar, AVX2 and AVX-512 versions (inner.h). With AMX all of it is
+// another computation (tile_attention.h).
 #include "kernels/attention/attention.h"
 
 #include <algorithm>
@@ -21,10 +22,9 @@ struct Slot {
   std::byte* values;
   std::byte* scale;  // int8 only
 };
-enum class Part { key, value };
 
-Slot slot_of(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage& page, Part part, int64_t slot, int64_t head) {
-  const int64_t index = ((part == Part::value ? kKvPagePositions : 0) + slot) * kv_heads + head;
+Slot slot_of(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage& page, KvPart part, int64_t slot, int64_t head) {
+  const int64_t index = ((part == KvPart::value ? kKvPagePositions : 0) + slot) * kv_heads + head;
   const auto size = static_cast<int64_t>(element_bytes(format));
   return {page.data + index * head_dim * size, page.data + 2 * kKvPagePositions * kv_heads * head_dim * size + index * 4};
 }
@@ -46,17 +46,6 @@ void store_vector(KvFormat format, const float* x, int64_t n, const Slot& to) {
     const auto code = [&](float value) { return static_cast<int8_t>(std::lrint(std::clamp(value / scale, -127.0f, 127.0f))); };
     for (int64_t i = 0; i < n; ++i) to.values[i] = static_cast<std::byte>(scale > 0 ? code(x[i]) : 0);
   }
-}
-
-// The keys or values of one head in a page.
-KvVectors vectors_of(const AttentionArgs& a, int64_t page, Part part, int64_t head) {
-  const Slot first = slot_of(a.format, a.kv_heads, a.head_dim, a.pages[static_cast<size_t>(page)], part, 0, head);
-  KvVectors vectors{.format = a.format,
-                    .values = first.values,
-                    .stride = a.kv_heads * a.head_dim * static_cast<int64_t>(element_bytes(a.format))};
-  // Pages are allocated, and the scales lie behind a multiple of 128 elements: they are aligned.
-  if (a.format == KvFormat::int8) vectors.scales = reinterpret_cast<const float*>(first.scale), vectors.scale_stride = a.kv_heads;
-  return vectors;
 }
 
 // One token's query heads of one kv head, so far: [group], [group], [group, head_dim].
@@ -95,7 +84,23 @@ void add_page(Isa isa, const AttentionArgs& a, const float* q, const KvVectors& 
   inner.add_values(v, count, scores, factors, a.group(), a.head_dim, partial.out, a.head_dim);
 }
 
+const AttentionTiles* tiles_of(Isa isa, const AttentionArgs& a) {
+  return isa == Isa::amx && fits_tiles(a) ? &amx::attention_tiles : nullptr;
+}
+
 }  // namespace
+
+bool fits_tiles(const AttentionArgs& a) { return a.format != KvFormat::f32 && a.head_dim % 32 == 0; }
+
+KvVectors kv_vectors(const AttentionArgs& a, int64_t page, KvPart part, int64_t kv_head) {
+  const Slot first = slot_of(a.format, a.kv_heads, a.head_dim, a.pages[static_cast<size_t>(page)], part, 0, kv_head);
+  KvVectors vectors{.format = a.format,
+                    .values = first.values,
+                    .stride = a.kv_heads * a.head_dim * static_cast<int64_t>(element_bytes(a.format))};
+  // Pages are allocated, and the scales lie behind a multiple of 128 elements: they are aligned.
+  if (a.format == KvFormat::int8) vectors.scales = reinterpret_cast<const float*>(first.scale), vectors.scale_stride = a.kv_heads;
+  return vectors;
+}
 
 size_t kv_page_bytes(KvFormat format, int64_t kv_heads, int64_t head_dim) {
   const int64_t vectors = 2 * kKvPagePositions * kv_heads;
@@ -106,13 +111,14 @@ size_t kv_page_bytes(KvFormat format, int64_t kv_heads, int64_t head_dim) {
 void kv_store(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage& page, int64_t slot, const float* k,
               const float* v) {
   for (int64_t h = 0; h < kv_heads; ++h) {
-    store_vector(format, k + h * head_dim, head_dim, slot_of(format, kv_heads, head_dim, page, Part::key, slot, h));
-    store_vector(format, v + h * head_dim, head_dim, slot_of(format, kv_heads, head_dim, page, Part::value, slot, h));
+    store_vector(format, k + h * head_dim, head_dim, slot_of(format, kv_heads, head_dim, page, KvPart::key, slot, h));
+    store_vector(format, v + h * head_dim, head_dim, slot_of(format, kv_heads, head_dim, page, KvPart::value, slot, h));
   }
 }
 
 void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t kv_head, int64_t block, float* partials,
                      int64_t stride) {
+  if (const AttentionTiles* tiles = tiles_of(isa, a)) return tiles->block(a, begin, end, kv_head, block, partials, stride);
   thread_local std::vector<float> scratch;
   float *const scores = grown(scratch, a.group() * (kKvPagePositions + 1)), *const factors = scores + a.group() * kKvPagePositions;
   for (int64_t t = begin; t < end; ++t) {
@@ -123,7 +129,7 @@ void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end
   const int64_t first_page = block * AttentionArgs::kBlock / kKvPagePositions,
                 last_position = std::min((block + 1) * AttentionArgs::kBlock, a.first_position + end);
   for (int64_t page = first_page; page * kKvPagePositions < last_position; ++page) {
-    const KvVectors k = vectors_of(a, page, Part::key, kv_head), v = vectors_of(a, page, Part::value, kv_head);
+    const KvVectors k = kv_vectors(a, page, KvPart::key, kv_head), v = kv_vectors(a, page, KvPart::value, kv_head);
     for (int64_t t = begin; t < end; ++t) {
       const int64_t count = std::min(kKvPagePositions, a.first_position + t + 1 - page * kKvPagePositions);
       if (count <= 0) continue;
@@ -133,7 +139,8 @@ void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end
   }
 }
 
-void attention_join(const AttentionArgs& a, int64_t token, int64_t block, float* partial, const float* of_block) {
+void attention_join(Isa isa, const AttentionArgs& a, int64_t token, int64_t block, float* partial, const float* of_block) {
+  if (const AttentionTiles* tiles = tiles_of(isa, a)) return tiles->join(a, token, block, partial, of_block);
   if (block * AttentionArgs::kBlock > a.first_position + token) return;
   const Partial all(a, partial);
   const PartialOf<const float> next(a, of_block);
@@ -151,23 +158,32 @@ void attention_join(const AttentionArgs& a, int64_t token, int64_t block, float*
 
 void attention_finish(Isa isa, const AttentionArgs& a, int64_t token, int64_t kv_head, const float* partial) {
   const PartialOf<const float> all(a, partial);
-  for (int64_t h = 0; h < a.group(); ++h) {
-    const int64_t head = kv_head * a.group() + h;
-    float* out = a.out + token * a.out_stride + head * a.head_dim;
-    std::copy_n(all.out + h * a.head_dim, a.head_dim, out);
-    const float* gate = a.q_gate + token * a.q_stride + head * 2 * a.head_dim + a.head_dim;
-    sigmoid_mul(isa, out, 1.0f / all.sum[h], gate, a.head_dim);
-  }
+  for (int64_t h = 0; h < a.group(); ++h)
+    attention_output(isa, a, token, kv_head * a.group() + h, all.out + h * a.head_dim, all.sum[h]);
+}
+
+void attention_output(Isa isa, const AttentionArgs& a, int64_t token, int64_t head, const float* values, float sum) {
+  float* out = a.out + token * a.out_stride + head * a.head_dim;
+  std::copy_n(values, a.head_dim, out);
+  const float* gate = a.q_gate + token * a.q_stride + head * 2 * a.head_dim + a.head_dim;
+  sigmoid_mul(isa, out, 1.0f / sum, gate, a.head_dim);
+}
+
+int64_t attention_tokens(Isa isa, const AttentionArgs& a, int64_t workers) {
+  constexpr int64_t kLoops = 8, kTiles = 64;  // by tiles, values are transposed once for all that share them
+  if (!tiles_of(isa, a)) return kLoops;
+  return std::clamp(a.tokens * a.kv_heads / std::max(workers, int64_t{1}) / kLoops * kLoops, kLoops, kTiles);
 }
 
 void attention(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t kv_head) {
+  if (const AttentionTiles* tiles = tiles_of(isa, a)) return tiles->attention(a, begin, end, kv_head);
   const int64_t size = a.partial_size();
   thread_local std::vector<float> scratch;
   float *const all = grown(scratch, 2 * (end - begin) * size), *const next = all + (end - begin) * size;
   attention_block(isa, a, begin, end, kv_head, 0, all, size);
   for (int64_t block = 1; block * AttentionArgs::kBlock < a.first_position + end; ++block) {
     attention_block(isa, a, begin, end, kv_head, block, next, size);
-    for (int64_t t = begin; t < end; ++t) attention_join(a, t, block, all + (t - begin) * size, next + (t - begin) * size);
+    for (int64_t t = begin; t < end; ++t) attention_join(isa, a, t, block, all + (t - begin) * size, next + (t - begin) * size);
   }
   for (int64_t t = begin; t < end; ++t) attention_finish(isa, a, t, kv_head, all + (t - begin) * size);
 }

@@ -6,6 +6,9 @@
 // Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135), all query heads of a kv head together, so that a page is read once for all
 // of them. The blocks' results are then joined in order. Blocks and pages begin at fixed positions: a result depends on the query and the
 // positions up to it alone, neither on the tokens beside it nor on which thread took which block.
+//
+// With Isa::amx, bf16 or int8 pages and a head_dim that is a multiple of 32, a block is two products of matrices instead, over all of its
+// pages at once (tile_attention.h). What a block found is then another thing: every function of a call must be given the same Isa.
 #pragma once
 
 #include <cstddef>
@@ -49,6 +52,9 @@ struct AttentionArgs {
   int64_t partial_size() const { return group() * (2 + head_dim); }
 };
 
+// Tokens that should share a reading of the pages, where `workers` threads are to have a part of the call each.
+int64_t attention_tokens(Isa isa, const AttentionArgs& args, int64_t workers);
+
 // Tokens [begin, end), query heads of one kv head: all of it.
 void attention(Isa isa, const AttentionArgs& args, int64_t begin, int64_t end, int64_t kv_head);
 
@@ -57,7 +63,7 @@ void attention(Isa isa, const AttentionArgs& args, int64_t begin, int64_t end, i
 void attention_block(Isa isa, const AttentionArgs& args, int64_t begin, int64_t end, int64_t kv_head, int64_t block,
                      float* partials, int64_t stride);
 // Adds what one token found in `block` to what it found in those before.
-void attention_join(const AttentionArgs& args, int64_t token, int64_t block, float* partial, const float* of_block);
+void attention_join(Isa isa, const AttentionArgs& args, int64_t token, int64_t block, float* partial, const float* of_block);
 // What one token found in all blocks, to its output.
 void attention_finish(Isa isa, const AttentionArgs& args, int64_t token, int64_t kv_head, const float* partial);
 

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/attention/tile_attention.h"
 #include "kernels/kernel_test.h"
+#include "kernels/tiles/emulated.h"
 
 namespace quern {
 namespace {
@@ -22,9 +24,40 @@ const Shape kShapes[] = {{1, 0, 2, 1, 8},    {5, 61, 6, 3, 40},    {64, 0, 4, 2,
                          {4, 33, 14, 2, 48}, {3, 130, 6, 2, 32},   {2, 61, 5, 1, 96},  {1, 640, 22, 2, 64}};
 const KvFormat kFormats[] = {KvFormat::f32, KvFormat::bf16, KvFormat::int8};
 
-std::string name(const Shape& s, KvFormat format, Isa isa) {
-  return fmt::format("{} format {}: {} tokens from {}, heads {}/{} of {}", isa_name(isa), static_cast<int>(format), s.tokens,
-                     s.first, s.heads, s.kv_heads, s.head_dim);
+// An instruction set; or emulated tiles, and the scalar loops for what does not fit them.
+struct Version {
+  Isa isa = Isa::scalar;
+  bool emulated = false;
+
+  bool tiles(const AttentionArgs& a) const { return (emulated || isa == Isa::amx) && fits_tiles(a); }
+  // Whether queries and weights are rounded to bf16.
+  bool in_bf16(const AttentionArgs& a) const {
+    return tiles(a) || (isa >= Isa::avx512 && a.format == KvFormat::bf16 && a.head_dim % 32 == 0 && cpu_multiplies_bf16());
+  }
+  void attention(const AttentionArgs& a, int64_t begin, int64_t end, int64_t kv_head) const {
+    if (emulated && fits_tiles(a)) return TileAttention<EmulatedTiles>::attention(a, begin, end, kv_head);
+    quern::attention(isa, a, begin, end, kv_head);
+  }
+  void block(const AttentionArgs& a, int64_t kv_head, int64_t block, float* partials, int64_t stride) const {
+    if (emulated && fits_tiles(a)) return TileAttention<EmulatedTiles>::block(a, 0, a.tokens, kv_head, block, partials, stride);
+    attention_block(isa, a, 0, a.tokens, kv_head, block, partials, stride);
+  }
+  void join(const AttentionArgs& a, int64_t token, int64_t block, float* partial, const float* of_block) const {
+    if (emulated && fits_tiles(a)) return TileAttention<EmulatedTiles>::join(a, token, block, partial, of_block);
+    attention_join(isa, a, token, block, partial, of_block);
+  }
+};
+std::vector<Version> attention_versions() {
+  std::vector<Version> all;
+  for (const Isa isa : versions()) all.push_back({isa});
+  all.push_back({.emulated = true});
+  return all;
+}
+
+std::string name(const Shape& s, KvFormat format, const Version& version) {
+  return fmt::format("{} format {}: {} tokens from {}, heads {}/{} of {}",
+                     version.emulated ? "emulated tiles" : isa_name(version.isa), static_cast<int>(format), s.tokens, s.first,
+                     s.heads, s.kv_heads, s.head_dim);
 }
 
 // What a page returns for x, by the format's definition.
@@ -82,40 +115,40 @@ struct Sequence {
 };
 
 // Tokens [begin, end), `together` at a time.
-void run(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t together = 3) {
+void run(const Version& version, const AttentionArgs& a, int64_t begin, int64_t end, int64_t together = 3) {
   for (int64_t kv_head = 0; kv_head < a.kv_heads; ++kv_head)
-    for (int64_t t = begin; t < end; t += together) attention(isa, a, t, std::min(t + together, end), kv_head);
+    for (int64_t t = begin; t < end; t += together) version.attention(a, t, std::min(t + together, end), kv_head);
 }
 // Block by block, the last first.
-void run_by_blocks(Isa isa, const AttentionArgs& a) {
+void run_by_blocks(const Version& version, const AttentionArgs& a) {
   const int64_t size = a.partial_size(), of_token = a.blocks() * size;
   std::vector<float> partials(static_cast<size_t>(a.tokens * of_token));
   for (int64_t kv_head = 0; kv_head < a.kv_heads; ++kv_head) {
-    for (int64_t b = a.blocks() - 1; b >= 0; --b)
-      attention_block(isa, a, 0, a.tokens, kv_head, b, partials.data() + b * size, of_token);
+    for (int64_t b = a.blocks() - 1; b >= 0; --b) version.block(a, kv_head, b, partials.data() + b * size, of_token);
     for (int64_t t = 0; t < a.tokens; ++t) {
       float* of_this = partials.data() + t * of_token;
-      for (int64_t b = 1; b < a.blocks(); ++b) attention_join(a, t, b, of_this, of_this + b * size);
-      attention_finish(isa, a, t, kv_head, of_this);
+      for (int64_t b = 1; b < a.blocks(); ++b) version.join(a, t, b, of_this, of_this + b * size);
+      attention_finish(version.isa, a, t, kv_head, of_this);
     }
   }
 }
-std::vector<float> run(Isa isa, const Sequence& in) {
+std::vector<float> run(const Version& version, const Sequence& in) {
   Guarded out = in.output();
   const AttentionArgs a = in.args(out, 0, in.shape.tokens);
-  run(isa, a, 0, a.tokens);
+  run(version, a, 0, a.tokens);
   EXPECT_TRUE(out.intact());
   return out.values();
 }
 
 TEST(Attention, MatchesTheDefinitionInEveryPageFormat) {
-  for (const Isa isa : versions())
+  for (const Version& version : attention_versions())
     for (const KvFormat format : kFormats)
       for (const Shape& s : kShapes) {
-        SCOPED_TRACE(name(s, format, isa));
-        const bool in_bf16 = isa == Isa::avx512 && format == KvFormat::bf16 && s.head_dim % 32 == 0 && cpu_multiplies_bf16();
+        SCOPED_TRACE(name(s, format, version));
         const Sequence in(s, format, 17);
-        const std::vector<float> got = run(isa, in);
+        const std::vector<float> got = run(version, in);
+        Guarded unused = in.output();
+        const bool in_bf16 = version.in_bf16(in.args(unused, 0, 1));
         for (int64_t t = 0; t < s.tokens; ++t)
           for (int64_t h = 0; h < s.heads; ++h) {
             const float* q = in.q_gate.data() + 1 + t * in.q_stride + h * 2 * s.head_dim;
@@ -155,61 +188,87 @@ TEST(Attention, MatchesTheDefinitionInEveryPageFormat) {
 
 TEST(Attention, TokensAloneInRangesAndByBlocksHaveTheSameBits) {
   Random random(4);
-  for (const Isa isa : versions())
+  for (const Version& version : attention_versions())
     for (const KvFormat format : kFormats)
       for (const Shape& s : kShapes) {
-        SCOPED_TRACE(name(s, format, isa));
+        SCOPED_TRACE(name(s, format, version));
         const Sequence in(s, format, 18);
-        const std::vector<float> whole = run(isa, in);
+        const std::vector<float> whole = run(version, in);
         Guarded single = in.output(), split = in.output();
-        for (int64_t t = 0; t < s.tokens; ++t) run(isa, in.args(single, t, 1), 0, 1);
+        for (int64_t t = 0; t < s.tokens; ++t) run(version, in.args(single, t, 1), 0, 1);
         const AttentionArgs a = in.args(split, 0, s.tokens);
-        in_random_ranges(random, s.tokens, [&](int64_t begin, int64_t end) { run(isa, a, begin, end, random.between(1, 9)); });
+        in_random_ranges(random, s.tokens, [&](int64_t begin, int64_t end) { run(version, a, begin, end, random.between(1, 9)); });
         EXPECT_TRUE(same_bits(single.values(), whole));
         EXPECT_TRUE(same_bits(split.values(), whole));
         Guarded blocks = in.output();
-        run_by_blocks(isa, in.args(blocks, 0, s.tokens));
+        run_by_blocks(version, in.args(blocks, 0, s.tokens));
         EXPECT_TRUE(same_bits(blocks.values(), whole));
       }
 }
 
 TEST(Attention, PositionsAfterAQueryAreNeverRead) {
-  for (const Isa isa : versions())
+  for (const Version& version : attention_versions())
     for (const KvFormat format : kFormats) {
-      Sequence in({70, 30, 4, 2, 24}, format, 19);
-      const std::vector<float> before = run(isa, in);
-      const std::vector<float> poison(in.k.size(), std::numeric_limits<float>::quiet_NaN());
-      for (int64_t p = 50; p < in.shape.positions(); ++p) in.store(p, poison.data(), poison.data());
-      const std::vector<float> after = run(isa, in);
-      const auto untouched = static_cast<std::ptrdiff_t>(20 * 4 * 24);  // tokens at positions 30 .. 49
-      EXPECT_TRUE(same_bits({before.begin(), before.begin() + untouched}, {after.begin(), after.begin() + untouched}));
+      for (const int64_t head_dim : {24, 64}) {
+        Sequence in({70, 30, 4, 2, head_dim}, format, 19);
+        const std::vector<float> before = run(version, in);
+        const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+        const std::vector<float> no_keys(in.k.size(), nan), no_values(in.k.size(), format == KvFormat::int8 ? inf : nan);
+        for (int64_t p = 50; p < in.shape.positions(); ++p) in.store(p, no_keys.data(), no_values.data());
+        const std::vector<float> after = run(version, in);
+        const auto untouched = static_cast<std::ptrdiff_t>(20 * 4 * head_dim);  // tokens at positions 30 .. 49
+        EXPECT_TRUE(same_bits({before.begin(), before.begin() + untouched}, {after.begin(), after.begin() + untouched}));
+        EXPECT_TRUE(std::isnan(after.back()));
+      }
     }
 }
 
 TEST(Attention, HugeScoresDoNotOverflow) {
-  for (const Isa isa : versions()) {
-    Sequence in({4, 3, 2, 1, 16}, KvFormat::f32, 20);
-    for (float& x : in.q_gate) x *= 1e4f;
-    for (float& x : in.k) x *= 1e4f;
-    for (int64_t p = 0; p < in.shape.positions(); ++p) in.store(p, in.k.data(), in.v.data());
-    for (const float value : run(isa, in)) EXPECT_TRUE(std::abs(value) <= 2.0f) << value;  // a mean of values within [-2, 2], gated
+  for (const Version& version : attention_versions()) {
+    for (const KvFormat format : kFormats) {
+      Sequence in({4, 3, 2, 1, 32}, format, 20);
+      for (float& x : in.q_gate) x *= 1e4f;
+      for (float& x : in.k) x *= 1e4f;
+      for (int64_t p = 0; p < in.shape.positions(); ++p) in.store(p, in.k.data(), in.v.data());
+      for (const float value : run(version, in))
+        EXPECT_TRUE(std::abs(value) <= 2.01f) << value;  // a mean of values within [-2, 2], gated
+    }
   }
 }
 
 TEST(Attention, PositionsThatScoreMinusInfinityCountForNothing) {
-  for (const Isa isa : versions()) {
-    SCOPED_TRACE(isa_name(isa));
-    Sequence in({1, 700, 2, 1, 16}, KvFormat::f32, 23);
-    const float inf = std::numeric_limits<float>::infinity();
-    std::vector<float> keys = in.k;
-    for (size_t i = 0; i < 16; ++i) in.q_gate[1 + i] = in.q_gate[1 + 32 + i] = 1;
-    for (int64_t p = 0; p < 600; ++p) std::fill_n(keys.begin() + p * 16, 16, -inf);  // the first page, the first block
-    for (int64_t p = 0; p < in.shape.positions(); ++p) in.store(p, keys.data(), in.v.data());
-    for (const float value : run(isa, in)) EXPECT_TRUE(std::abs(value) <= 2.0f) << value;
-    Guarded blocks = in.output();
-    run_by_blocks(isa, in.args(blocks, 0, 1));
-    EXPECT_TRUE(same_bits(blocks.values(), run(isa, in)));
-  }
+  for (const Version& version : attention_versions())
+    for (const KvFormat format : {KvFormat::f32, KvFormat::bf16}) {
+      Sequence in({1, 700, 2, 1, 32}, format, 23);
+      SCOPED_TRACE(name(in.shape, format, version));
+      const float inf = std::numeric_limits<float>::infinity();
+      std::vector<float> keys = in.k;
+      for (size_t i = 0; i < 32; ++i) in.q_gate[1 + i] = in.q_gate[1 + 64 + i] = 1;
+      for (int64_t p = 0; p < 600; ++p) std::fill_n(keys.begin() + p * 32, 32, -inf);  // the first page, the first block
+      for (int64_t p = 0; p < in.shape.positions(); ++p) in.store(p, keys.data(), in.v.data());
+      for (const float value : run(version, in)) EXPECT_TRUE(std::abs(value) <= 2.01f) << value;
+      Guarded blocks = in.output();
+      run_by_blocks(version, in.args(blocks, 0, 1));
+      EXPECT_TRUE(same_bits(blocks.values(), run(version, in)));
+    }
+}
+
+TEST(Attention, AmxFindsTheBitsThatEmulatedTilesFind) {
+  if (!cpu_supports(Isa::amx)) GTEST_SKIP() << "no AMX here";
+  for (const KvFormat format : {KvFormat::bf16, KvFormat::int8})
+    for (const Shape& s : kShapes) {
+      const Sequence in(s, format, 24);
+      SCOPED_TRACE(name(s, format, {Isa::amx}));
+      Guarded unused = in.output();
+      const AttentionArgs a = in.args(unused, 0, s.tokens);
+      if (!fits_tiles(a)) continue;
+      std::vector<float> by_amx(static_cast<size_t>(s.tokens * a.partial_size())), emulated = by_amx;
+      for (int64_t block = 0; block < a.blocks(); ++block) {
+        Version{Isa::amx}.block(a, 0, block, by_amx.data(), a.partial_size());
+        Version{.emulated = true}.block(a, 0, block, emulated.data(), a.partial_size());
+        EXPECT_TRUE(same_bits(by_amx, emulated)) << "block " << block;
+      }
+    }
 }
 
 TEST(KvStore, TouchesOneSlotOfThePageOnly) {

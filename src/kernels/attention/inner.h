@@ -1,4 +1,5 @@
-// The inner loops of attention, per instruction set: one page, one kv head, the query heads that share it.
+// What attention is made of, per instruction set: the inner loops over one page, one kv head, the query heads that share it; or,
+// where the processor multiplies tiles, all of it.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +19,13 @@ struct KvVectors {
   int64_t scale_stride = 0;
 };
 
+enum class KvPart { key, value };
+// The keys or values of one kv head in args.pages[page].
+KvVectors kv_vectors(const AttentionArgs& args, int64_t page, KvPart part, int64_t kv_head);
+
+// out of one head = sigmoid(gate) * values / sum.   values [head_dim]
+void attention_output(Isa isa, const AttentionArgs& args, int64_t token, int64_t head, const float* values, float sum);
+
 struct AttentionInner {
   // scores[h][p] = scale * q[h] . k[p] for `heads` queries, q_stride apart, and positions [0, count).   scores [heads][kKvPagePositions]
   void (*scores)(const KvVectors& k, int64_t count, const float* q, int64_t q_stride, int64_t heads, int64_t head_dim, float scale,
@@ -31,6 +39,16 @@ struct AttentionInner {
 // and head_dim is a multiple of 32, the one that makes them from bf16 pages.
 const AttentionInner& attention_inner(Isa isa, int64_t head_dim);
 
+// The functions of attention.h by tiles.
+struct AttentionTiles {
+  void (*attention)(const AttentionArgs& args, int64_t begin, int64_t end, int64_t kv_head);
+  void (*block)(const AttentionArgs& args, int64_t begin, int64_t end, int64_t kv_head, int64_t block, float* partials,
+                int64_t stride);
+  void (*join)(const AttentionArgs& args, int64_t token, int64_t block, float* partial, const float* of_block);
+};
+// Whether tiles hold what these arguments ask for: pages of bf16 or int8, head_dim a multiple of 32.
+bool fits_tiles(const AttentionArgs& args);
+
 namespace scalar {
 extern const AttentionInner attention_inner;
 }
@@ -42,6 +60,9 @@ extern const AttentionInner attention_inner;
 }
 namespace avx512_bf16 {
 extern const AttentionInner attention_inner;
+}
+namespace amx {
+extern const AttentionTiles attention_tiles;
 }
 
 }  // namespace quern

@@ -8,6 +8,7 @@ namespace quern {
 const AttentionInner& attention_inner(Isa isa, int64_t head_dim) {
   if (isa == Isa::scalar || head_dim % 16 != 0) return scalar::attention_inner;
   if (isa == Isa::avx2) return avx2::attention_inner;
+  // AMX, too, where tiles do not fit.
   static const bool bf16 = cpu_multiplies_bf16();
   return bf16 && head_dim % 32 == 0 ? avx512_bf16::attention_inner : avx512::attention_inner;
 }

@@ -18,7 +18,7 @@ int32_t multiply_scalar(int64_t rounds) {
 
 int32_t multiply(Isa isa, int64_t rounds) {
 #if defined(__x86_64__)
-  if (isa == Isa::avx512) return avx512::multiply_int8(rounds);
+  if (isa >= Isa::avx512) return avx512::multiply_int8(rounds);
   if (isa == Isa::avx2) return avx2::multiply_int8(rounds);
 #endif
   static_cast<void>(isa);

@@ -7,7 +7,7 @@ namespace {
 
 TEST(Int8Peak, IsMoreThanAnyProcessorWouldTakeAWeekFor) {
   ThreadPool pool(2);
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx}) {
     if (!cpu_supports(isa)) continue;
     EXPECT_GT(int8_peak(pool, isa), 1e6) << isa_name(isa);
   }

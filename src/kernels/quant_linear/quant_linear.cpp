@@ -16,7 +16,7 @@ using panels::kChunk, panels::kRows, panels::PanelFormat, panels::PanelKernel, p
 constexpr int64_t kTokenBlock = 256;
 
 const PanelKernel* kernel_of(Isa isa) {
-  return isa == Isa::avx512 ? panels::avx512::panel_kernel() : isa == Isa::avx2 ? panels::avx2::panel_kernel() : nullptr;
+  return isa >= Isa::avx512 ? panels::avx512::panel_kernel() : isa == Isa::avx2 ? panels::avx2::panel_kernel() : nullptr;
 }
 
 bool is_mlx_affine(QuantFormat format) {
@@ -195,7 +195,7 @@ void prefetch_rows(const QuantMatrix& weight, int64_t row) {
 }
 
 void quantize_activations(Isa isa, const float* x, CodeOrder order, Int8Activations& to, int64_t token) {
-  if (isa == Isa::avx512) return quern::avx512::quantize_activations(x, order, to, token);
+  if (isa >= Isa::avx512) return quern::avx512::quantize_activations(x, order, to, token);
   if (isa == Isa::avx2) return quern::avx2::quantize_activations(x, order, to, token);
   to.quantize(token, x, order);
 }

@@ -188,13 +188,13 @@ void CpuOps::attention(Tensor q_gate, const KvCache& cache, int64_t first_positi
                            .first_position = first_position,
                            .out = out.data,
                            .out_stride = out.stride};
-  constexpr int64_t kTokens = 8;  // that share a reading of the pages
-  const int64_t tiles = (args.tokens + kTokens - 1) / kTokens, blocks = args.blocks();
-  if (tiles * args.kv_heads < 2 * pool_.size() && blocks > 1) return attention_by_blocks(args);
+  constexpr int64_t kFew = 8;
+  if ((args.tokens + kFew - 1) / kFew * args.kv_heads < 2 * pool_.size() && args.blocks() > 1) return attention_by_blocks(args);
+  const int64_t together = attention_tokens(isa_, args, pool_.size()), tiles = (args.tokens + together - 1) / together;
   pool_.parallel_for(tiles * args.kv_heads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t token = (tiles - 1 - item / args.kv_heads) * kTokens;  // later ones first: they attend to more
-      quern::attention(isa_, args, token, std::min(token + kTokens, args.tokens), item % args.kv_heads);
+      const int64_t token = (tiles - 1 - item / args.kv_heads) * together;  // later ones first: they attend to more
+      quern::attention(isa_, args, token, std::min(token + together, args.tokens), item % args.kv_heads);
     }
   });
 }
@@ -214,7 +214,7 @@ void CpuOps::attention_by_blocks(const AttentionArgs& args) {
       for (int64_t item = begin; item < end; ++item) {
         const int64_t token = first + item / args.kv_heads;
         float* partial = partials_.data() + item * blocks * size;
-        for (int64_t block = 1; block < blocks; ++block) attention_join(args, token, block, partial, partial + block * size);
+        for (int64_t block = 1; block < blocks; ++block) attention_join(isa_, args, token, block, partial, partial + block * size);
         attention_finish(isa_, args, token, item % args.kv_heads, partial);
       }
     });
