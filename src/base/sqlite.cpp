@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "base/file.h"
 
@@ -44,6 +45,15 @@ int authorize(void*, int action, const char*, const char* name, const char*, con
   for (const char* refused : {"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit"})
     if (sqlite3_stricmp(name, refused) == 0) return SQLITE_DENY;
   return SQLITE_OK;
+}
+
+// SQLite does not wait for a lock where the journal's mode changes: two that open a new file at the same time would meet.
+Result<void> use_wal(SqlDatabase& database) {
+  for (int attempt = 0;; ++attempt) {
+    auto done = database.execute("PRAGMA journal_mode = WAL");
+    if (done || done.error().code != Errc::io || attempt == 100) return done;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
 }
 
 }  // namespace
@@ -174,7 +184,7 @@ Result<SqlDatabase> SqlDatabase::open(const std::filesystem::path& path, Mode mo
   sqlite3_db_config(raw, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   if (create) {
     QUERN_TRY(database.execute("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL"));
-    if (!in_memory) QUERN_TRY(database.execute("PRAGMA journal_mode = WAL"));
+    if (!in_memory) QUERN_TRY(use_wal(database));
   }
   QUERN_TRY(database.execute("SELECT count(*) FROM sqlite_master"));  // the header is looked at only now
   return database;
