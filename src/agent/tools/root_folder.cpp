@@ -257,6 +257,14 @@ RootFolder::Outcome<RootFolder::Content> RootFolder::read(const std::string& pat
   return content;
 }
 
+RootFolder::Outcome<RootFolder::FileInfo> RootFolder::look_at(const std::string& path) const {
+  const auto fd = open_file(path);
+  if (!fd) return tl::unexpected(fd.error());
+  struct stat info{};
+  if (::fstat(fd->get(), &info) != 0) return failed(path, "look at it");
+  return FileInfo{static_cast<size_t>(info.st_size), int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
+}
+
 // Folders are made one by one, each opened from the root again: a link on the way is followed only as far as it stays inside.
 RootFolder::Outcome<UniqueFd> RootFolder::make_folders(const std::string& path) {
   auto fd = open_beneath(path, O_PATH | O_DIRECTORY);

@@ -50,6 +50,12 @@ class RootFolder {
   };
   Outcome<Content> read(const std::string& path, size_t most) const;
 
+  struct FileInfo {
+    size_t size = 0;
+    int64_t modified_ns = 0;  // since 1970
+  };
+  Outcome<FileInfo> look_at(const std::string& path) const;  // a regular file, without reading it
+
   enum class Mode { act, check };  // check: the same answers, nothing changed
   Outcome<void> write(const std::string& path, std::string_view text, Mode mode);
   Outcome<void> append_line(const std::string& path, std::string_view line, Mode mode);

@@ -1,0 +1,209 @@
+#include "eval/bfcl.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include "base/file.h"
+
+namespace quern {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxFile = size_t{256} << 20;
+constexpr int kMaxSchemaDepth = 50;
+
+constexpr std::array kCategories = {
+    BfclCategory{"simple_python", BfclRule::one_call},
+    BfclCategory{"multiple", BfclRule::choose},
+    BfclCategory{"parallel", BfclRule::in_parallel},
+    BfclCategory{"parallel_multiple", BfclRule::in_parallel},
+    BfclCategory{"irrelevance", BfclRule::no_call},
+    BfclCategory{"live_simple", BfclRule::one_call, true},
+    BfclCategory{"live_multiple", BfclRule::choose, true},
+    BfclCategory{"live_parallel", BfclRule::in_parallel, true},
+    BfclCategory{"live_parallel_multiple", BfclRule::in_parallel, true},
+    BfclCategory{"live_irrelevance", BfclRule::no_call, true},
+    BfclCategory{"live_relevance", BfclRule::some_call, true},
+};
+
+bool has_answers(BfclRule rule) { return rule != BfclRule::no_call && rule != BfclRule::some_call; }
+
+// The objects of a file of JSON lines.
+Result<void> each_line(const fs::path& path, const std::function<Result<void>(const Json&, const std::string& where)>& visit) {
+  QUERN_ASSIGN(const std::string text, read_file(path, kMaxFile));
+  std::string_view rest = text;
+  for (size_t number = 1; !rest.empty(); ++number) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::string where = fmt::format("{}:{}", path.string(), number);
+    QUERN_ASSIGN(const Json value, Json::parse(line, where));
+    if (!value.is_object()) return fail(Errc::malformed, "{}: an {}, expected an object", where, value.kind_name());
+    QUERN_TRY(visit(value, where));
+  }
+  return {};
+}
+
+// A member of this kind; malformed otherwise.
+Result<const Json*> member(const Json& object, std::string_view name, Json::Kind kind, const std::string& where) {
+  const Json* value = object.find(name);
+  if (!value) return fail(Errc::malformed, "{}: \"{}\" is missing", where, name);
+  if (value->kind() != kind)
+    return fail(Errc::malformed, "{}: \"{}\": {}, expected {}", where, name, value->kind_name(), Json::kind_name(kind));
+  return value;
+}
+
+Result<std::vector<Message>> read_messages(const Json& question, const std::string& where) {
+  if (question.size() != 1 || !question.as_array()[0].is_array())
+    return fail(Errc::malformed, "{}: \"question\": {} turns, expected one", where, question.size());
+  Json request = Json::object();
+  request["messages"] = question.as_array()[0];
+  auto conversation = Conversation::from_json(request);
+  if (!conversation) return with_context(conversation.error(), where);
+  return std::move(conversation->messages);
+}
+
+Result<void> check_function(const Json& function, const std::string& where) {
+  if (!function.is_object()) return fail(Errc::malformed, "{}: \"function\": not an object", where);
+  QUERN_TRY(member(function, "name", Json::Kind::string, where));
+  QUERN_ASSIGN(const Json* parameters, member(function, "parameters", Json::Kind::object, where));
+  QUERN_ASSIGN(const Json* properties, member(*parameters, "properties", Json::Kind::object, where));
+  for (const auto& [name, property] : properties->as_object())
+    if (!property.is_object()) return fail(Errc::malformed, "{}: parameter \"{}\": not an object", where, name);
+  return {};
+}
+
+Result<BfclItem> read_item(const Json& line, const std::string& where) {
+  BfclItem item;
+  QUERN_ASSIGN(const Json* id, member(line, "id", Json::Kind::string, where));
+  QUERN_ASSIGN(const Json* question, member(line, "question", Json::Kind::array, where));
+  QUERN_ASSIGN(const Json* functions, member(line, "function", Json::Kind::array, where));
+  item.id = id->as_string();
+  QUERN_ASSIGN(item.messages, read_messages(*question, where));
+  for (const Json& function : functions->as_array()) {
+    QUERN_TRY(check_function(function, where));
+    item.functions.push_back(function);
+    item.tools.push_back(bfcl_tool(function));
+  }
+  if (item.functions.empty()) return fail(Errc::malformed, "{}: no function", where);
+  return item;
+}
+
+Result<void> check_answer(const Json& answer, const std::string& where) {
+  if (!answer.is_object() || answer.size() != 1 || !answer.as_object()[0].second.is_object())
+    return fail(Errc::malformed, "{}: \"ground_truth\": expected {{\"name\": {{parameters}}}}", where);
+  for (const auto& [name, values] : answer.as_object()[0].second.as_object())
+    if (!values.is_array())
+      return fail(Errc::malformed, "{}: \"{}\": {}, expected a list of values", where, name, values.kind_name());
+  return {};
+}
+
+Json schema_of(const Json& doc, int depth);
+
+Json properties_of(const Json& properties, int depth) {
+  Json out = Json::object();
+  for (const auto& [name, property] : properties.as_object()) out[name] = schema_of(property, depth + 1);
+  return out;
+}
+
+Json schema_of(const Json& doc, int depth) {
+  Json out = Json::object();
+  if (!doc.is_object() || depth > kMaxSchemaDepth) return out;
+  const Json* type = doc.find("type");
+  const std::string_view named = type && type->is_string() ? std::string_view(type->as_string()) : std::string_view();
+  constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
+      {"string", "string"},   {"integer", "integer"}, {"float", "number"},  {"number", "number"},
+      {"boolean", "boolean"}, {"bool", "boolean"},    {"array", "array"},   {"list", "array"},
+      {"tuple", "array"},     {"dict", "object"},     {"object", "object"},
+  };
+  for (const auto& [theirs, ours] : kTypes)
+    if (named == theirs) out["type"] = ours;
+  for (const std::string_view kept : {"description", "enum", "default", "minimum", "maximum", "minItems", "maxItems"})
+    if (const Json* value = doc.find(kept)) out[kept] = *value;
+  if (const Json* properties = doc.find("properties"); properties && properties->is_object()) {
+    out["properties"] = properties_of(*properties, depth);
+    Json required = Json::array();
+    if (const Json* names = doc.find("required"); names && names->is_array())
+      for (const Json& name : names->as_array())  // of those there are: a name without a parameter could not be given
+        if (name.is_string() && properties->find(name.as_string())) required.push_back(name);
+    out["required"] = std::move(required);
+    if (properties->size() > 0 || depth == 0) out["additionalProperties"] = false;
+  }
+  if (const Json* items = doc.find("items"); items && items->is_object()) out["items"] = schema_of(*items, depth + 1);
+  return out;
+}
+
+}  // namespace
+
+std::span<const BfclCategory> bfcl_categories() { return kCategories; }
+
+Result<BfclCategory> find_bfcl_category(std::string_view name) {
+  for (const BfclCategory& category : kCategories)
+    if (category.name == name) return category;
+  if (name.starts_with("multi_turn"))
+    return fail(Errc::invalid_argument, "category {}: its services are Python classes, which quern does not run", name);
+  if (name == "simple_java" || name == "simple_javascript")
+    return fail(Errc::invalid_argument, "category {}: its values are source code, which quern does not read", name);
+  if (name.starts_with("memory") || name.starts_with("web_search") || name == "format_sensitivity")
+    return fail(Errc::invalid_argument, "category {}: needs services that quern does not have", name);
+  return fail(Errc::invalid_argument, "category {}: not one of BFCL's", name);
+}
+
+Json bfcl_tool(const Json& function) {
+  Json inner = Json::object(), tool = Json::object();
+  inner["name"] = *function.find("name");
+  if (const Json* description = function.find("description")) inner["description"] = *description;
+  inner["parameters"] = schema_of(*function.find("parameters"), 0);
+  tool["type"] = "function";
+  tool["function"] = std::move(inner);
+  return tool;
+}
+
+Result<std::vector<BfclItem>> load_bfcl(const fs::path& folder, const BfclCategory& category) {
+  const std::string file = fmt::format("BFCL_v4_{}.json", category.name);
+  std::vector<BfclItem> items;
+  std::unordered_map<std::string, size_t> by_id;
+  QUERN_TRY(each_line(folder / file, [&](const Json& line, const std::string& where) -> Result<void> {
+    QUERN_ASSIGN(BfclItem item, read_item(line, where));
+    if (!by_id.emplace(item.id, items.size()).second) return fail(Errc::malformed, "{}: id {} is there twice", where, item.id);
+    items.push_back(std::move(item));
+    return {};
+  }));
+  if (!has_answers(category.rule)) return items;
+  const auto take_answer = [&](const Json& line, const std::string& where) -> Result<void> {
+    QUERN_ASSIGN(const Json* id, member(line, "id", Json::Kind::string, where));
+    QUERN_ASSIGN(const Json* truth, member(line, "ground_truth", Json::Kind::array, where));
+    const auto item = by_id.find(id->as_string());
+    if (item == by_id.end()) return {};
+    for (const Json& answer : truth->as_array()) QUERN_TRY(check_answer(answer, where));
+    items[item->second].answers = truth->as_array();
+    return {};
+  };
+  QUERN_TRY(each_line(folder / "possible_answer" / file, take_answer));
+  for (const BfclItem& item : items)
+    if (item.answers.empty())
+      return fail(Errc::malformed, "{}: no answer for id {}", (folder / "possible_answer" / file).string(), item.id);
+  return items;
+}
+
+Result<std::unordered_map<std::string, BfclResult>> load_bfcl_results(const fs::path& file) {
+  std::unordered_map<std::string, BfclResult> results;
+  QUERN_TRY(each_line(file, [&](const Json& line, const std::string& where) -> Result<void> {
+    QUERN_ASSIGN(const Json* id, member(line, "id", Json::Kind::string, where));
+    BfclResult& result = results[id->as_string()];
+    result = {};
+    const Json* calls = line.find("result");
+    if (!calls || !calls->is_array()) return {};
+    for (const Json& call : calls->as_array()) {
+      if (!call.is_object() || call.size() != 1 || !call.as_object()[0].second.is_object()) return {};
+      result.calls.push_back({call.as_object()[0].first, call.as_object()[0].second});
+    }
+    result.readable = true;
+    return {};
+  }));
+  return results;
+}
+
+}  // namespace quern
