@@ -39,8 +39,8 @@ void CommonOptions::add_engine_to(CLI::App& app, const std::string& default_kv) 
       ->check(CLI::IsMember({"reference", "cpu"}))
       ->capture_default_str()
       ->group("Model");
-  app.add_option("--isa", isa, "Instruction set: scalar, avx2 or avx512; absent: the best of this machine")
-      ->check(CLI::IsMember({"scalar", "avx2", "avx512"}))
+  app.add_option("--isa", isa, "Instruction set: scalar, avx2, avx512 or amx; absent: the best of this machine")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}))
       ->group("Model");
   app.add_option("--kv", kv, "Precision of the key-value cache")
       ->check(CLI::IsMember({"f32", "bf16", "int8"}))
@@ -73,7 +73,8 @@ Result<EngineOptions> CommonOptions::engine_for(const std::filesystem::path& pat
   options.model = path;
   options.threads = threads;
   options.ops = ops == "reference" ? OpsKind::reference : OpsKind::cpu;
-  if (!isa.empty()) options.isa = isa == "avx512" ? Isa::avx512 : isa == "avx2" ? Isa::avx2 : Isa::scalar;
+  for (const Isa known : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx})
+    if (isa == isa_name(known)) options.isa = known;
   options.kv = kv_named(kv);
   if (context > 0) options.context = context;
   if (yarn > 0) options.yarn = yarn;

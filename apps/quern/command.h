@@ -59,9 +59,11 @@ void add_calibrate_command(CLI::App& app, Body& body);
 void add_compare_command(CLI::App& app, Body& body);
 void add_bench_command(CLI::App& app, Body& body);
 void add_eval_command(CLI::App& app, Body& body);
-void add_eval_needle_command(CLI::App& eval, Body& body);  // called by add_eval_command
+void add_eval_needle_command(CLI::App& eval, Body& body);  // called by add_eval_command, as is the next
+void add_eval_bfcl_command(CLI::App& eval, Body& body);
 void add_run_command(CLI::App& app, Body& body);
 void add_mcp_command(CLI::App& app, Body& body);
+void add_ask_command(CLI::App& app, Body& body);
 void add_chat_command(CLI::App& app, Body& body);
 void add_report_command(CLI::App& app, Body& body);
 void add_schema_command(CLI::App& app, Body& body);

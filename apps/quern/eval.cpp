@@ -210,6 +210,7 @@ void add_eval_command(CLI::App& app, Body& body) {
   o->common.add_to(*tools, "bf16");
   tools->callback([o, &body] { body = [o] { return eval_tools(*o); }; });
   add_eval_needle_command(*eval, body);
+  add_eval_bfcl_command(*eval, body);
 }
 
 }  // namespace quern

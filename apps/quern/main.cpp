@@ -25,6 +25,7 @@ int run(int argc, char** argv) {
   Body body;
   add_run_command(app, body);
   add_mcp_command(app, body);
+  add_ask_command(app, body);
   add_report_command(app, body);
   add_chat_command(app, body);
   add_generate_command(app, body);

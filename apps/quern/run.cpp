@@ -2,18 +2,18 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <map>
 #include <optional>
 
 #include "agent/engine_model.h"
-#include "agent/tools/file_tools.h"
-#include "agent/loop.h"
-#include "agent/sandbox/shell.h"
-#include "agent/task/task.h"
-#include "base/file.h"
+#include "agent/sandbox/process.h"
+#include "agent/task/place.h"
+#include "agent/task/run_record.h"
+#include "agent/task/run_tools.h"
+#include "agent/task/runner.h"
+#include "agent/task/schema.h"
+#include "agent/tools/memory_store.h"
 #include "base/utf8.h"
 #include "command.h"
 #include "run_view.h"
@@ -27,120 +27,22 @@ volatile std::sig_atomic_t interrupted = 0;
 
 struct Options {
   CommonOptions common;
-  std::string task, root, report;
-  std::vector<std::string> inputs;
-  bool yes = false, dry_run = false, unconstrained = false, json = false;
+  std::string task, root, policy, journal, resume, report, in_doubt;
+  std::vector<std::string> inputs, mcp;
+  bool yes = false, dry_run = false, unconstrained = false, json = false, schema = false, list = false, no_journal = false;
   int64_t max_turns = 0;
-  uint64_t seed = 1;
-  double temperature = 0;
+  std::optional<uint64_t> seed;
+  std::optional<double> temperature;
 };
 
-// A .yaml file, a folder with a task.yaml, or else a sentence.
-Result<Task> find_task(const std::string& named) {
-  std::error_code ignored;
-  const fs::path path(named);
-  if (path.extension() == ".yaml" || path.extension() == ".yml") return Task::load(path);
-  if (fs::is_regular_file(path / "task.yaml", ignored)) return Task::load(path / "task.yaml");
-  if (named.find_first_not_of(" \t\n") == std::string::npos) return fail(Errc::invalid_argument, "the task is empty");
-  if (named.find(' ') == std::string::npos && fs::exists(path, ignored))
-    return fail(Errc::invalid_argument, "{}: expected a .yaml file, a folder with a task.yaml, or a sentence", named);
-  return Task::from_sentence(named);
-}
-
-Result<void> fill_inputs(Task& task, const std::vector<std::string>& given) {
-  std::map<std::string, std::string> values;
-  for (const std::string& one : given) {
-    const size_t equals = one.find('=');
-    if (equals == std::string::npos) return fail(Errc::invalid_argument, "--input {}: expected NAME=VALUE", one);
-    values[one.substr(0, equals)] = one.substr(equals + 1);
-  }
-  return task.fill(values);
-}
-
-std::string temporary_place() {
+std::filesystem::path temporary_place() {
   const char* named = std::getenv("TMPDIR");
   return named && *named ? named : "/tmp";
 }
 
-Result<fs::path> fresh_folder(const std::string& name) {
-  std::string stem;
-  for (const char c : name) stem += std::isalnum(static_cast<unsigned char>(c)) ? c : '-';
-  std::string folder = temporary_place() + "/quern-" + (stem.empty() ? "task" : stem.substr(0, 40)) + "-XXXXXX";
-  if (!::mkdtemp(folder.data())) return fail(Errc::io, "{}: cannot make a folder there", temporary_place());
-  return fs::path(folder);
-}
-
-// Where the run takes place; `fresh` says that nothing is there yet.
-struct Place {
-  fs::path root;
-  bool fresh = false;
-};
-
-Result<Place> find_place(const Options& o, const Task& task) {
-  std::error_code error;
-  Place place{o.root.empty() ? task.root : fs::path(o.root), false};
-  if (place.root.empty() && !task.folder.empty()) {
-    QUERN_ASSIGN(place.root, fresh_folder(task.name));
-    place.fresh = true;
-  }
-  if (place.root.empty()) place.root = ".";
-  const fs::path canonical = fs::canonical(place.root, error);
-  if (error) return fail(Errc::not_found, "{}: {}", place.root.string(), error.message());
-  place.root = canonical;
-  return place;
-}
-
-// The answer as a file for the check, gone afterwards.
-class AnswerFile {
- public:
-  static Result<AnswerFile> create(const std::string& answer) {
-    std::string name = temporary_place() + "/quern-answer-XXXXXX";
-    const UniqueFd fd(::mkstemp(name.data()));
-    if (!fd) return fail(Errc::io, "{}: cannot make a file there", temporary_place());
-    AnswerFile file(name);
-    QUERN_TRY(write_file(name, answer));
-    return file;
-  }
-  AnswerFile(AnswerFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  AnswerFile& operator=(AnswerFile&&) = delete;
-  ~AnswerFile() {
-    if (!path_.empty()) ::unlink(path_.c_str());
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  explicit AnswerFile(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
-
-ShellCommand shell_command(const Options& o, const Task& task, const std::string& command, const fs::path& root) {
-  ShellCommand shell{.command = command,
-                     .folder = root,
-                     .environment = {{"TASK_DIR", task.folder.string()}, {"SEED", std::to_string(o.seed)}},
-                     .cancelled = [] { return interrupted != 0; }};
-  for (const TaskInput& input : task.inputs) {
-    std::string variable = "INPUT_" + input.name;
-    std::replace(variable.begin(), variable.end(), '-', '_');
-    shell.environment.emplace_back(std::move(variable), input.value.value_or(""));
-  }
-  return shell;
-}
-
-Result<void> set_up(const Options& o, const Task& task, const fs::path& root) {
-  auto done = run_shell(shell_command(o, task, task.setup, root));
-  if (!done) return with_context(done.error(), "setup");
-  if (done->exit_code != 0)
-    return fail(Errc::io, "setup: exit {} in {}: {}", done->exit_code, root.string(), done->output.substr(0, 300));
-  return {};
-}
-
-Result<CheckResult> check(const Options& o, const Task& task, const fs::path& root, const std::string& answer) {
-  QUERN_ASSIGN(const AnswerFile file, AnswerFile::create(answer));
-  ShellCommand command = shell_command(o, task, task.check, root);
-  command.environment.emplace_back("ANSWER", answer);
-  command.environment.emplace_back("ANSWER_FILE", file.path());
-  QUERN_ASSIGN(ShellOutcome outcome, run_shell(command));
-  return CheckResult{outcome.exit_code == 0, std::move(outcome.output)};
+std::optional<std::string> variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value ? std::optional<std::string>(value) : std::nullopt;
 }
 
 // One line from the terminal; nothing when the input ended or somebody pressed Ctrl-C. That may happen just before a read begins, or
@@ -156,6 +58,22 @@ std::optional<std::string> read_line() {
     line += c;
   }
   return std::nullopt;
+}
+
+bool has_terminal() { return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1; }
+
+// What a model wants to know of whoever watches: one line; with choices, one of them or its number.
+std::optional<std::string> ask_question(RunView& view, const std::string& question, const std::vector<std::string>& choices) {
+  view.clear_status();
+  fmt::print(stderr, "{}\n", RunView::call_line(question, Json()));
+  for (size_t i = 0; i < choices.size(); ++i) fmt::print(stderr, "  {}  {}\n", i + 1, RunView::call_line(choices[i], Json()));
+  while (true) {
+    fmt::print(stderr, "> ");
+    auto line = read_line();
+    if (!line || choices.empty()) return line;
+    for (size_t i = 0; i < choices.size(); ++i)
+      if (*line == choices[i] || *line == std::to_string(i + 1)) return choices[i];
+  }
 }
 
 // Asks on the terminal; what is not an answer is asked again, the end of input is "quit".
@@ -178,49 +96,201 @@ void end_on_interrupt() {
   struct sigaction action{};
   action.sa_handler = [](int) { interrupted = 1; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second Ctrl-C ends the program
-  ::sigaction(SIGINT, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
 }
 
-Result<EndEvent> run_task(const Options& o, RunView& view) {
-  QUERN_ASSIGN(Task task, find_task(o.task));
-  QUERN_TRY(fill_inputs(task, o.inputs));
-  QUERN_ASSIGN(const EngineOptions engine_options, o.common.engine());
-  if (!o.report.empty()) QUERN_TRY(view.report_to(o.report));
-  view.set_model(replace_invalid_utf8(engine_options.model.string()));
-  QUERN_ASSIGN(const auto engine, Engine::load(engine_options));
-  SamplingParams sampling = engine->default_sampling();
-  sampling.temperature = o.temperature;
-  sampling.seed = o.seed;
-  QUERN_ASSIGN(const auto model, EngineModel::create(*engine, {.sampling = sampling, .constrained = !o.unconstrained}));
-  QUERN_ASSIGN(const Place place, find_place(o, task));
-  ToolRegistry tools;
-  QUERN_TRY(add_file_tools(tools, place.root));
-  if (task.tools) QUERN_TRY(tools.restrict_to(*task.tools));
-  if (const auto ready = model->prepare(tools.definitions()); !ready)
-    return fail(ready.error().code, "{} (--unconstrained runs without)", ready.error().message);
-  end_on_interrupt();
-  if (place.fresh && !task.setup.empty()) QUERN_TRY(set_up(o, task, place.root));
+// Whether a call that a run was cut off in took effect.
+InDoubt ask_about(RunView& view, const ToolCall& call) {
+  view.clear_status();
+  while (true) {
+    fmt::print(stderr,
+               "{}\n  the run was cut off during this call. What became of it: [r]epeat it, it was [d]one, it [f]ailed, [q]uit: ",
+               RunView::call_line(call.name, call.arguments));
+    const std::string answer = read_line().value_or("quit");
+    for (const auto& [word, said] :
+         {std::pair("repeat", InDoubt::repeat), {"done", InDoubt::done}, {"failed", InDoubt::failed}, {"quit", InDoubt::quit}})
+      if (answer == word || (answer.size() == 1 && answer.front() == word[0])) return said;
+  }
+}
 
-  LoopOptions loop{.name = task.name,
-                   .instruction = task.instruction,
-                   .system = task.system,
-                   .root = replace_invalid_utf8(place.root.string()),
-                   .budget = task.budget};
-  if (o.max_turns > 0) loop.budget.turns = o.max_turns;
-  loop.changes = o.dry_run ? ChangePolicy::preview : o.yes ? ChangePolicy::allow : ChangePolicy::ask;
-  if (::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1)
-    loop.confirm = [&](const Tool&, const ToolCall& call) { return ask(view, call); };
-  if (!task.check.empty()) loop.check = [&](const std::string& answer) { return check(o, task, place.root, answer); };
-  loop.cancelled = [&] { return interrupted != 0 || view.broken(); };
-  loop.on_text = [&](std::string_view) { view.count_token(); };
-  loop.on_output = [&](std::string_view text) { view.show_output(text); };
-  loop.on_event = [&](const Event& event) { view.show(event); };
-  return run_loop(*model, tools, loop);
+// The journal of --journal, or the user's own; nullptr: none is wanted, or the user's own cannot be written, which a line says.
+Result<std::shared_ptr<Journal>> open_journal(const Options& o) {
+  if (o.no_journal || o.dry_run) return nullptr;
+  if (!o.journal.empty()) return Journal::open(o.journal);
+  const auto path = Journal::default_path(std::getenv("XDG_STATE_HOME"), std::getenv("HOME"));
+  auto journal = path ? Journal::open(*path) : Result<std::shared_ptr<Journal>>(tl::unexpected(path.error()));
+  if (journal || !o.resume.empty() || o.list) return journal;
+  fmt::print(stderr, "quern run: no journal: {} (--journal FILE writes one elsewhere)\n", journal.error().message);
+  return nullptr;
+}
+
+// What a run needs, by the order in which it is made; each may refer to those before it.
+struct Run {
+  std::shared_ptr<Journal> journal;
+  std::unique_ptr<JournalRun> record;
+  Task task;
+  RunChoices choices;
+  std::map<std::string, std::string> inputs;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<EngineModel> model;
+  Place place;
+  RunTools tools;
+  SecretStore secrets;
+  RunnerOptions options;
+};
+
+// The command's model, else the task's: a path from the task's folder, or whatever --model takes.
+std::string model_named(const Run& run) {
+  const std::string& named = run.task.model.named;
+  if (!run.choices.model.empty() || named.empty()) return run.choices.model;
+  std::error_code ignored;
+  const fs::path beside = run.task.folder / named;
+  return fs::exists(beside, ignored) ? beside.string() : named;
+}
+
+Result<std::unique_ptr<Engine>> load_engine(const Options& o, RunView& view, const Run& run) {
+  QUERN_ASSIGN(const fs::path path, find_model(model_named(run)));
+  view.set_model(replace_invalid_utf8(path.string()));
+  QUERN_ASSIGN(EngineOptions options, o.common.engine_for(path));
+  if (!options.chat_format && !run.task.model.chat_template.empty()) {
+    QUERN_ASSIGN(options.chat_format, parse_chat_format(run.task.model.chat_template));
+  }
+  return Engine::load(options);
+}
+
+// The command's word, else the task's, else greedy with seed 1.
+SamplingParams sampling_of(const Run& run) {
+  const TaskModel& said = run.task.model;
+  SamplingParams sampling = run.engine->default_sampling();
+  sampling.temperature = run.choices.temperature ? *run.choices.temperature : said.temperature.value_or(0);
+  if (said.top_p) sampling.top_p = *said.top_p;
+  if (said.top_k) sampling.top_k = *said.top_k;
+  if (said.min_p) sampling.min_p = *said.min_p;
+  sampling.seed = run.choices.seed ? *run.choices.seed : said.seed.value_or(1);
+  return sampling;
+}
+
+// The task, from the command line or from the journal of a run that is continued; what the command says now comes first.
+Result<void> find_what_to_do(const Options& o, Run& run) {
+  if (o.resume.empty()) {
+    QUERN_ASSIGN(run.task, find_task(o.task));
+    QUERN_ASSIGN(run.inputs, parse_inputs(o.inputs));
+    QUERN_ASSIGN(run.journal, open_journal(o));
+  } else {
+    QUERN_ASSIGN(run.journal, open_journal(o));
+    if (!run.journal)
+      return fail(Errc::invalid_argument, "--resume needs the journal: not together with --no-journal or --dry-run");
+    QUERN_ASSIGN(run.record, run.journal->resume(o.resume));
+    auto described = described_run(run.record->description());
+    if (!described) return with_context(described.error(), "run " + o.resume);
+    run.task = std::move(described->task), run.inputs = std::move(described->inputs), run.choices = std::move(described->choices);
+  }
+  if (!o.common.model.empty()) {  // a path stays the same wherever the run is continued
+    std::error_code ignored;
+    run.choices.model = fs::exists(o.common.model, ignored) ? fs::absolute(o.common.model).string() : o.common.model;
+  }
+  if (o.seed) run.choices.seed = o.seed;
+  if (o.temperature) run.choices.temperature = o.temperature;
+  if (o.max_turns > 0) run.choices.max_turns = o.max_turns;
+  if (o.unconstrained) run.choices.unconstrained = true;
+  run.choices.mcp.insert(run.choices.mcp.end(), o.mcp.begin(), o.mcp.end());
+  return run.task.fill(run.inputs, variable);
+}
+
+Result<void> find_tools(const Options& o, RunView& view, Run& run) {
+  QUERN_ASSIGN(run.place, find_place(run.task, run.record ? run.record->description().root : o.root, temporary_place()));
+  RunToolsOptions options;
+  options.root = run.place.root;
+  options.memory = default_memory_file(std::getenv("XDG_DATA_HOME"), std::getenv("HOME")).value_or(fs::path());
+  options.command_environment = harmless_environment(environ);
+  options.server_environment = mcp_environment(environ);
+  options.version = QUERN_VERSION;
+  options.format = run.engine->chat_format() == ChatFormat::coder ? CallFormat::xml : CallFormat::hermes;
+  options.cancelled = [] { return interrupted != 0; };
+  options.on_warning = [&](const std::string& line) {
+    view.clear_status();
+    fmt::print(stderr, "quern run: {}\n", printable_line(line));
+  };
+  if (has_terminal())
+    options.ask = [&](const std::string& question, const std::vector<std::string>& choices) {
+      return ask_question(view, question, choices);
+    };
+  for (const std::string& server : run.choices.mcp) {
+    QUERN_ASSIGN(auto configs, parse_mcp_argument(server, variable, options.on_warning));
+    std::move(configs.begin(), configs.end(), std::back_inserter(options.servers));
+  }
+  QUERN_ASSIGN(run.tools, make_run_tools(run.task, options));
+  QUERN_ASSIGN(run.secrets, secrets_of(run.task, run.tools.registry));
+  return prepare_steps(
+      run.task, run.tools.registry, [&](const ToolRegistry& offered, const std::optional<Json>& answer) -> Result<void> {
+        const auto ready = run.model->prepare(offered.definitions(), answer);
+        return ready ? ready : fail(ready.error().code, "{} (--unconstrained runs without)", ready.error().message);
+      });
+}
+
+void fill_options(const Options& o, RunView& view, Run& run) {
+  RunnerOptions& options = run.options;
+  options.root = run.place.root;
+  options.temporary = temporary_place();
+  options.max_turns = run.choices.max_turns;
+  options.changes = o.dry_run ? ChangePolicy::preview : o.yes ? ChangePolicy::allow : ChangePolicy::ask;
+  options.cancelled = [&] { return interrupted != 0 || view.broken(); };
+  if (has_terminal()) {
+    options.confirm = [&](const Tool&, const ToolCall& call) { return ask(view, call); };
+    options.in_doubt = [&](const Tool&, const ToolCall& call) { return ask_about(view, call); };
+  }
+  options.refresh_tools = [&run] {
+    const CallContext context{.cancelled = [] { return interrupted != 0; }, .on_output = {}};
+    return run.tools.servers && run.tools.servers->refresh(run.tools.registry, context);
+  };
+  for (const auto& [word, said] : {std::pair("repeat", InDoubt::repeat), {"done", InDoubt::done}, {"failed", InDoubt::failed}})
+    if (o.in_doubt == word) options.in_doubt = [answer = said](const Tool&, const ToolCall&) { return answer; };
+  options.on_text = [&](std::string_view) { view.count_token(); };
+  options.on_output = [&](std::string_view text) { view.show_output(text); };
+  options.on_event = [&](const Event& event) { view.show(event); };
+  options.journal = run.record.get();
+  options.secrets = &run.secrets;
+}
+
+Result<EndEvent> run_named(const Options& o, RunView& view) {
+  Run run;
+  QUERN_TRY(find_what_to_do(o, run));
+  if (!o.report.empty()) QUERN_TRY(view.report_to(o.report));
+  if (!o.policy.empty()) {
+    QUERN_ASSIGN(run.options.limits, load_policy(o.policy));
+  }
+  QUERN_ASSIGN(run.engine, load_engine(o, view, run));
+  const SamplingParams sampling = sampling_of(run);
+  QUERN_ASSIGN(run.model, EngineModel::create(*run.engine, {.sampling = sampling, .constrained = !run.choices.unconstrained}));
+  QUERN_TRY(find_tools(o, view, run));
+  end_on_interrupt();
+  run.options.seed = sampling.seed;
+  if (run.place.fresh)
+    QUERN_TRY(
+        set_up({.task = run.task, .root = run.place.root, .seed = sampling.seed, .cancelled = [] { return interrupted != 0; }}));
+  if (run.journal && !run.record) {
+    QUERN_ASSIGN(run.record, run.journal->begin(describe_run(run.task, run.place.root, run.choices)));
+  }
+  fill_options(o, view, run);
+  return run_task(run.task, *run.model, run.tools.registry, run.options);
+}
+
+Result<int> list_runs(const Options& o) {
+  QUERN_ASSIGN(const auto journal, open_journal(o));
+  if (!journal) return fail(Errc::invalid_argument, "run --list: there is no journal with --no-journal");
+  QUERN_ASSIGN(const auto runs, journal->runs());
+  QUERN_TRY(print_out(o.json ? json_of_runs(runs).dump() + "\n" : list_of_runs(runs)));
+  return kSuccess;
 }
 
 Result<int> run(const Options& o) {
+  if (o.schema) {
+    QUERN_TRY(print_out(task_schema()));
+    return kSuccess;
+  }
+  if (o.list) return list_runs(o);
   RunView view(o.json);
-  const auto end = run_task(o, view);
+  const auto end = run_named(o, view);
   if (!end) {
     EndEvent last;  // a reader of --json finds its last line there whatever happened
     last.status = interrupted != 0 ? RunStatus::cancelled : RunStatus::failed;
@@ -252,24 +322,51 @@ void add_run_command(CLI::App& app, Body& body) {
       "its setup: fills; that folder is named at the end and kept. Tools never reach outside the folder. Those that change files "
       "ask first;\n"
       "without a terminal they are refused unless --yes. The run succeeds when the model is done and the task's check: agrees.\n\n"
+      "MODEL and --mcp servers may stand in the task file as well. Every run is recorded: --list shows them, --resume goes on with one.\n\n"
       "Exit: 0 success, 1 the task failed or a budget ended, 2 wrong usage, 130 interrupted. docs/run-tasks.md describes task "
       "files.");
-  command->add_option("task", o->task, "A .yaml file, a folder with a task.yaml, or a sentence")->required()->type_name("TASK");
+  command->add_option("task", o->task, "A .yaml file, a folder with a task.yaml, or a sentence")->type_name("TASK");
   command->add_option("--root", o->root, "The folder to work in")->type_name("DIR");
   command->add_option("--input", o->inputs, "A value for the task's {{NAME}}; may be given again")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
   auto* yes = command->add_flag("--yes,-y", o->yes, "Change files without asking");
   command->add_flag("--dry-run", o->dry_run, "Change nothing; the model is told what would have happened")->excludes(yes);
+  command
+      ->add_option(
+          "--mcp", o->mcp,
+          "An MCP server whose tools are offered too: NAME=PROGRAM ARGUMENTS…, NAME=URL, or a .json file; may be given again")
+      ->type_name("SERVER")
+      ->allow_extra_args(false);
+  command->add_option("--policy", o->policy, "A file with rules for calls; a task that has its own may be stricter, never milder")
+      ->type_name("FILE");
+  command->add_option("--resume", o->resume, "Go on with a run that was interrupted or failed, by its id")->type_name("ID");
+  command
+      ->add_option(
+          "--in-doubt", o->in_doubt,
+          "With --resume: a call that the run was cut off in, and that may have taken effect, is repeated, or counts as done or "
+          "as failed; absent: somebody is asked")
+      ->check(CLI::IsMember({"repeat", "done", "failed"}))
+      ->type_name("WHAT");
+  command->add_flag("--list", o->list, "List the journal's runs: id, when, status, task");
+  command->add_option("--journal", o->journal, "Where runs are recorded; absent: ~/.local/state/quern/journal.db")
+      ->type_name("FILE");
+  command->add_flag("--no-journal", o->no_journal, "Record nothing; the run cannot be resumed")->excludes("--journal");
+  command->add_flag("--schema", o->schema, "Print the JSON Schema of task files");
   command->add_flag("--unconstrained", o->unconstrained, "Let the model write calls freely; it is told what is wrong with them");
   command->add_flag("--json", o->json, "One event per line, the last {\"type\": \"end\", \"status\": …}");
   command->add_option("--report", o->report, "Also write the run as an HTML page to hand on")->type_name("FILE.html");
   command->add_option("--max-turns", o->max_turns, "Answers the model may give; absent: the task's budget, or 60")
       ->check(CLI::Range(int64_t{1}, int64_t{100000}));
-  command->add_option("--temperature", o->temperature, "0 is greedy")->check(CLI::Range(0.0, 100.0))->capture_default_str();
-  command->add_option("--seed", o->seed, "Seed of the sampler, and $SEED of setup: and check:")->capture_default_str();
+  command->add_option("--temperature", o->temperature, "0 is greedy; absent: the task's, or 0")->check(CLI::Range(0.0, 100.0));
+  command->add_option("--seed", o->seed, "Seed of the sampler, and $SEED of setup: and check:; absent: the task's, or 1");
   o->common.add_to(*command, "bf16");
-  command->callback([o, &body] { body = [o] { return run(*o); }; });
+  command->callback([o, &body] {
+    const int things = !o->task.empty() + !o->resume.empty() + o->schema + o->list;
+    if (things == 0) throw CLI::RequiredError("TASK");
+    if (things > 1) throw CLI::ExcludesError("TASK", "--resume, --list and --schema");
+    body = [o] { return run(*o); };
+  });
 }
 
 }  // namespace quern

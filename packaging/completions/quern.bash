@@ -5,7 +5,7 @@ _quern() {
   local engine_options='--threads -t --ops --isa --kv --context --yarn --template'
   local model_options="--model -m $engine_options"
   local input_options='--tokens --tokens-file'
-  local commands='run report chat mcp generate logits tokenize render inspect schema quantize calibrate compare synth bench eval'
+  local commands='run report chat ask mcp generate logits tokenize render inspect schema quantize calibrate compare synth bench eval'
   # Bash splits words at = and : as well; here "--input=month=may" is one word again.
   local cur prev words cword
   if declare -F _init_completion >/dev/null; then
@@ -26,17 +26,21 @@ _quern() {
     mapfile -t COMPREPLY < <(compgen -W "$commands --help -h --version" -- "$cur")
     return
   fi
-  if [[ $command == eval && $second != tools && $second != needle ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'tools needle --help -h' -- "$cur")
+  if [[ $command == eval && $second != tools && $second != needle && $second != bfcl ]]; then
+    mapfile -t COMPREPLY < <(compgen -W 'tools needle bfcl --help -h' -- "$cur")
     return
   fi
 
   case $prev in
     --ops) mapfile -t COMPREPLY < <(compgen -W 'reference cpu' -- "$cur"); return ;;
-    --isa) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2 avx512' -- "$cur"); return ;;
+    --isa) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2 avx512 amx' -- "$cur"); return ;;
     --kv | --result-kv) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 int8' -- "$cur"); return ;;
     --template) mapfile -t COMPREPLY < <(compgen -W 'instruct thinking coder' -- "$cur"); return ;;
     --suite) mapfile -t COMPREPLY < <(compgen -W 'chain single files mixed' -- "$cur"); return ;;
+    --quotes) mapfile -t COMPREPLY < <(compgen -W 'constrained free' -- "$cur"); return ;;
+    --category)
+      mapfile -t COMPREPLY < <(compgen -W 'simple_python multiple parallel parallel_multiple irrelevance live_simple live_multiple live_parallel live_parallel_multiple live_irrelevance live_relevance' -- "$cur")
+      return ;;
     --kind) mapfile -t COMPREPLY < <(compgen -W 'auto prose tools' -- "$cur"); return ;;
     --split) mapfile -t COMPREPLY < <(compgen -W 'held-out training' -- "$cur"); return ;;
     --formats) mapfile -t COMPREPLY < <(compgen -W 'assert ignore' -- "$cur"); return ;;
@@ -47,28 +51,32 @@ _quern() {
       [[ $command == quantize ]] && formats+=' q4_k_m f16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs'
       mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur"); return ;;
     --model | -m | --models | --tasks | --root) _quern_files "$cur" folders; return ;;
-    --journal | --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe | \
-      --report | --report-text | --importance | --feedback-text) _quern_files "$cur"; return ;;
+    --docs | --question-file | --index | --results | --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe | \
+      --policy | --journal | --report | --report-text | --importance | --feedback-text) _quern_files "$cur"; return ;;
     --tools) mapfile -t COMPREPLY < <(compgen -W 'none files all' -- "$cur"); return ;;
     --load)
       mapfile -t COMPREPLY < <(cd "${XDG_DATA_HOME:-$HOME/.local/share}/quern/chats" 2>/dev/null && compgen -G "$cur*.json" | sed 's/\.json$//')
       return ;;
     # Values nobody can guess.
-    --threads | -t | --context | --yarn | --system | --mcp | --allow-host | --input | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
+    --threads | -t | --context | --yarn | --system | --mcp | --allow-host | --input | --resume | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
       --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes | --feedback-tokens | --lengths | --max-length | \
-      --depths | --trials) return ;;
+      --depths | --trials | --max-file | --max-quotes | --max-quote | --chunks | --limit) return ;;
     --text)
       case $command in calibrate | compare) _quern_files "$cur" ;; esac
       return ;;
     -o) [[ $command == calibrate ]] && { _quern_files "$cur"; return; } ;;
-    -p | -n | -d | -r) [[ $command == bench ]] && return ;;
+    -d) [[ $command == ask ]] && { _quern_files "$cur"; return; }; [[ $command == bench ]] && return ;;
+    -p | -n | -r) [[ $command == bench ]] && return ;;
   esac
 
   if [[ $cur == -* ]]; then
     local options='--help -h'
     case $command in
-      run) options+=" --root --input --yes -y --dry-run --json --report --max-turns --temperature --seed --unconstrained $model_options" ;;
+      run) options+=" --root --input --mcp --policy --resume --in-doubt --list --journal --no-journal --schema --yes -y --dry-run --json --report --max-turns --temperature --seed --unconstrained $model_options" ;;
       mcp) options+=" --models --tasks --root --yes -y $model_options" ;;
+      ask)
+        options+=" --docs -d --question-file --all --max-file --quotes --max-quotes --max-quote --strict --chunks --index --no-index"
+        options+=" --show-context --max-tokens --temperature --seed --json $model_options" ;;
       report) options+=' --journal' ;;
       chat)
         options+=" --system --file --tools --mcp --allow-host --root --yes -y --load --temperature --top-p --top-k --min-p --seed --max-tokens"
@@ -89,7 +97,9 @@ _quern() {
       synth) options+=' --format --packed --mtp --force --threads -t' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;
       eval)
-        if [[ $second == needle ]]; then
+        if [[ $second == bfcl ]]; then
+          options+=" --category --limit --unconstrained --max-tokens --export --results --verbose --json $model_options"
+        elif [[ $second == needle ]]; then
           options+=" --lengths --max-length --depths --trials --seed --kind --split --svg --verbose --json $model_options"
         else
           options+=" --episodes --length --suite --split --seed --unconstrained --tool-choice --compare --svg --export"
@@ -102,6 +112,7 @@ _quern() {
 
   case $command in
     run | report | render | schema) _quern_files "$cur" ;;
+    eval) [[ $second == bfcl ]] && _quern_files "$cur" folders ;;
     inspect | calibrate | compare) _quern_files "$cur" folders ;;
     quantize) _quern_files "$cur" ;;
     synth)

@@ -24,6 +24,8 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 constexpr int64_t kContextForPages = 65536;  // tokens from which on LongResults::automatic offers read_result
 
+constexpr std::string_view kRefusedByPolicy = "refused by policy";
+
 // Why a run ends before the model is done.
 struct Stop {
   RunStatus status;
@@ -349,6 +351,7 @@ class Loop {
           fmt::format("journal: call {} was {}, the turn it stands in calls {}", own().calls, result.event.name, parsed.call.name));
     provenance_.called(parsed.call.name);
     if (before.decision && before.decision->allowed) provenance_.agreed(parsed.call.name);
+    if (result.refused && tool) count_refusal(*tool, before.decision && before.decision->reason == kRefusedByPolicy);
     ++calls_recalled_;
     seconds_before_ += result.event.seconds;
     return take(result, tool, parsed, /*live=*/false);
@@ -368,11 +371,14 @@ class Loop {
     QUERN_STEP(ask_user(tool, call, before, refusal));
     if (!refusal.empty()) {
       result.refused = true;
+      count_refusal(tool, verdict(tool, call) == Verdict::deny);
       set(result, {"error: not allowed: " + refusal, true});
       return {};
     }
     return execute(tool, call, result);
   }
+
+  void count_refusal(const Tool& tool, bool by_policy) { unconfirmed_ += tool.changes && !by_policy; }
 
   Verdict verdict(const Tool& tool, const ToolCall& call) const {
     if (options_.policy) return options_.policy(tool, call);
@@ -390,7 +396,7 @@ class Loop {
     const Verdict said = verdict(tool, call);
     if (said == Verdict::deny) {
       refusal = "the task's policy refuses this call";
-      return record_decision(false, "refused by policy");
+      return record_decision(false, std::string(kRefusedByPolicy));
     }
     const bool suspect = provenance_.suspect(call.name);  // what was agreed to beforehand was not agreed for this
     if (said == Verdict::allow || (allow_all_ && !suspect) || options_.changes == ChangePolicy::preview) return {};
@@ -515,7 +521,7 @@ class Loop {
   // --- the end ------------------------------------------------------------------------------------------------------------------------
 
   Step verify() {
-    if (own().refused > 0 && own().changes == 0) return stop("nothing was changed: no change was confirmed");
+    if (unconfirmed_ > 0 && own().changes == 0) return stop("nothing was changed: no change was confirmed");
     verified_ = true;
     if (!options_.check || options_.changes == ChangePolicy::preview) return {};
     // An earlier process came as far as to show the model what the check said.
@@ -560,6 +566,7 @@ class Loop {
   StateSaver states_;
   std::string answer_;
   std::optional<bool> check_passed_;
+  int64_t unconfirmed_ = 0;  // changes that nobody agreed to
   bool allow_all_, done_ = false, verified_ = false, finished_before_ = false;
   // Of a step that is gone through again.
   bool resuming_ = false, state_restored_ = false, same_prompt_ = true;

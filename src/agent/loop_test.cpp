@@ -299,6 +299,14 @@ TEST_F(AgentLoop, RefusesChangesWhenNobodyCanConfirmThem) {
   EXPECT_EQ(end.counts.refused, 1);
 }
 
+TEST_F(AgentLoop, WhatAPolicyRefusesDoesNotFailARunThatHadNothingToChange) {
+  options.policy = [](const Tool& tool, const ToolCall&) { return tool.changes ? Verdict::deny : Verdict::allow; };
+  ScriptedModel model({kMove, "I may not move it."});
+  const EndEvent end = run(model);
+  EXPECT_EQ(end.status, RunStatus::success) << end.reason;
+  EXPECT_EQ(end.counts.refused, 1);
+}
+
 TEST_F(AgentLoop, ReadsWithoutAsking) {
   options.changes = ChangePolicy::ask;
   ScriptedModel model({call_text("read_file", R"({"path": "a.txt"})"), "It says A."});

@@ -32,6 +32,7 @@ class Builder : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
     YamlNode scalar = node(YamlNode::Kind::scalar, mark, tag, anchor);
     scalar.scalar = value;
+    scalar.plain = tag == "?" || tag.empty();
     add(std::move(scalar));
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
@@ -109,6 +110,30 @@ const YamlNode* YamlNode::find(std::string_view key) const {
   for (const auto& [name, value] : members)
     if (name == key) return &value;
   return nullptr;
+}
+
+Json yaml_json(const YamlNode& node) {
+  Json json;
+  switch (node.kind) {
+    case YamlNode::Kind::null:
+      break;
+    case YamlNode::Kind::scalar: {
+      const std::string& text = node.scalar;
+      const bool typed = node.plain && (text == "true" || text == "false" || text == "null" || text == "~" ||
+                                        (!text.empty() && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9'))));
+      auto value = typed ? Json::parse(text == "~" ? "null" : text, "") : Result<Json>(Json(text));
+      return value ? std::move(*value) : Json(text);
+    }
+    case YamlNode::Kind::list:
+      json = Json::array();
+      for (const YamlNode& item : node.items) json.push_back(yaml_json(item));
+      break;
+    case YamlNode::Kind::map:
+      json = Json::object();
+      for (const auto& [key, value] : node.members) json[key] = yaml_json(value);
+      break;
+  }
+  return json;
 }
 
 std::string_view yaml_kind_name(YamlNode::Kind kind) {

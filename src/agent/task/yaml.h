@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
 
 namespace quern {
@@ -17,6 +18,7 @@ struct YamlNode {
   Kind kind = Kind::null;
   int line = 0;        // from 1; of a map's member: its key's
   std::string scalar;  // its text, whatever it looks like
+  bool plain = false;  // a scalar without quotes
   std::vector<YamlNode> items;
   std::vector<YamlMember> members;
 
@@ -32,5 +34,9 @@ std::string_view yaml_kind_name(YamlNode::Kind kind);
 
 // One document. malformed: "where:line: what".
 Result<YamlNode> parse_yaml(std::string_view text, std::string_view where);
+
+// The node as JSON, where JSON is what is wanted (a schema, a list of items): plain scalars that JSON would read as a number, true, false
+// or null are that, all others text.
+Json yaml_json(const YamlNode& node);
 
 }  // namespace quern
