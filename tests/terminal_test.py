@@ -112,7 +112,7 @@ class Run(Test):
     def test_asks_and_shows_what_it_does(self):
         self.write("old.txt", "old")
         terminal = self.terminal("run", self.TASK, "--root", self.root)
-        terminal.wait_for(r"turn 1 · \d+ token")
+        terminal.wait_for(r"turn 1 · ")
         terminal.wait_for(r"move_file old.txt -> new.txt")
         terminal.wait_for(r"do it\? \[y\]es")
         terminal.send("perhaps\n")
