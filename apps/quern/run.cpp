@@ -1,5 +1,4 @@
 // quern run: carries out a task file or a sentence by calling tools.
-#include <poll.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -16,6 +15,7 @@
 #include "agent/tools/memory_store.h"
 #include "base/utf8.h"
 #include "command.h"
+#include "confirm.h"
 #include "run_view.h"
 
 namespace quern {
@@ -45,20 +45,7 @@ std::optional<std::string> variable(const std::string& name) {
   return value ? std::optional<std::string>(value) : std::nullopt;
 }
 
-// One line from the terminal; nothing when the input ended or somebody pressed Ctrl-C. That may happen just before a read begins, or
-// in another thread, so a read alone would not always notice.
-std::optional<std::string> read_line() {
-  std::string line;
-  while (interrupted == 0) {
-    pollfd input{STDIN_FILENO, POLLIN, 0};
-    if (::poll(&input, 1, 100) <= 0) continue;
-    char c = 0;
-    if (::read(STDIN_FILENO, &c, 1) != 1) return std::nullopt;
-    if (c == '\n') return line;
-    line += c;
-  }
-  return std::nullopt;
-}
+bool is_interrupted() { return interrupted != 0; }
 
 bool has_terminal() { return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1; }
 
@@ -69,27 +56,16 @@ std::optional<std::string> ask_question(RunView& view, const std::string& questi
   for (size_t i = 0; i < choices.size(); ++i) fmt::print(stderr, "  {}  {}\n", i + 1, RunView::call_line(choices[i], Json()));
   while (true) {
     fmt::print(stderr, "> ");
-    auto line = read_line();
+    auto line = read_terminal_line(is_interrupted);
     if (!line || choices.empty()) return line;
     for (size_t i = 0; i < choices.size(); ++i)
       if (*line == choices[i] || *line == std::to_string(i + 1)) return choices[i];
   }
 }
 
-// Asks on the terminal; what is not an answer is asked again, the end of input is "quit".
 Decision ask(RunView& view, const ToolCall& call) {
   view.clear_status();
-  while (true) {
-    fmt::print(stderr, "{}\n  do it? [y]es, [n]o, [a]ll that follow, [q]uit: ", RunView::call_line(call.name, call.arguments));
-    const auto answer = read_line();
-    if (!answer) {
-      fmt::print(stderr, "\n");
-      return Decision::quit;
-    }
-    for (const auto& [word, decision] :
-         {std::pair("yes", Decision::yes), {"no", Decision::no}, {"all", Decision::all}, {"quit", Decision::quit}})
-      if (*answer == word || (answer->size() == 1 && answer->front() == word[0])) return decision;
-  }
+  return confirm_on_terminal(RunView::call_line(call.name, call.arguments), is_interrupted);
 }
 
 void end_on_interrupt() {
@@ -106,7 +82,7 @@ InDoubt ask_about(RunView& view, const ToolCall& call) {
     fmt::print(stderr,
                "{}\n  the run was cut off during this call. What became of it: [r]epeat it, it was [d]one, it [f]ailed, [q]uit: ",
                RunView::call_line(call.name, call.arguments));
-    const std::string answer = read_line().value_or("quit");
+    const std::string answer = read_terminal_line(is_interrupted).value_or("quit");
     for (const auto& [word, said] :
          {std::pair("repeat", InDoubt::repeat), {"done", InDoubt::done}, {"failed", InDoubt::failed}, {"quit", InDoubt::quit}})
       if (answer == word || (answer.size() == 1 && answer.front() == word[0])) return said;

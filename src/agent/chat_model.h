@@ -23,6 +23,9 @@ struct Reply {
   double constrain_s = 0;  // of decode_s
 };
 
+// What a session generated, as a reply.
+Reply reply_of(Generation generation);
+
 class ChatModel {
  public:
   virtual ~ChatModel() = default;

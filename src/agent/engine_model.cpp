@@ -59,9 +59,9 @@ Result<Reply> EngineModel::reply(const Conversation& conversation, int64_t max_t
   QUERN_ASSIGN(const Prompt prompt, render(conversation, engine_.chat_format()));
   GenerateRequest request;
   QUERN_ASSIGN(request.prompt, engine_.tokenizer()->encode(prompt));
-  Reply reply;
-  reply.prompt_tokens = static_cast<int64_t>(request.prompt.size());
-  if (reply.prompt_tokens >= engine_.context()) {
+  if (const auto tokens = static_cast<int64_t>(request.prompt.size()); tokens >= engine_.context()) {
+    Reply reply;
+    reply.prompt_tokens = tokens;
     reply.finish = FinishReason::context;
     return reply;
   }
@@ -79,16 +79,7 @@ Result<Reply> EngineModel::reply(const Conversation& conversation, int64_t max_t
     constraint_.reset();  // after an error it is of no use
     return tl::unexpected(generated.error());
   }
-  Generation& generation = *generated;
-  reply.text = std::move(generation.text);
-  reply.finish = generation.finish;
-  reply.reused_tokens = generation.reused_tokens;
-  reply.tokens = static_cast<int64_t>(generation.tokens.size());
-  reply.forced_tokens = generation.forced_tokens;
-  reply.prefill_s = generation.prefill_s;
-  reply.decode_s = generation.decode_s;
-  reply.constrain_s = generation.constrain_s;
-  return reply;
+  return reply_of(std::move(*generated));
 }
 
 }  // namespace quern

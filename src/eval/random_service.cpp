@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "eval/record_world.h"
+#include "text/conversation.h"
 
 namespace quern {
 namespace {
@@ -187,16 +188,11 @@ RecordTool random_tool(Words& words, const RecordWorld& world, const Naming& nam
     properties[kind.fields[f].parameter] = schema_of(words, kind.fields[f], naming.descriptions || naming.nonsense_parameters);
     if (needed) required.push_back(kind.fields[f].parameter);
   }
-  Json parameters = Json::object(), function = Json::object();
+  Json parameters = Json::object();
   parameters["type"] = "object";
   parameters["properties"] = std::move(properties);
   if (required.size() > 0 || words.chance(0.5)) parameters["required"] = std::move(required);
-  function["name"] = tool.name;
-  function["description"] = what + ".";
-  function["parameters"] = std::move(parameters);
-  tool.definition = Json::object();
-  tool.definition["type"] = "function";
-  tool.definition["function"] = std::move(function);
+  tool.definition = function_tool(tool.name, what + ".", std::move(parameters));
   return tool;
 }
 

@@ -55,6 +55,16 @@ const Json& tool_function(const Json& tool) {
   return function ? *function : tool;
 }
 
+Json function_tool(std::string_view name, std::string_view description, Json parameters) {
+  Json function = Json::object(), tool = Json::object();
+  function["name"] = name;
+  function["description"] = description;
+  function["parameters"] = std::move(parameters);
+  tool["type"] = "function";
+  tool["function"] = std::move(function);
+  return tool;
+}
+
 const Json* find_tool(const std::vector<Json>& tools, std::string_view name) {
   for (const Json& tool : tools) {
     const Json* found = tool_function(tool).find("name");

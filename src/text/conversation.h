@@ -21,6 +21,9 @@ struct ToolCall {
 
 // What a tool object says of its function: its "function" member, or itself where a client left that shell out.
 const Json& tool_function(const Json& tool);
+// A tool as conversations hold it: {"type": "function", "function": {"name": …, "description": …, "parameters": …}}.
+Json function_tool(std::string_view name, std::string_view description, Json parameters);
+
 // The tool object called `name` in `tools`, or nullptr.
 const Json* find_tool(const std::vector<Json>& tools, std::string_view name);
 

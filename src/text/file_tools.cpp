@@ -6,6 +6,8 @@
 #include <initializer_list>
 #include <utility>
 
+#include "text/conversation.h"
+
 namespace quern::file_tools {
 namespace {
 
@@ -26,14 +28,7 @@ Json definition(std::string_view name, std::string_view description, std::initia
   schema["type"] = "object";
   schema["properties"] = std::move(properties);
   schema["required"] = std::move(required);
-  Json function = Json::object();
-  function["name"] = name;
-  function["description"] = description;
-  function["parameters"] = std::move(schema);
-  Json tool = Json::object();
-  tool["type"] = "function";
-  tool["function"] = std::move(function);
-  return tool;
+  return function_tool(name, description, std::move(schema));
 }
 
 }  // namespace

@@ -32,17 +32,7 @@ class EngineAnswerModel : public AnswerModel {
     request.on_prefill = events.on_prefill;
     if (events.on_text) request.on_token = [&](int32_t, std::string_view text) { return events.on_text(text); };
     QUERN_ASSIGN(Generation generation, session_.generate(request));
-    Reply reply;
-    reply.text = std::move(generation.text);
-    reply.finish = generation.finish;
-    reply.prompt_tokens = generation.prompt_tokens;
-    reply.reused_tokens = generation.reused_tokens;
-    reply.tokens = static_cast<int64_t>(generation.tokens.size());
-    reply.forced_tokens = generation.forced_tokens;
-    reply.prefill_s = generation.prefill_s;
-    reply.decode_s = generation.decode_s;
-    reply.constrain_s = generation.constrain_s;
-    return reply;
+    return reply_of(std::move(generation));
   }
 
  private:

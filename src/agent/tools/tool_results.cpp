@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/utf8.h"
+#include "text/conversation.h"
 #include "text/file_tools.h"
 
 namespace quern {
@@ -44,14 +45,7 @@ Json tool_definition(std::string_view name, std::string_view description, std::s
   schema["type"] = "object";
   schema["properties"] = std::move(*properties);
   schema["required"] = std::move(names);
-  Json function = Json::object();
-  function["name"] = name;
-  function["description"] = description;
-  function["parameters"] = std::move(schema);
-  Json tool = Json::object();
-  tool["type"] = "function";
-  tool["function"] = std::move(function);
-  return tool;
+  return function_tool(name, description, std::move(schema));
 }
 
 std::string text_argument(const Json& arguments, std::string_view name, std::string_view otherwise) {

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "eval/families/families.h"
 #include "eval/record_world.h"
+#include "text/conversation.h"
 
 namespace quern {
 namespace {
@@ -24,16 +25,11 @@ Json tool_object(const std::string& name, const std::string& description, const 
     properties[p.name] = std::move(property);
     required.push_back(p.name);
   }
-  Json schema = Json::object(), function = Json::object(), tool = Json::object();
+  Json schema = Json::object();
   schema["type"] = "object";
   schema["properties"] = std::move(properties);
   schema["required"] = std::move(required);
-  function["name"] = name;
-  function["description"] = description;
-  function["parameters"] = std::move(schema);
-  tool["type"] = "function";
-  tool["function"] = std::move(function);
-  return tool;
+  return function_tool(name, description, std::move(schema));
 }
 
 void add_distractors(Words& words, std::vector<Json>& tools) {
