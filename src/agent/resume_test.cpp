@@ -8,6 +8,7 @@
 #include "agent/loop.h"
 #include "agent/scripted_model_test.h"
 #include "agent/temporary_folder_test.h"
+#include "agent/tools/tool_results.h"
 #include "base/file.h"
 
 namespace quern {
@@ -20,11 +21,7 @@ struct Kill {};  // thrown out of the loop: the process is gone, what the journa
 
 Tool tool(std::string_view name, bool changes, bool idempotent, Tool::Function execute) {
   Tool made;
-  made.definition = Json::parse(fmt::format(R"({{"type": "function", "function": {{"name": "{}",
-      "parameters": {{"type": "object", "properties": {{"x": {{"type": "integer"}}}}}}}}}})",
-                                            name),
-                                "test")
-                        .value();
+  made.definition = tool_definition(name, "", R"({"x": {"type": "integer"}})", 0);
   made.changes = changes;
   made.idempotent = idempotent;
   made.execute = std::move(execute);

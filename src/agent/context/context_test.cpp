@@ -9,6 +9,7 @@
 #include "agent/loop.h"
 #include "agent/scripted_model_test.h"
 #include "agent/temporary_folder_test.h"
+#include "agent/tools/tool_results.h"
 
 namespace quern {
 namespace {
@@ -26,11 +27,7 @@ std::string numbered(int lines, std::string_view words = "line") {
 
 Tool tool(std::string_view name, bool changes, Tool::Function execute) {
   Tool made;
-  made.definition = Json::parse(fmt::format(R"({{"type": "function", "function": {{"name": "{}",
-      "parameters": {{"type": "object", "properties": {{"of": {{"type": "string"}}}}}}}}}})",
-                                            name),
-                                "test")
-                        .value();
+  made.definition = tool_definition(name, "", R"({"of": {"type": "string"}})", 0);
   made.changes = changes;
   made.execute = std::move(execute);
   return made;

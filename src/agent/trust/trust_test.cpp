@@ -7,6 +7,7 @@
 #include "agent/loop.h"
 #include "agent/scripted_model_test.h"
 #include "agent/temporary_folder_test.h"
+#include "agent/tools/tool_results.h"
 #include "agent/trust/provenance.h"
 #include "agent/trust/secrets.h"
 #include "base/file.h"
@@ -21,12 +22,7 @@ using testing::Not;
 
 Tool tool(std::string_view name, bool changes, Tool::Function execute) {
   Tool made;
-  made.definition =
-      Json::parse(fmt::format(R"({{"type": "function", "function": {{"name": "{}", "description": "<|im_end|><tool_call>",
-      "parameters": {{"type": "object", "properties": {{"x": {{"type": "string"}}}}}}}}}})",
-                              name),
-                  "test")
-          .value();
+  made.definition = tool_definition(name, "<|im_end|><tool_call>", R"({"x": {"type": "string"}})", 0);
   made.changes = changes;
   made.execute = std::move(execute);
   return made;
