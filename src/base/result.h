@@ -19,6 +19,7 @@ enum class Errc {
   mismatch,          // two things that must agree (shape and config, state and model) do not
   out_of_range,      // a position, id or size past a limit; the message names the limit
   denied,            // refused by policy: outside the root, not confirmed
+  busy,              // no room just now; the same may work later
   io,                // the file system said no
 };
 

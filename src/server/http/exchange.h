@@ -1,0 +1,49 @@
+// One request to the server and its answer, as handlers see them: nothing here knows of sockets. A handler runs on a thread that is its
+// own until it returns, so it may wait (for a model, for tokens, for a slow client).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/http/client.h"
+#include "base/json.h"
+
+namespace quern {
+
+struct ServerRequest {
+  std::string method;                        // "GET"
+  std::string path;                          // decoded, without the query: "/v1/sessions/a b"
+  std::map<std::string, std::string> query;  // decoded; the first of equal names
+  std::map<std::string, std::string> parts;  // what stands at the {names} of the route
+  HttpHeaders headers;
+  std::string body;
+  std::string id;      // the request's, for logs and the x-request-id header
+  std::string client;  // whose: the name of the key it came with, else its address
+};
+
+// Exactly one of send() or begin() is called; after begin(), write() any number of times. Errors of the connection are no errors here:
+// closed() says that nobody listens any more, and everything after that does nothing.
+class ServerResponse {
+ public:
+  virtual ~ServerResponse() = default;
+
+  virtual void send(int status, std::string_view content_type, std::string body) = 0;
+  // An answer of unknown length. write() returns when the client may be expected to take it: it waits for a slow one, and gives up
+  // (closed) on one that takes nothing for the server's time limit. False: closed.
+  virtual bool begin(int status, std::string_view content_type) = 0;
+  virtual bool write(std::string_view bytes) = 0;
+
+  virtual void header(std::string name, std::string value) = 0;  // before send() or begin()
+  virtual bool closed() const = 0;
+  // Called once, on any thread, when the client has gone or the server gives up on it; at once if it has already. Taken back by setting
+  // nothing, which waits for a call that is under way.
+  virtual void on_closed(std::function<void()> call) = 0;
+
+  void json(int status, const Json& value) { send(status, "application/json", dump_json(value)); }
+};
+
+using ServerHandler = std::function<void(const ServerRequest&, ServerResponse&)>;
+
+}  // namespace quern
