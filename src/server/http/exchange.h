@@ -41,7 +41,7 @@ class ServerResponse {
   // nothing, which waits for a call that is under way.
   virtual void on_closed(std::function<void()> call) = 0;
 
-  void json(int status, const Json& value) { send(status, "application/json", dump_json(value)); }
+  void json(int status, const Json& value) { send(status, "application/json", value.dump(Json::Spacing::compact)); }
 };
 
 using ServerHandler = std::function<void(const ServerRequest&, ServerResponse&)>;
