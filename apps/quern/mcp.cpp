@@ -36,18 +36,18 @@ bool is_later_part(const std::string& stem) {
 }
 
 // Names that tell the models apart: the folder's or file's, with a number where two have the same.
-void add_model(std::vector<ModelEntry>& entries, const fs::path& path) {
+void add_model(std::vector<ShelfModel>& entries, const fs::path& path) {
   std::error_code ignored;
   const fs::path whole = fs::weakly_canonical(path, ignored);
-  if (std::any_of(entries.begin(), entries.end(), [&](const ModelEntry& e) { return e.path == whole.string(); })) return;
+  if (std::any_of(entries.begin(), entries.end(), [&](const ShelfModel& e) { return e.path == whole.string(); })) return;
   const std::string stem = whole.extension() == ".gguf" ? whole.stem().string() : whole.filename().string();
   std::string name = stem;
-  for (int number = 2; std::any_of(entries.begin(), entries.end(), [&](const ModelEntry& e) { return e.name == name; }); ++number)
+  for (int number = 2; std::any_of(entries.begin(), entries.end(), [&](const ShelfModel& e) { return e.name == name; }); ++number)
     name = fmt::format("{}-{}", stem, number);
   entries.push_back({std::move(name), whole.string()});
 }
 
-Result<void> add_models_of(std::vector<ModelEntry>& entries, const fs::path& folder) {
+Result<void> add_models_of(std::vector<ShelfModel>& entries, const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> found;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
@@ -62,8 +62,8 @@ Result<void> add_models_of(std::vector<ModelEntry>& entries, const fs::path& fol
   return {};
 }
 
-Result<std::vector<ModelEntry>> find_models(const Options& o) {
-  std::vector<ModelEntry> entries;
+Result<std::vector<ShelfModel>> find_models(const Options& o) {
+  std::vector<ShelfModel> entries;
   for (const std::string& model : o.models) {
     std::error_code ignored;
     if (!fs::exists(model, ignored)) return fail(Errc::not_found, "{}: no such folder or file", model);
@@ -131,7 +131,7 @@ Result<int> mcp(const Options& o) {
   QUERN_ASSIGN(const auto entries, find_models(o));
   if (::isatty(STDIN_FILENO) == 1)
     fmt::print(stderr, "quern mcp: waiting for an MCP client on standard input; see `quern mcp --help`\n");
-  ModelShelf shelf(entries, [&](const ModelEntry& entry) -> Result<std::unique_ptr<TextModel>> {
+  ModelShelf shelf(entries, [&](const ShelfModel& entry) -> Result<std::unique_ptr<TextModel>> {
     QUERN_ASSIGN(const EngineOptions engine, o.common.engine_for(entry.path));
     return open_text_model(engine);
   });

@@ -37,9 +37,12 @@ struct ServedModel {
 struct ModelState {
   ModelEntry entry;
   enum class Status { absent, loading, loaded } status = Status::absent;
-  size_t bytes = 0;     // of the files
-  size_t resident = 0;  // while loaded: weights and states
-  double idle_s = 0;    // since its last use
+  size_t bytes = 0;       // of the files
+  size_t resident = 0;    // while loaded: weights and states
+  int64_t users = 0;      // who hold it at the moment
+  double idle_s = 0;      // since its last use; 0 while it is used
+  double expires_s = -1;  // until it is let go of, if nobody uses it; negative: not by time
+  SchedulerStats stats;   // while loaded
 };
 
 class ModelPool {
@@ -50,21 +53,40 @@ class ModelPool {
     SchedulerOptions scheduler;
     PrefixCacheOptions cache;  // each model keeps its states in a folder of its own below
     size_t memory = 0;         // of all loaded models' weights and states; 0: what the machine has, less a reserve
+    std::function<void(const std::string& line)> on_event;  // loaded, let go of: for the log
+    // How a model comes to be; empty: load_served_model. states: bytes for its sequences and its cache.
+    std::function<Result<std::shared_ptr<ServedModel>>(const ModelEntry&, size_t states)> load;
   };
-  explicit ModelPool(Options options);
-  ~ModelPool();
+  // invalid_argument: no model, or a name or alias that two of them have.
+  static Result<std::unique_ptr<ModelPool>> create(Options options);
+  ~ModelPool();  // nobody may hold a model any more
 
   // Loads it if it has to, letting go of the longest unused others if they are in the way; waits for a loading that is under way.
-  // on_progress: called now and then while waiting; false gives up (denied). An empty name means the default. Errors: not_found with the
-  // names there are; out_of_range when it does not fit beside what is in use or pinned; what loading says.
+  // on_progress: called a few times a second while waiting; false gives up (denied). An empty name means the default. Errors: not_found
+  // with the names there are; out_of_range when it does not fit beside what is pinned, busy when it does not beside what is in use just
+  // now; what loading says.
   Result<std::shared_ptr<ServedModel>> acquire(const std::string& name, const std::function<bool()>& on_progress);
-  Result<void> unload(const std::string& name);  // as soon as nobody uses it
+  Result<void> unload(const std::string& name);  // as soon as nobody uses it, pinned or not; loaded again when it is asked for
+  // From now on, until it is let go of, this long after its last use instead of as configured. 0: as soon as nobody uses it.
+  Result<void> keep(const std::string& name, std::chrono::duration<double> time);
+
+  // Of a name, an alias or "" the name; not_found with the names there are.
+  Result<std::string> resolve(const std::string& name) const;
   std::vector<ModelState> list() const;
-  void drain(double seconds);  // of all schedulers
+  void drain(
+      double
+          seconds);  // of all schedulers, at the same time; then their caches are flushed. Nothing is loaded from then on (busy).
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  explicit ModelPool(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
 };
+
+// Bytes of a model's files: a folder's weights, or a GGUF file with its other parts.
+size_t model_bytes(const std::filesystem::path& path);
+
+// An engine with a cache and a scheduler over it. `states`: bytes for the sequences' states and the cache together.
+Result<std::shared_ptr<ServedModel>> load_served_model(const ModelPool::Options& options, const ModelEntry& entry, size_t states);
 
 }  // namespace quern

@@ -28,7 +28,7 @@ Json object_schema(Json properties, std::vector<Json> required) {
 
 Json model_property(const ModelShelf& shelf) {
   Json names = Json::array();
-  for (const ModelEntry& entry : shelf.entries()) names.push_back(entry.name);
+  for (const ShelfModel& entry : shelf.entries()) names.push_back(entry.name);
   Json schema = property("string", fmt::format("Which model; absent: {}", shelf.entries().front().name));
   schema["enum"] = std::move(names);
   return schema;
@@ -149,7 +149,7 @@ ServiceTool count_tool(ModelShelf& shelf) {
 
 Json models_json(const ModelShelf& shelf) {
   Json::Array all;
-  for (const ModelEntry& entry : shelf.entries()) all.push_back(json_object({{"name", entry.name}, {"path", entry.path}}));
+  for (const ShelfModel& entry : shelf.entries()) all.push_back(json_object({{"name", entry.name}, {"path", entry.path}}));
   return json_object({{"models", Json(std::move(all))}});
 }
 
@@ -160,7 +160,7 @@ ServiceTool list_tool(const ModelShelf& shelf) {
   tool.input_schema = object_schema(Json::object(), {});
   tool.run = [&shelf](const Json&, const ServiceCall&) -> Result<ServiceAnswer> {
     std::string names;
-    for (const ModelEntry& entry : shelf.entries()) names += entry.name + "\n";
+    for (const ShelfModel& entry : shelf.entries()) names += entry.name + "\n";
     return ServiceAnswer{std::move(names), models_json(shelf)};
   };
   return tool;
@@ -252,7 +252,7 @@ class EngineText : public TextModel {
 
 Result<TextModel*> ModelShelf::get(const std::string& name) {
   const std::string& wanted = name.empty() ? entries_.front().name : name;
-  const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const ModelEntry& e) { return e.name == wanted; });
+  const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const ShelfModel& e) { return e.name == wanted; });
   if (entry == entries_.end()) return fail(Errc::not_found, "there is no model {}", wanted);
   if (model_ && loaded_ == wanted) return model_.get();
   model_.reset();  // before the other is loaded: there may be room for one only

@@ -41,7 +41,7 @@ class TextModel {
   virtual int64_t context() const = 0;
 };
 
-struct ModelEntry {
+struct ShelfModel {
   std::string name;  // as callers choose it
   std::string path;
 };
@@ -49,16 +49,16 @@ struct ModelEntry {
 // One model at a time is loaded; a call that names another replaces it.
 class ModelShelf {
  public:
-  using Open = std::function<Result<std::unique_ptr<TextModel>>(const ModelEntry&)>;
+  using Open = std::function<Result<std::unique_ptr<TextModel>>(const ShelfModel&)>;
   // The first is what a call without a name gets. There must be one.
-  ModelShelf(std::vector<ModelEntry> entries, Open open) : entries_(std::move(entries)), open_(std::move(open)) {}
+  ModelShelf(std::vector<ShelfModel> entries, Open open) : entries_(std::move(entries)), open_(std::move(open)) {}
 
-  const std::vector<ModelEntry>& entries() const { return entries_; }
+  const std::vector<ShelfModel>& entries() const { return entries_; }
   // not_found: there is no such model; else what loading it says.
   Result<TextModel*> get(const std::string& name);
 
  private:
-  std::vector<ModelEntry> entries_;
+  std::vector<ShelfModel> entries_;
   Open open_;
   std::string loaded_;
   std::unique_ptr<TextModel> model_;

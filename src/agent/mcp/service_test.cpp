@@ -77,7 +77,7 @@ class Service : public testing::Test {
   }
 
   ModelShelf shelf{{{"one", "/models/one"}, {"two", "/models/two"}},
-                   [this](const ModelEntry& entry) -> Result<std::unique_ptr<TextModel>> {
+                   [this](const ShelfModel& entry) -> Result<std::unique_ptr<TextModel>> {
                      opened.push_back(entry.name);
                      if (entry.name == "two" && broken) return fail(Errc::malformed, "{}: no weights", entry.path);
                      return std::make_unique<EchoModel>(entry.name);

@@ -13,7 +13,7 @@
 namespace quern {
 
 struct ServerRequest {
-  std::string method;                        // "GET"
+  std::string method;                        // "GET"; a HEAD is given to handlers as the GET that it stands for
   std::string path;                          // decoded, without the query: "/v1/sessions/a b"
   std::map<std::string, std::string> query;  // decoded; the first of equal names
   std::map<std::string, std::string> parts;  // what stands at the {names} of the route
@@ -21,6 +21,13 @@ struct ServerRequest {
   std::string body;
   std::string id;      // the request's, for logs and the x-request-id header
   std::string client;  // whose: the name of the key it came with, else its address
+};
+
+// What the access log, the metrics and traces say of an exchange besides what the server sees itself; handlers fill in what they know.
+struct ExchangeNotes {
+  std::string model;
+  int64_t prompt_tokens = -1, reused_tokens = -1, tokens = -1;  // negative: not said
+  std::string finish;                                           // "stop", "length", "cancelled", …; or the code of what failed
 };
 
 // Exactly one of send() or begin() is called; after begin(), write() any number of times. Errors of the connection are no errors here:
@@ -34,6 +41,9 @@ class ServerResponse {
   // (closed) on one that takes nothing for the server's time limit. False: closed.
   virtual bool begin(int status, std::string_view content_type) = 0;
   virtual bool write(std::string_view bytes) = 0;
+  // After begin(): what is sent by itself whenever nothing else was for the server's limit of silence, so that proxies and clients keep
+  // waiting. It goes out between two write()s, so each of those must be a whole event or line.
+  virtual void while_silent(std::string) {}
 
   virtual void header(std::string name, std::string value) = 0;  // before send() or begin()
   virtual bool closed() const = 0;
@@ -41,7 +51,12 @@ class ServerResponse {
   // nothing, which waits for a call that is under way.
   virtual void on_closed(std::function<void()> call) = 0;
 
+  ExchangeNotes& notes() { return notes_; }  // the handler's, until it returns
+
   void json(int status, const Json& value) { send(status, "application/json", value.dump(Json::Spacing::compact)); }
+
+ private:
+  ExchangeNotes notes_;
 };
 
 using ServerHandler = std::function<void(const ServerRequest&, ServerResponse&)>;
