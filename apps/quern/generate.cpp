@@ -110,8 +110,8 @@ Result<int> generate(const Options& o) {
       reading.reset();
     return interrupted == 0;
   };
-  request.on_token = [&](int32_t, std::string_view text) {
-    if (!o.json && !text.empty()) wrote = print_out(text).has_value();
+  request.on_token = [&](const GeneratedToken& token) {
+    if (!o.json && !token.text.empty()) wrote = print_out(token.text).has_value();
     return wrote && interrupted == 0;
   };
   Session session(*engine);

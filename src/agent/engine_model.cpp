@@ -68,7 +68,7 @@ Result<Reply> EngineModel::reply(const Conversation& conversation, int64_t max_t
   request.sampling = options_.sampling;
   request.max_tokens = max_tokens;
   request.on_prefill = [&](int64_t, int64_t) { return on_token(""); };
-  request.on_token = [&](int32_t, std::string_view text) { return on_token(text); };
+  request.on_token = [&](const GeneratedToken& token) { return on_token(token.text); };
   QUERN_TRY(prepare(conversation.tools, conversation.answer_schema));
   if (constraint_) {
     constraint_->restart();

@@ -119,8 +119,8 @@ TEST_F(Constrained, TextThatLeavesNoChoiceIsAllForcedAndEndsByItself) {
   Matcher matcher(regex("name: abc 12 – true"), e->vocabulary());
   std::vector<int32_t> seen;
   GenerateRequest request;
-  request.on_token = [&](int32_t id, std::string_view) {
-    seen.push_back(id);
+  request.on_token = [&](const GeneratedToken& token) {
+    seen.push_back(token.id);
     return true;
   };
   const Generation out = generate(*e, matcher, request);
@@ -175,7 +175,7 @@ TEST_F(Constrained, AreCancelledInTheMiddleOfForcedText) {
   Matcher matcher(regex("abc name true abc name true"), e->vocabulary());
   int seen = 0;
   GenerateRequest request;
-  request.on_token = [&](int32_t, std::string_view) { return ++seen < 3; };
+  request.on_token = [&](const GeneratedToken&) { return ++seen < 3; };
   const Generation out = generate(*e, matcher, request);
   EXPECT_EQ(out.finish, FinishReason::cancelled);
   EXPECT_EQ(out.tokens.size(), 3u);

@@ -7,9 +7,9 @@
 #include "base/check.h"
 #include "base/cores.h"
 #include "base/file.h"
+#include "runtime/decoding.h"
 #include "runtime/engine_impl.h"
-#include "runtime/forced_text.h"
-#include "runtime/sampler.h"
+#include "runtime/hidden_mean.h"
 #include "text/model_text.h"
 
 namespace quern {
@@ -118,182 +118,6 @@ SamplingParams Engine::default_sampling() const {
 
 ConstraintCache& Engine::constraints() const { return impl_->constraints; }
 
-namespace {
-
-// Text is held back while it could still become a stop string; what stands before one is all that is given out.
-class StopStrings {
- public:
-  explicit StopStrings(const std::vector<std::string>& stops) : stops_(stops) {}
-  // Adds text; returns what may be given out now. stopped() says that a stop string was completed.
-  std::string push(std::string_view text) {
-    held_ += text;
-    size_t cut = std::string::npos;
-    for (const std::string& stop : stops_)
-      if (const size_t at = stop.empty() ? std::string::npos : held_.find(stop); at < cut) cut = at;
-    if (cut != std::string::npos) {
-      stopped_ = true;
-      return std::exchange(held_, {}).substr(0, cut);
-    }
-    size_t keep = 0;
-    for (const std::string& stop : stops_)
-      for (size_t n = std::min(stop.size(), held_.size()); n > keep; --n)
-        if (held_.ends_with(std::string_view(stop).substr(0, n))) keep = n;
-    std::string out = held_.substr(0, held_.size() - keep);
-    held_.erase(0, held_.size() - keep);
-    return out;
-  }
-  std::string finish() { return std::exchange(held_, {}); }
-  bool stopped() const { return stopped_; }
-
- private:
-  const std::vector<std::string>& stops_;
-  std::string held_;
-  bool stopped_ = false;
-};
-
-// One generation behind its prompt. Tokens are given out as soon as they are known and fed to the model when its next word is wanted, so
-// forced text costs no pass of its own.
-class Decoding {
- public:
-  // seed: instead of the request's; absent: that one.
-  Decoding(const Engine& engine, Timeline& timeline, const GenerateRequest& request, std::optional<uint64_t> seed, Generation& out)
-      : engine_(engine),
-        timeline_(timeline),
-        request_(request),
-        out_(out),
-        sampler_(with_seed(request.sampling, seed)),
-        stops_(request.stop) {
-    if (engine.tokenizer()) decoder_.emplace(*engine.tokenizer());
-  }
-  uint64_t drawn_to() const { return sampler_.seed_of_the_rest(); }
-
-  Result<void> run() {
-    for (;;) {
-      if (request_.constraint) timed([&] { obey(*request_.constraint); });
-      if (over_) break;
-      if (all_given()) {
-        end(FinishReason::length);
-        break;
-      }
-      if (!waiting_.empty() && !timeline_.feed(waiting_)) {  // the only thing left to go wrong: the context is full
-        end(FinishReason::context);
-        break;
-      }
-      waiting_.clear();
-      QUERN_ASSIGN(const int32_t token, draw());
-      if (is_end(token) && !request_.ignore_eos) {
-        complete();
-        break;
-      }
-      if (!give(token)) break;
-    }
-    if (!interrupted_) flush();
-    return {};
-  }
-
- private:
-  // What `work` gives; its time is the constraint's.
-  template <class Work>
-  std::invoke_result_t<Work> timed(const Work& work) {
-    struct Timer {
-      double& sum;
-      Clock::time_point start = Clock::now();
-      ~Timer() { sum += seconds_since(start); }
-    } const timer{out_.constrain_s};
-    return work();
-  }
-
-  static SamplingParams with_seed(SamplingParams sampling, std::optional<uint64_t> seed) {
-    sampling.seed = seed.value_or(sampling.seed);
-    return sampling;
-  }
-  bool all_given() const { return static_cast<int64_t>(out_.tokens.size()) >= request_.max_tokens; }
-  bool is_end(int32_t id) const {
-    const auto& ids = engine_.impl().end_ids;
-    return std::find(ids.begin(), ids.end(), id) != ids.end();
-  }
-  void end(FinishReason why) {
-    over_ = true;
-    out_.finish = why;
-  }
-  void complete() {
-    end(FinishReason::stop);
-    out_.complete = true;
-  }
-  bool emit(int32_t token, const std::string& text) {
-    out_.text += text;
-    return !request_.on_token || request_.on_token(token, text);
-  }
-
-  // Gives out a token; false when generation is over with it.
-  bool give(int32_t token) {
-    out_.tokens.push_back(token);
-    waiting_.push_back(token);
-    const bool silent = !decoder_ || engine_.tokenizer()->is_special(token);
-    const bool go_on = emit(token, silent ? std::string() : stops_.push(decoder_->push(token)));
-    if (go_on && !stops_.stopped()) return true;
-    end(stops_.stopped() ? FinishReason::stop : FinishReason::cancelled);
-    interrupted_ = true;
-    return false;
-  }
-
-  // What was held back while it could still become a stop string, or a whole character.
-  void flush() {
-    std::string rest = stops_.push(decoder_ ? decoder_->finish() : std::string());
-    if (!stops_.stopped()) rest += stops_.finish();
-    if (!rest.empty()) emit(out_.tokens.empty() ? -1 : out_.tokens.back(), rest);
-  }
-
-  // What the constraint says before the model does: text that has to come, and whether that was all.
-  void obey(Matcher& matcher) {
-    if (request_.force && !all_given()) give_forced(matcher);
-    if (!over_ && is_over(matcher)) complete();
-  }
-
-  void give_forced(Matcher& matcher) {
-    const Engine::Impl& engine = engine_.impl();
-    const std::vector<int32_t> forced = accept_forced(matcher, *engine.tokenizer, engine.drawable);
-    const auto known = static_cast<int64_t>(timeline_.tokens().size() + waiting_.size());
-    const int64_t room =  // the last token of all needs no place in the context
-        std::min(request_.max_tokens - static_cast<int64_t>(out_.tokens.size()), engine.runner->context + 1 - known);
-    size_t given = 0;
-    while (!over_ && given < forced.size() && static_cast<int64_t>(given) < room) give(forced[given++]);
-    out_.forced_tokens += static_cast<int64_t>(given);
-    matcher.rollback(forced.size() - given);
-    if (!over_ && given < forced.size() && !all_given()) end(FinishReason::context);
-  }
-
-  Result<int32_t> draw() {
-    const int64_t limit = engine_.impl().drawable;
-    if (!request_.constraint) return sampler_.sample(timeline_.logits(), limit);
-    Matcher& matcher = *request_.constraint;
-    // A model that keeps to the constraint by itself needs no mask: what is likeliest of all, and allowed, is likeliest of the allowed.
-    if (sampler_.greedy()) {
-      const int32_t token = sampler_.sample(timeline_.logits(), limit);
-      if (timed([&] { return matcher.accept(token); })) return token;
-    }
-    QUERN_ASSIGN(const TokenMask* allowed, timed([&] { return matcher.mask(); }));
-    const int32_t token = sampler_.sample(timeline_.logits(), limit, *allowed);
-    if (token < 0) return fail(Errc::unsupported, "the constraint: no token of the vocabulary goes on as it must");
-    const bool accepted = timed([&] { return matcher.accept(token); });
-    QUERN_TRY(matcher.machine().healthy());
-    QUERN_CHECK(accepted, token);
-    return token;
-  }
-
-  const Engine& engine_;
-  Timeline& timeline_;
-  const GenerateRequest& request_;
-  Generation& out_;
-  Sampler sampler_;
-  std::optional<StreamDecoder> decoder_;
-  StopStrings stops_;
-  std::vector<int32_t> waiting_;  // given out, not fed yet
-  bool over_ = false, interrupted_ = false;
-};
-
-}  // namespace
-
 struct Session::Impl {
   const Engine& owner;
   const Engine::Impl& engine;
@@ -312,6 +136,8 @@ struct Session::Impl {
   }
 
   Result<Generation> generate(const GenerateRequest& request);
+  Result<void> decode(Decoding& decoding);
+  Result<Generation> embed(const GenerateRequest& request);
 };
 
 Session::Session(const Engine& engine) : impl_(new Impl{engine, engine.impl(), Timeline(*engine.impl().runner)}) {}
@@ -346,33 +172,62 @@ Result<Session> Session::restore(const Engine& engine, const std::filesystem::pa
 Result<Generation> Session::generate(const GenerateRequest& request) { return impl_->generate(request); }
 
 Result<Generation> Session::Impl::generate(const GenerateRequest& request) {
-  if (request.prompt.empty()) return fail(Errc::invalid_argument, "the prompt is empty");
-  if (request.constraint && !engine.tokenizer)
-    return fail(Errc::not_found, "{}: no tokenizer: there is no text to constrain", engine.options.model.string());
-  if (request.constraint && request.ignore_eos)
-    return fail(Errc::invalid_argument, "a constrained text ends where it is complete: end-of-turn tokens cannot be ignored");
-  Generation out;
-  out.prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  QUERN_TRY(check_request(owner, request));
+  if (request.embed) return embed(request);
   const auto start = Clock::now();
-  QUERN_ASSIGN(out.reused_tokens, align(request.prompt));
-  QUERN_TRY(timeline.feed(std::span(request.prompt).subspan(static_cast<size_t>(out.reused_tokens)), Batch::Logits::last,
+  QUERN_ASSIGN(const int64_t reused, align(request.prompt));
+  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  QUERN_TRY(timeline.feed(std::span(request.prompt).subspan(static_cast<size_t>(reused)), Batch::Logits::last,
                           [&](int64_t first, std::span<const int32_t> part) {
                             return !request.on_prefill ||
-                                   request.on_prefill(first + static_cast<int64_t>(part.size()), out.prompt_tokens);
+                                   request.on_prefill(first + static_cast<int64_t>(part.size()), prompt_tokens);
                           }));
-  out.prefill_s = seconds_since(start);
+  Decoding decoding(owner, request, request.draw_on ? drawn_to : std::nullopt);
+  Generation& out = decoding.result();
+  out.prompt_tokens = prompt_tokens, out.reused_tokens = reused, out.prefill_s = seconds_since(start);
   if (timeline.tokens().size() < request.prompt.size()) {
-    out.finish = FinishReason::cancelled;
-    return out;
+    decoding.cancel();
+    return std::move(out);
   }
   timeline.checkpoint("prompt");  // the next turn may render this one differently, but its prompt stays a prefix
   const auto decode_start = Clock::now();
-  Decoding decoding(owner, timeline, request, request.draw_on ? drawn_to : std::nullopt, out);
-  const auto decoded = decoding.run();
+  const auto decoded = decode(decoding);
   drawn_to = decoding.drawn_to();
   QUERN_TRY(decoded);
   out.decode_s = seconds_since(decode_start);
+  return std::move(out);
+}
+
+Result<void> Session::Impl::decode(Decoding& decoding) {
+  decoding.begin();
+  while (!decoding.over()) {
+    QUERN_TRY(timeline.feed(decoding.waiting()));
+    QUERN_TRY(decoding.step(timeline.logits()));
+  }
+  return {};
+}
+
+Result<Generation> Session::Impl::embed(const GenerateRequest& request) {
+  if (!timeline.tokens().empty()) return fail(Errc::invalid_argument, "an embedding needs a session that holds no tokens");
+  Generation out;
+  out.prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  const auto start = Clock::now();
+  HiddenMean mean;
+  QUERN_TRY(timeline.feed(request.prompt, Batch::Logits::none, [&](int64_t first, std::span<const int32_t> part) {
+    mean.add(engine.workspace->final_hidden);
+    return !request.on_prefill || request.on_prefill(first + static_cast<int64_t>(part.size()), out.prompt_tokens);
+  }));
+  out.prefill_s = seconds_since(start);
+  if (timeline.tokens().size() < request.prompt.size())
+    out.finish = FinishReason::cancelled;
+  else
+    out.embedding = mean.mean();
   return out;
+}
+
+Result<std::vector<float>> Engine::embed(std::span<const int32_t> tokens) const {
+  QUERN_ASSIGN(Generation out, Session(*this).generate({.prompt = {tokens.begin(), tokens.end()}, .embed = true}));
+  return std::move(out.embedding);
 }
 
 }  // namespace quern

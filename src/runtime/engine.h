@@ -9,6 +9,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/cpu_features.h"
@@ -36,14 +38,36 @@ struct EngineOptions {
 };
 
 struct SamplingParams {
-  double temperature = 0;  // 0: greedy, the other fields are not looked at
+  double temperature = 0;  // 0: greedy; the next four are not looked at then
   double top_p = 1, min_p = 0;
   int64_t top_k = 0;  // 0: all
   uint64_t seed = 0;
+
+  // What changes logits before anything is chosen, greedily too, in this order.
+  // Of each id in the prompt or in what was generated: a positive logit is divided by it, a negative one multiplied (as in transformers).
+  double repetition_penalty = 1;
+  // Of each generated id: taken off once, and once more for each time it was generated (as OpenAI's API defines them).
+  double presence_penalty = 0, frequency_penalty = 0;
+  std::vector<std::pair<int32_t, float>> logit_bias;  // added
 };
 
 // stop: an end-of-turn token, a stop string, or a constraint's text after which only the end may come.
 enum class FinishReason { stop, length, context, cancelled };
+
+// A token that could have come, and the logarithm of its probability as the model gives it: before penalties, constraint and temperature.
+struct TokenProbability {
+  int32_t id = 0;
+  double logprob = 0;
+};
+
+// A token as it is generated.
+struct GeneratedToken {
+  int32_t id = 0;         // -1: none; text that had been held back
+  std::string_view text;  // that became complete with it; special tokens' text is left out
+  // With GenerateRequest::top_logprobs; absent where the model was not asked (forced text).
+  std::optional<double> logprob;
+  std::span<const TokenProbability> top;  // the likeliest first
+};
 
 struct GenerateRequest {
   std::vector<int32_t> prompt;
@@ -57,21 +81,29 @@ struct GenerateRequest {
   // Text that the constraint leaves no choice about is not asked of the model, but fed to it together with what comes before. It is
   // tokenised as a prompt is, which need not be how the model would have cut it.
   bool force = true;
+  // Probabilities are told: each token's own, and those of so many of the likeliest.
+  std::optional<int> top_logprobs;
+  // Of a model that thinks: once it has generated so many tokens inside <think>, </think> is fed to it. Without effect outside of it.
+  std::optional<int64_t> reasoning_tokens;
+  // Nothing is generated: the prompt is read, all of it, and Generation::embedding made. Not in a session that holds tokens.
+  bool embed = false;
   // Called as the prompt is read with how many of its tokens the state holds, every 512 at most (Timeline::kCut); false cancels.
   std::function<bool(int64_t done, int64_t total)> on_prefill;
-  // Called with each generated token and the text that became complete with it (special tokens' text left out); false cancels.
-  std::function<bool(int32_t token, std::string_view text)> on_token;
+  std::function<bool(const GeneratedToken& token)> on_token;  // false cancels
 };
 
 struct Generation {
   std::vector<int32_t> tokens;  // without the end-of-turn token
   std::string text;             // decoded, cut before a stop string
+  std::string stop;             // the stop string that ended it
   FinishReason finish = FinishReason::stop;
   int64_t prompt_tokens = 0, reused_tokens = 0;  // of the prompt's tokens, how many the session already held
-  int64_t forced_tokens = 0;                     // of `tokens`, those that the constraint gave
+  int64_t forced_tokens = 0;                     // of `tokens`, those that nobody asked the model for
+  int64_t reasoning_tokens = 0;                  // of `tokens`, those up to </think>, where the model thinks
   bool complete = false;  // ended where a text may end: by an end-of-turn token, or because only that could have come
   double prefill_s = 0, decode_s = 0;
-  double constrain_s = 0;  // of decode_s, what masks and forced text took
+  double constrain_s = 0;        // of decode_s, what masks and forced text took
+  std::vector<float> embedding;  // [hidden], with GenerateRequest::embed
 };
 
 class Engine;
@@ -97,7 +129,8 @@ class Session {
 
   // Brings the timeline to request.prompt (keeping what it shares with the tokens already held, where the state can go back that far),
   // then generates. Errors: an id outside the vocabulary, a prompt longer than the context (names --context); a constraint without a
-  // tokenizer or with ignore_eos, one that reaches its limits of memory, or that no token of the vocabulary satisfies.
+  // tokenizer or with ignore_eos, one that reaches its limits of memory, or that no token of the vocabulary satisfies; numbers that are
+  // none, or outside what they can be.
   Result<Generation> generate(const GenerateRequest& request);
 
  private:
@@ -117,6 +150,8 @@ class Engine {
   int64_t context() const;
   // The tokenizer's vocabulary as constraints want it, made at the first call. There must be a tokenizer.
   const Vocabulary& vocabulary() const;
+  // The mean over the tokens of the final hidden states, after the norm: [hidden]. Like generating, for one thread at a time.
+  Result<std::vector<float>> embed(std::span<const int32_t> tokens) const;
   // Constraints over it that nobody uses at the moment.
   ConstraintCache& constraints() const;
 

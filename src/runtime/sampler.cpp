@@ -42,21 +42,74 @@ int32_t argmax(std::span<const float> logits) {
   return static_cast<int32_t>(best);
 }
 
+Sampler::Sampler(SamplingParams params) : params_(std::move(params)), random_(params_.seed) {
+  penalises_ = params_.repetition_penalty != 1 || params_.presence_penalty != 0 || params_.frequency_penalty != 0;
+}
+
+void Sampler::see_prompt(std::span<const int32_t> prompt) {
+  if (params_.repetition_penalty == 1) return;  // the others look at what was generated alone
+  for (const int32_t id : prompt) seen_[id].in_prompt = true;
+}
+
+void Sampler::see_generated(int32_t id) {
+  if (penalises_) ++seen_[id].generated;
+}
+
+// Each id's change depends on that id alone: the order in which they are visited does not matter.
+std::span<const float> Sampler::adjusted(std::span<const float> logits) {
+  if (seen_.empty() && params_.logit_bias.empty()) return logits;
+  adjusted_.assign(logits.begin(), logits.end());
+  const auto repetition = static_cast<float>(params_.repetition_penalty);
+  for (const auto& [id, seen] : seen_) {
+    if (id < 0 || static_cast<size_t>(id) >= adjusted_.size()) continue;
+    float& logit = adjusted_[static_cast<size_t>(id)];
+    if (repetition != 1) logit = logit < 0 ? logit * repetition : logit / repetition;
+    if (seen.generated > 0)
+      logit -= static_cast<float>(params_.presence_penalty + params_.frequency_penalty * static_cast<double>(seen.generated));
+  }
+  for (const auto& [id, bias] : params_.logit_bias)
+    if (id >= 0 && static_cast<size_t>(id) < adjusted_.size()) adjusted_[static_cast<size_t>(id)] += bias;
+  return adjusted_;
+}
+
 int32_t Sampler::sample(std::span<const float> logits, int64_t limit) {
-  logits = logits.first(std::min(logits.size(), static_cast<size_t>(limit)));
+  logits = adjusted(logits.first(std::min(logits.size(), static_cast<size_t>(limit))));
   return draw(logits, argmax(logits), [&](const auto& f) {
     for (size_t i = 0; i < logits.size(); ++i) f(i);
   });
 }
 
 int32_t Sampler::sample(std::span<const float> logits, int64_t limit, const TokenMask& allowed) {
-  logits = logits.first(std::min(logits.size(), static_cast<size_t>(limit)));
+  logits = adjusted(logits.first(std::min(logits.size(), static_cast<size_t>(limit))));
   int32_t most_likely = -1;
   for_each_id(allowed, logits.size(), [&](size_t i) {
     if (most_likely < 0 || likelier(logits[i], logits[static_cast<size_t>(most_likely)])) most_likely = static_cast<int32_t>(i);
   });
   if (most_likely < 0) return -1;
   return draw(logits, most_likely, [&](const auto& f) { for_each_id(allowed, logits.size(), f); });
+}
+
+double log_probability(std::span<const float> logits, int64_t limit, int32_t id, int count, std::vector<TokenProbability>& top) {
+  logits = logits.first(std::min(logits.size(), static_cast<size_t>(limit)));
+  const auto highest = static_cast<double>(logits[static_cast<size_t>(argmax(logits))]);
+  double sum = 0;
+  for (const float logit : logits)
+    if (!std::isnan(logit)) sum += static_cast<double>(logit) == highest ? 1 : std::exp(static_cast<double>(logit) - highest);
+  const double log_sum = std::log(sum);
+  const auto logprob = [&](size_t i) {
+    const auto logit = static_cast<double>(logits[i]);
+    return (logit == highest ? 0 : logit - highest) - log_sum;  // inf - inf would be NaN
+  };
+  top.clear();
+  const auto wanted = std::min(static_cast<size_t>(std::max(count, 0)), logits.size());
+  for (size_t i = 0; wanted > 0 && i < logits.size(); ++i) {
+    if (std::isnan(logits[i]) || (top.size() == wanted && !(logits[i] > logits[static_cast<size_t>(top.back().id)]))) continue;
+    if (top.size() == wanted) top.pop_back();
+    const auto at = std::find_if(top.begin(), top.end(),
+                                 [&](const TokenProbability& t) { return logits[i] > logits[static_cast<size_t>(t.id)]; });
+    top.insert(at, {static_cast<int32_t>(i), logprob(i)});
+  }
+  return logprob(static_cast<size_t>(id));
 }
 
 template <class ForEach>

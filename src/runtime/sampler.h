@@ -1,9 +1,11 @@
 // Sampling: greedy, or temperature, then top-k, top-p, min-p, drawn with a seeded generator; the same seed and logits give the same token
-// on every machine. All arithmetic on probabilities is in f64 after an f32 softmax input.
+// on every machine. All arithmetic on probabilities is in f64 after an f32 softmax input. Before that, penalties of what was said already and
+// biases change logits, in f32.
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "base/random.h"
@@ -14,7 +16,11 @@ namespace quern {
 
 class Sampler {
  public:
-  explicit Sampler(const SamplingParams& params) : params_(params), random_(params.seed) {}
+  explicit Sampler(SamplingParams params);
+
+  // What the penalties look back on. Nothing is kept where there are none.
+  void see_prompt(std::span<const int32_t> prompt);
+  void see_generated(int32_t id);
 
   // The seed with which another sampler draws on from here.
   uint64_t seed_of_the_rest() const { return random_.state(); }
@@ -32,13 +38,25 @@ class Sampler {
   };
 
   // ForEach: calls a function with each id that may be drawn, in rising order.
+  std::span<const float> adjusted(std::span<const float> logits);
   template <class ForEach>
   int32_t draw(std::span<const float> logits, int32_t most_likely, const ForEach& for_each);
 
   SamplingParams params_;
   Random random_;
   std::vector<Candidate> candidates_;
+  struct Seen {
+    bool in_prompt = false;
+    int64_t generated = 0;  // how often
+  };
+  bool penalises_ = false;
+  std::unordered_map<int32_t, Seen> seen_;
+  std::vector<float> adjusted_;
 };
+
+// What the model gives by itself: log softmax over the ids below `limit`. The `count` likeliest are put into `top`, the likeliest first, of
+// equals the lowest id.
+double log_probability(std::span<const float> logits, int64_t limit, int32_t id, int count, std::vector<TokenProbability>& top);
 
 int32_t argmax(std::span<const float> logits);  // the lowest id among equals
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -193,6 +194,92 @@ TEST(Sampler, ReturnsAnIdInsideTheVocabularyWhateverTheLogitsAndSettings) {
     ASSERT_GE(id, 0);
     ASSERT_LT(id, static_cast<int32_t>(logits.size()));
   }
+}
+
+// The plain definitions, one id at a time over the whole history.
+std::vector<float> penalised(const SamplingParams& p, std::vector<float> logits, const std::vector<int32_t>& prompt,
+                             const std::vector<int32_t>& generated) {
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const auto id = static_cast<int32_t>(i);
+    const auto times = [&](const std::vector<int32_t>& ids) { return std::count(ids.begin(), ids.end(), id); };
+    const auto repetition = static_cast<float>(p.repetition_penalty);
+    if (times(prompt) + times(generated) > 0) logits[i] = logits[i] < 0 ? logits[i] * repetition : logits[i] / repetition;
+    const auto count = static_cast<double>(times(generated));
+    logits[i] -= static_cast<float>(count * p.frequency_penalty + (count > 0 ? p.presence_penalty : 0));
+    for (const auto& [biased, bias] : p.logit_bias)
+      if (biased == id) logits[i] += bias;
+  }
+  return logits;
+}
+
+TEST(Sampler, PenalisesAsDefinedWhateverElseIsAsked) {
+  Random random(21);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<float> logits(40);
+    for (float& logit : logits) logit = static_cast<float>(random.unit() * 8 - 4);
+    SamplingParams params{.temperature = random.below(2) == 0 ? 0.0 : 1.0, .top_k = random.between(0, 5), .seed = random.next()};
+    SamplingParams plain = params;
+    if (random.chance(0.7)) params.repetition_penalty = 0.5 + random.unit();
+    if (random.chance(0.7)) params.presence_penalty = random.unit() * 4 - 2;
+    if (random.chance(0.7)) params.frequency_penalty = random.unit() * 4 - 2;
+    if (random.chance(0.5)) params.logit_bias = {{3, 2.5f}, {7, -100.0f}, {3, 0.5f}};
+    std::vector<int32_t> prompt, generated;
+    for (int i = 0; i < 12; ++i) prompt.push_back(static_cast<int32_t>(random.below(40)));
+    Sampler sampler(params), reference(plain);
+    sampler.see_prompt(prompt);
+    for (int step = 0; step < 12; ++step) {
+      const int32_t id = sampler.sample(logits, 40);
+      ASSERT_EQ(id, reference.sample(penalised(params, logits, prompt, generated), 40)) << "round " << round << ", step " << step;
+      sampler.see_generated(id);
+      generated.push_back(id);
+    }
+  }
+}
+
+TEST(Sampler, CountsForPresenceAndFrequencyOnlyWhatWasGenerated) {
+  SamplingParams params;
+  params.presence_penalty = 10;
+  Sampler sampler(params);
+  sampler.see_prompt(std::vector<int32_t>{2, 2, 2});
+  EXPECT_EQ(sampler.sample(kLogits, 5), 2);
+  sampler.see_generated(2);
+  EXPECT_EQ(sampler.sample(kLogits, 5), 0);
+  params = {.repetition_penalty = 100};
+  Sampler repetition(params);  // all of these logits are negative: the penalty makes them smaller
+  repetition.see_prompt(std::vector<int32_t>{2});
+  EXPECT_EQ(repetition.sample(kLogits, 5), 0);
+}
+
+TEST(Sampler, PenaltiesKeepToWhatIsAllowed) {
+  SamplingParams params;
+  params.frequency_penalty = 100;
+  params.logit_bias = {{0, 50.0f}, {1000, 1.0f}};
+  Sampler sampler(params);
+  EXPECT_EQ(sampler.sample(kLogits, 5, mask_of({1, 2}, 5)), 2) << "not the one with the bias";
+  sampler.see_generated(2);
+  EXPECT_EQ(sampler.sample(kLogits, 5, mask_of({1, 2}, 5)), 1);
+}
+
+TEST(LogProbability, IsTheLogSoftmaxOfWhatCanBeDrawn) {
+  std::vector<TokenProbability> top;
+  const double probabilities[] = {0.3, 0.1, 0.4, 0.05, 0.15};
+  for (int32_t id = 0; id < 5; ++id)
+    EXPECT_NEAR(log_probability(kLogits, 5, id, 0, top), std::log(probabilities[id]), 1e-6);
+  EXPECT_TRUE(top.empty());
+  EXPECT_NEAR(log_probability(kLogits, 2, 1, 3, top), std::log(0.1 / 0.4), 1e-6) << "of ids below the limit alone";
+  ASSERT_EQ(top.size(), 2u);
+  EXPECT_EQ(top[0].id, 0);
+}
+
+TEST(LogProbability, ListsTheLikeliestInOrderAndTiesByTheLowestId) {
+  std::vector<TokenProbability> top;
+  log_probability(std::vector<float>{1, 3, 2, 3, kNaN, -kInf, 3}, 7, 0, 4, top);
+  ASSERT_EQ(top.size(), 4u);
+  const int32_t want[] = {1, 3, 6, 2};
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(top[i].id, want[i]);
+  EXPECT_EQ(top[0].logprob, top[2].logprob);
+  EXPECT_NEAR(top[0].logprob - top[3].logprob, 1, 1e-6);
+  EXPECT_EQ(log_probability(std::vector<float>{kInf, 0}, 2, 0, 1, top), 0);
 }
 
 }  // namespace

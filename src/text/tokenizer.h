@@ -61,6 +61,7 @@ class StreamDecoder {
   explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
   std::string push(int32_t id);
   std::string finish();  // what is left, replaced by U+FFFD if it never became a character
+  bool between_characters() const { return pending_.empty(); }
 
  private:
   const Tokenizer* tokenizer_;

@@ -30,7 +30,7 @@ class EngineAnswerModel : public AnswerModel {
     request.max_tokens = max_tokens;
     request.constraint = &matcher;
     request.on_prefill = events.on_prefill;
-    if (events.on_text) request.on_token = [&](int32_t, std::string_view text) { return events.on_text(text); };
+    if (events.on_text) request.on_token = [&](const GeneratedToken& token) { return events.on_text(token.text); };
     QUERN_ASSIGN(Generation generation, session_.generate(request));
     return reply_of(std::move(generation));
   }

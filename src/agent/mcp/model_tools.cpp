@@ -226,7 +226,9 @@ class EngineText : public TextModel {
     generate.max_tokens = request.max_tokens;
     generate.stop = request.stop;
     generate.on_prefill = [&](int64_t, int64_t) { return on_progress(0); };
-    generate.on_token = [&, tokens = int64_t{0}](int32_t, std::string_view) mutable { return on_progress(++tokens); };
+    generate.on_token = [&, tokens = int64_t{0}](const GeneratedToken& token) mutable {
+      return on_progress(tokens += token.id >= 0 ? 1 : 0);
+    };
     Session session(*engine_);
     QUERN_ASSIGN(Generation made, session.generate(generate));
     return TextAnswer{.text = std::move(made.text),
