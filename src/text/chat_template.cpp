@@ -43,9 +43,13 @@ class Writer {
  public:
   void markup(std::string_view text) { add(text, true); }
   void text(std::string_view text) { add(text, false); }
-  // What this engine's model generated: its markup was single tokens and becomes them again; everything else it may have copied from a
-  // file or a page, and stays text.
-  void generated(std::string_view text) {
+  // What this engine's model generated, as the tokens it was, or, where nobody knows them any more: its markup was single tokens and
+  // becomes them again; everything else it may have copied from a file or a page, and stays text.
+  void generated(std::string_view text, const std::vector<int32_t>& ids) {
+    if (!ids.empty()) {
+      prompt_.push_back({std::string(text), false, ids});
+      return;
+    }
     while (!text.empty()) {
       size_t at = std::string_view::npos, length = 0;
       for (const std::string_view tag : {"<tool_call>", "</tool_call>", "<think>", "</think>"})
@@ -61,7 +65,8 @@ class Writer {
  private:
   void add(std::string_view text, bool trusted) {
     if (text.empty()) return;
-    if (prompt_.empty() || prompt_.back().trusted != trusted) prompt_.push_back({std::string(), trusted});
+    if (prompt_.empty() || prompt_.back().trusted != trusted || !prompt_.back().ids.empty())
+      prompt_.push_back({std::string(), trusted});
     prompt_.back().text += text;
   }
   Prompt prompt_;
@@ -111,7 +116,7 @@ void write_coder_turn(Writer& out, const Message& m) {
 void write_assistant(Writer& out, const Message& m, ChatFormat format) {
   out.markup("<|im_start|>assistant\n");
   if (m.verbatim) {
-    out.generated(*m.verbatim);
+    out.generated(*m.verbatim, m.verbatim_ids);
   } else if (format == ChatFormat::coder) {
     write_coder_turn(out, m);
   } else {
@@ -126,7 +131,7 @@ void write_thinking_assistant(Writer& out, const Message& m, bool after_query, b
   out.markup("<|im_start|>assistant\n");
   if (m.verbatim && after_query) {
     out.markup("<think>\n");
-    out.generated(*m.verbatim);
+    out.generated(*m.verbatim, m.verbatim_ids);
     return out.markup("<|im_end|>\n");
   }
   std::string_view content = m.content, reasoning;

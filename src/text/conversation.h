@@ -1,6 +1,7 @@
 // A conversation as the chat formats know it, and a prompt as the tokenizer takes it.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +37,8 @@ struct Message {
   // assistant, when this engine generated the message: its exact text, rendered in place of content and calls, so that the prompt
   // of the next turn starts with the very tokens that were generated.
   std::optional<std::string> verbatim;
+  // The ids that `verbatim` was generated as, where they are known: reading the text again may cut it into other ones.
+  std::vector<int32_t> verbatim_ids;
 };
 
 struct Conversation {
@@ -54,6 +57,7 @@ struct Conversation {
 struct PromptPiece {
   std::string text;
   bool trusted = false;
+  std::vector<int32_t> ids = {};  // not empty: the piece is these tokens, whatever `text` would be read as
 };
 using Prompt = std::vector<PromptPiece>;
 

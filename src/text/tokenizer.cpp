@@ -199,6 +199,7 @@ class Encoder {
   explicit Encoder(const Tokenizer::Impl& tokenizer) : t_(tokenizer), splitter_(*tokenizer.pre_tokenizer) {}
 
   void added(int32_t id) { out_.push_back(id); }
+  void given(const std::vector<int32_t>& ids) { out_.insert(out_.end(), ids.begin(), ids.end()); }
   void text(std::string_view text) {
     if (text.empty()) return;
     const std::string& normalised = texts_.emplace_back(normalise(text, t_.nfc));  // kept: the cache's keys are views into it
@@ -272,9 +273,15 @@ Result<std::vector<int32_t>> Tokenizer::encode(const Prompt& prompt) const {
   Encoder encoder(*impl_);
   size_t plain = 0, begin = 0;  // text from `plain` on waits to be encoded; `begin` is where the current run of equal trust starts
   for (size_t p = 0; p < prompt.size();) {
+    if (!prompt[p].ids.empty()) {
+      encoder.text(std::string_view(text).substr(plain, begin - plain));
+      encoder.given(prompt[p].ids);
+      plain = begin += prompt[p++].text.size();
+      continue;
+    }
     size_t end = begin;
     const bool trusted = prompt[p].trusted;
-    while (p < prompt.size() && prompt[p].trusted == trusted) end += prompt[p++].text.size();
+    while (p < prompt.size() && prompt[p].trusted == trusted && prompt[p].ids.empty()) end += prompt[p++].text.size();
     for (size_t at = begin; trusted && at < end;) {
       const std::string_view rest = std::string_view(text).substr(at, end - at);
       const AddedToken* token = impl_->starts_added[static_cast<unsigned char>(rest[0])] ? impl_->match_added(rest) : nullptr;

@@ -34,6 +34,7 @@ class Tokenizer {
   Result<std::vector<int32_t>> encode(std::string_view text, bool trusted) const;
   // The whole prompt: added tokens are matched inside trusted text only; normalisation, pre-tokenisation and merges run over the text
   // between them and across the borders of pieces, so that text without special tokens has the ids the reference gives the joined text.
+  // A piece that is given as ids is these ids.
   Result<std::vector<int32_t>> encode(const Prompt& prompt) const;
 
   // Bytes of one token (an added token: its text); empty for ids without one. The view lives as long as the tokenizer.
