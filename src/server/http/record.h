@@ -2,11 +2,26 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "server/http/exchange.h"
 
 namespace quern {
+
+// All that was said, with keys removed from the headers.
+struct Transcript {
+  std::string path;
+  std::map<std::string, std::string> query;
+  HttpHeaders headers;
+  std::string body;
+  struct Part {
+    double seconds;  // since the request's first byte
+    std::string bytes;
+  };
+  std::vector<Part> answer;  // its body
+};
 
 struct ExchangeRecord {
   std::chrono::system_clock::time_point begun;
@@ -19,6 +34,7 @@ struct ExchangeRecord {
   size_t received = 0, sent = 0;  // bytes of bodies
   bool cut_off = false;           // ended before it was whole: the client went away, or was too slow
   ExchangeNotes notes;
+  std::shared_ptr<const Transcript> transcript;  // where the server was asked for them
 };
 
 }  // namespace quern

@@ -51,20 +51,31 @@ std::string_view problem_code(int status) {
       return "headers_too_large";
     case 503:
       return "unavailable";
+    case 501:
+    case 505:
+      return "unsupported";
     default:
       return status >= 500 ? "internal_error" : "invalid_request";
   }
 }
 
 Json plain_problem(const Problem& problem) {
-  const char* type = problem.status == 401                            ? "authentication_error"
-                     : problem.status == 403                          ? "permission_error"
-                     : problem.status == 429 || problem.status == 503 ? "overloaded_error"
-                     : problem.status >= 500                          ? "server_error"
-                                                                      : "invalid_request_error";
+  const auto type = [&] {
+    switch (problem.status) {
+      case 401:
+        return "authentication_error";
+      case 403:
+        return "permission_error";
+      case 429:
+      case 503:
+        return "overloaded_error";
+      default:
+        return problem.status == 500 ? "server_error" : "invalid_request_error";
+    }
+  };
   Json error = Json::object();
   error["message"] = problem.message;
-  error["type"] = type;
+  error["type"] = type();
   error["code"] = problem.code;
   Json body = Json::object();
   body["error"] = std::move(error);
