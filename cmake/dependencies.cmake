@@ -19,7 +19,9 @@ find_path(SQLITE_INCLUDE sqlite3.h REQUIRED)
 find_library(SQLITE_LIBRARY sqlite3 REQUIRED)      # journals, the agent's memory, full-text search
 find_path(SECCOMP_INCLUDE seccomp.h REQUIRED)
 find_library(SECCOMP_LIBRARY seccomp REQUIRED)     # the sandbox's system call filter
-foreach(lib PCRE2 UTF8PROC YAML_CPP SQLITE SECCOMP)
+find_path(ZSTD_INCLUDE zstd.h REQUIRED)
+find_library(ZSTD_LIBRARY zstd REQUIRED)           # states of conversations kept on disk
+foreach(lib PCRE2 UTF8PROC YAML_CPP SQLITE SECCOMP ZSTD)
   add_library(dep_${lib} INTERFACE)
   target_include_directories(dep_${lib} SYSTEM INTERFACE ${${lib}_INCLUDE})
   target_link_libraries(dep_${lib} INTERFACE ${${lib}_LIBRARY})
