@@ -1,0 +1,311 @@
+#include "text/replay.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <list>
+#include <unordered_map>
+
+#include "base/checksum.h"
+#include "base/compress.h"
+#include "base/file.h"
+#include "text/assistant_parser.h"
+#include "text/trim.h"
+
+namespace quern {
+namespace {
+
+// A JSON value whatever its spacing, the order of its keys and the spelling of its numbers. Numbers as doubles, as most clients hold them.
+void append_canonical(std::string& out, const Json& value) {
+  if (value.is_number()) {
+    const double number = value.as_double();
+    out += std::isfinite(number) ? fmt::format("{}", number == 0 ? 0.0 : number) : value.number_text();
+  } else if (value.is_array()) {
+    out += '[';
+    for (const Json& one : value.as_array()) {
+      append_canonical(out, one);
+      out += ',';
+    }
+    out += ']';
+  } else if (value.is_object()) {
+    std::vector<const Json::Member*> members;
+    for (const Json::Member& member : value.as_object()) members.push_back(&member);
+    std::sort(members.begin(), members.end(), [](const auto* a, const auto* b) { return a->first < b->first; });
+    out += '{';
+    for (const Json::Member* member : members) {
+      append_json_string(out, member->first);
+      out += ':';
+      append_canonical(out, member->second);
+      out += ',';
+    }
+    out += '}';
+  } else {
+    out += value.dump(Json::Spacing::compact);
+  }
+}
+
+// Arguments that came as a string are the JSON it reads as; none at all are an empty object.
+void append_arguments(std::string& out, const Json& arguments) {
+  if (!arguments.is_string()) return append_canonical(out, arguments);
+  if (trim(arguments.as_string()).empty()) return append_canonical(out, Json::object());
+  const auto read = Json::parse(arguments.as_string(), "arguments");
+  append_canonical(out, read ? *read : arguments);
+}
+
+// Runs of white space as one space: a client may keep or lose line breaks between text and calls.
+std::string single_spaced(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool space = kTextSpaces.find(c) != std::string_view::npos;
+    if (!space)
+      out += c;
+    else if (!out.empty() && out.back() != ' ')
+      out += ' ';
+  }
+  if (out.ends_with(' ')) out.pop_back();
+  return out;
+}
+
+// A message as a text that is equal for those that say the same; reasoning is left out.
+std::string canonical(const Message& m) {
+  std::string text = fmt::format("{}\n", role_name(m.role));
+  text += m.tool_calls.empty() ? std::string(trim(m.content)) : single_spaced(m.content);
+  for (const ToolCall& call : m.tool_calls) {
+    text += '\0';
+    text += call.name;
+    text += '\0';
+    append_arguments(text, call.arguments);
+  }
+  return text;
+}
+
+uint64_t hashed(std::string_view text) {
+  Checksum64 sum;
+  sum.add(text);
+  return sum.value();
+}
+uint64_t followed_by(uint64_t before, uint64_t message) {
+  return Random::mix(before ^ 0x9E3779B97F4A7C15ULL) ^ Random::mix(message + 1);
+}
+
+constexpr std::string_view kMagic = "quern-replay-1\n";
+
+}  // namespace
+
+struct ReplayStore::Impl {
+  const Tokenizer& tokenizer;
+  ChatFormat format;
+  size_t most;
+
+  struct Turn {
+    uint64_t message = 0, after = 0;  // what it says; that, behind the messages before it
+    std::string reasoning;            // trimmed
+    std::vector<int32_t> ids;
+    size_t bytes() const { return ids.size() * sizeof(int32_t) + reasoning.size() + 192; }
+  };
+  using Turns = std::list<Turn>;
+
+  mutable std::mutex mutex;
+  Turns turns;  // the longest unused first
+  std::unordered_map<uint64_t, Turns::iterator> by_after;
+  std::unordered_multimap<uint64_t, Turns::iterator> by_message;
+  Stats stats;
+
+  void erase(Turns::iterator turn) {
+    by_after.erase(turn->after);
+    const auto [first, last] = by_message.equal_range(turn->message);
+    for (auto it = first; it != last; ++it)
+      if (it->second == turn) {
+        by_message.erase(it);
+        break;
+      }
+    stats.bytes -= turn->bytes();
+    --stats.turns;
+    turns.erase(turn);
+  }
+
+  void insert(Turn turn) {
+    if (const auto old = by_after.find(turn.after); old != by_after.end()) erase(old->second);
+    stats.bytes += turn.bytes();
+    ++stats.turns;
+    turns.push_back(std::move(turn));
+    const auto at = std::prev(turns.end());
+    by_after.emplace(at->after, at);
+    by_message.emplace(at->message, at);
+    while (stats.bytes > most && turns.size() > 1) erase(turns.begin());
+  }
+
+  // The turn that a message is; end() when it is none.
+  Turns::iterator find(uint64_t message, uint64_t after, const Message& m) {
+    const auto agrees = [&](const Turn& turn) {
+      return turn.message == message &&
+             (!m.reasoning || trim(*m.reasoning).empty() || single_spaced(*m.reasoning) == single_spaced(turn.reasoning));
+    };
+    if (const auto exact = by_after.find(after); exact != by_after.end() && agrees(*exact->second)) return exact->second;
+    const auto [first, last] = by_message.equal_range(message);
+    for (auto turn = turns.end(); first != last && turn != turns.begin();)  // the latest that says so
+      if (--turn; agrees(*turn)) return turn;
+    return turns.end();
+  }
+
+  std::string fingerprint() const { return fmt::format("{} {}", chat_format_name(format), tokenizer.vocab_size()); }
+};
+
+ReplayStore::ReplayStore(const Tokenizer& tokenizer, ChatFormat format, size_t bytes)
+    : impl_(new Impl{.tokenizer = tokenizer,
+                     .format = format,
+                     .most = bytes,
+                     .mutex = {},
+                     .turns = {},
+                     .by_after = {},
+                     .by_message = {},
+                     .stats = {}}) {}
+ReplayStore::~ReplayStore() = default;
+
+void ReplayStore::remember(const Conversation& before, std::span<const int32_t> generated) {
+  Impl& s = *impl_;
+  if (std::any_of(generated.begin(), generated.end(), [&](int32_t id) { return s.tokenizer.is_special(id); })) return;
+  const auto text = s.tokenizer.decode(generated);
+  if (!text || text->empty()) return;
+  AssistantTurn said = parse_assistant(*text, s.format, before.tools);
+  Message message{.role = Role::assistant, .content = std::move(said.content)};
+  for (ParsedCall& call : said.calls) {
+    if (call.error) return;
+    message.tool_calls.push_back(std::move(call.call));
+  }
+  if (said.missing_opener || (trim(message.content).empty() && message.tool_calls.empty())) return;
+  uint64_t chain = 0;
+  for (const Message& m : before.messages)
+    if (m.role != Role::system) chain = followed_by(chain, hashed(canonical(m)));
+  Impl::Turn turn{
+      .message = hashed(canonical(message)), .reasoning = std::move(said.reasoning), .ids = {generated.begin(), generated.end()}};
+  turn.after = followed_by(chain, turn.message);
+  const std::lock_guard lock(s.mutex);
+  s.insert(std::move(turn));
+}
+
+size_t ReplayStore::recall(Conversation& conversation) {
+  Impl& s = *impl_;
+  size_t recognised = 0;
+  uint64_t chain = 0;
+  for (Message& m : conversation.messages) {
+    if (m.role == Role::system) continue;  // what a client changes there from turn to turn is no other conversation
+    const uint64_t message = hashed(canonical(m));
+    chain = followed_by(chain, message);
+    if (m.role != Role::assistant || m.verbatim) continue;
+    const std::lock_guard lock(s.mutex);
+    ++s.stats.asked;
+    const auto turn = s.find(message, chain, m);
+    if (turn == s.turns.end()) continue;
+    m.verbatim_ids = turn->ids;
+    m.verbatim = s.tokenizer.decode(turn->ids).value_or("");
+    s.turns.splice(s.turns.end(), s.turns, turn);
+    ++s.stats.recognised;
+    ++recognised;
+  }
+  return recognised;
+}
+
+ReplayStore::Stats ReplayStore::stats() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->stats;
+}
+
+// --- the file: the magic line, the fingerprint's line, the size of what follows unpacked, and that as one zstd frame ------------------
+
+namespace {
+
+void put_number(std::string& out, uint64_t value) {
+  char bytes[8];
+  std::memcpy(bytes, &value, sizeof bytes);
+  out.append(bytes, sizeof bytes);
+}
+
+class Bytes {
+ public:
+  explicit Bytes(std::string_view bytes) : rest_(bytes) {}
+  bool number(uint64_t& value) {
+    if (rest_.size() < sizeof value) return false;
+    std::memcpy(&value, rest_.data(), sizeof value);
+    rest_.remove_prefix(sizeof value);
+    return true;
+  }
+  bool take(uint64_t size, std::string_view& out) {
+    if (size > rest_.size()) return false;
+    out = rest_.substr(0, static_cast<size_t>(size));
+    rest_.remove_prefix(out.size());
+    return true;
+  }
+  bool empty() const { return rest_.empty(); }
+
+ private:
+  std::string_view rest_;
+};
+
+}  // namespace
+
+Result<void> ReplayStore::save(const std::filesystem::path& path) const {
+  const Impl& s = *impl_;
+  std::string body;
+  {
+    const std::lock_guard lock(s.mutex);
+    for (const Impl::Turn& turn : s.turns) {
+      put_number(body, turn.message);
+      put_number(body, turn.after);
+      put_number(body, turn.reasoning.size());
+      put_number(body, turn.ids.size());
+      body += turn.reasoning;
+      body.append(reinterpret_cast<const char*>(turn.ids.data()), turn.ids.size() * sizeof(int32_t));
+    }
+  }
+  const std::string frame = compress(std::as_bytes(std::span(body.data(), body.size())));
+  return write_file(path, fmt::format("{}{}\n{}\n{}", kMagic, s.fingerprint(), body.size(), frame));
+}
+
+Result<void> ReplayStore::load(const std::filesystem::path& path) {
+  Impl& s = *impl_;
+  QUERN_ASSIGN(const std::string file, read_file(path, s.most + (size_t{1} << 20)));
+  const auto bad = [&](std::string_view what) { return fail(Errc::malformed, "{}: {}", path.string(), what); };
+  std::string_view rest = file;
+  if (!rest.starts_with(kMagic)) return bad("no turns of this version");
+  rest.remove_prefix(kMagic.size());
+  const auto line = [&] {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const std::string_view text = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    return text;
+  };
+  if (line() != s.fingerprint()) return fail(Errc::mismatch, "{}: of another tokenizer or chat format", path.string());
+  size_t size = 0;
+  const std::string_view digits = line();
+  const auto [end, status] = std::from_chars(digits.data(), digits.data() + digits.size(), size);
+  if (status != std::errc() || end != digits.data() + digits.size() || size > 2 * s.most + (size_t{1} << 20))
+    return bad("its size is no size");
+  std::string body(size, '\0');
+  if (auto done =
+          decompress(std::as_bytes(std::span(rest.data(), rest.size())), std::as_writable_bytes(std::span(body.data(), size)));
+      !done)
+    return with_context(done.error(), path.string());
+  std::vector<Impl::Turn> turns;
+  for (Bytes bytes(body); !bytes.empty();) {
+    Impl::Turn turn;
+    uint64_t reasoning = 0, count = 0;
+    std::string_view text, ids;
+    if (!bytes.number(turn.message) || !bytes.number(turn.after) || !bytes.number(reasoning) || !bytes.number(count) ||
+        !bytes.take(reasoning, text) || count > size || !bytes.take(count * sizeof(int32_t), ids))
+      return bad("its parts do not go together");
+    turn.reasoning = text;
+    turn.ids.resize(static_cast<size_t>(count));
+    if (count > 0) std::memcpy(turn.ids.data(), ids.data(), ids.size());
+    for (const int32_t id : turn.ids)
+      if (id < 0 || id >= s.tokenizer.vocab_size() || s.tokenizer.is_special(id))
+        return bad(fmt::format("token {}: no such id", id));
+    turns.push_back(std::move(turn));
+  }
+  const std::lock_guard lock(s.mutex);
+  for (Impl::Turn& turn : turns) s.insert(std::move(turn));
+  return {};
+}
+
+}  // namespace quern
