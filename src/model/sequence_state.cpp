@@ -45,6 +45,17 @@ void KvCache::truncate(int64_t length) {
   views_.resize(pages_.size());
 }
 
+void KvCache::share(const KvCache& other, int64_t end) {
+  QUERN_CHECK(length_ % kKvPagePositions == 0 && end % kKvPagePositions == 0 && length_ <= end && end <= other.length_, length_,
+              end, other.length_);
+  QUERN_CHECK(other.page_bytes() == page_bytes(), other.page_bytes(), page_bytes());
+  const auto first = static_cast<std::ptrdiff_t>(length_ / kKvPagePositions),
+             last = static_cast<std::ptrdiff_t>(end / kKvPagePositions);
+  pages_.insert(pages_.end(), other.pages_.begin() + first, other.pages_.begin() + last);
+  views_.insert(views_.end(), other.views_.begin() + first, other.views_.begin() + last);
+  length_ = end;
+}
+
 // --- DeltaState ----------------------------------------------------------------------------------------------------------------------
 
 namespace {
@@ -56,10 +67,11 @@ struct DeltaSizes {
         log_k(kLog * static_cast<size_t>(c.linear_key_dim())),
         log_g(kLog * static_cast<size_t>(c.linear_num_value_heads)),
         log_d(kLog * static_cast<size_t>(c.linear_value_dim())),
-        conv((static_cast<size_t>(c.linear_conv_kernel_dim) - 1 + kLog) * static_cast<size_t>(c.conv_channels())) {}
+        conv_tail((static_cast<size_t>(c.linear_conv_kernel_dim) - 1) * static_cast<size_t>(c.conv_channels())),
+        conv(conv_tail + kLog * static_cast<size_t>(c.conv_channels())) {}
 
   static constexpr size_t kLog = DeltaState::kLogCapacity;
-  size_t state, log_k, log_g, log_d, conv;
+  size_t state, log_k, log_g, log_d, conv_tail, conv;
 };
 
 }  // namespace
@@ -79,12 +91,33 @@ size_t DeltaState::bytes(const ModelConfig& c) {
   return (2 * sizes.state + sizes.log_k + sizes.log_g + sizes.log_d + sizes.conv) * sizeof(float);
 }
 
+size_t DeltaState::settled_bytes(const ModelConfig& c) {
+  const DeltaSizes sizes(c);
+  return (sizes.state + sizes.conv_tail) * sizeof(float);
+}
+
+DeltaState DeltaState::settled() const {
+  const auto tail = static_cast<std::ptrdiff_t>(DeltaSizes(*config_).conv_tail);
+  return {*config_, live_, {conv_.end() - tail, conv_.end()}};
+}
+
+void DeltaState::unsettle() {
+  if (!is_settled()) return;
+  const DeltaSizes sizes(*config_);
+  base_ = live_;
+  log_k_.resize(sizes.log_k);
+  log_g_.resize(sizes.log_g);
+  log_d_.resize(sizes.log_d);
+  conv_.insert(conv_.begin(), sizes.conv - sizes.conv_tail, 0.0f);  // older inputs, which no rollback reaches
+}
+
 Tensor DeltaState::conv_history() {
   const int64_t channels = config_->conv_channels(), rows = config_->linear_conv_kernel_dim - 1;
-  return {conv_.data() + kLogCapacity * channels, rows, channels, channels};
+  return {conv_.data() + static_cast<int64_t>(conv_.size()) - rows * channels, rows, channels, channels};
 }
 
 void DeltaState::append_conv(Tensor inputs) {
+  unsettle();
   const int64_t channels = inputs.cols, held = static_cast<int64_t>(conv_.size()) / channels;
   const int64_t added = std::min(inputs.rows, held);
   std::move(conv_.begin() + added * channels, conv_.end(), conv_.begin());
@@ -101,6 +134,7 @@ void DeltaState::replay(Ops& ops, std::vector<float>& state, int64_t entries) {
 }
 
 int64_t DeltaState::make_room(Ops& ops, int64_t tokens) {
+  unsettle();
   if (log_length_ + tokens <= kLogCapacity) return 0;
   const int64_t advance = log_length_ + tokens - kReach;
   if (advance > log_length_) {  // a long span: its own last tokens make the log
@@ -169,6 +203,44 @@ Result<void> SequenceState::rollback(Ops& ops, int64_t position) {
   }
   position_ = position;
   return {};
+}
+
+SequenceState SequenceState::settled() const {
+  SequenceState kept(*this, Settle{});
+  kept.floor_ = kept.furthest_ = position_;
+  for (const DeltaState& delta : delta_) kept.delta_.push_back(delta.settled());
+  if (!mtp_hidden_.empty()) kept.mtp_hidden_.assign(mtp_hidden_.end() - config_->hidden_size, mtp_hidden_.end());
+  return kept;
+}
+
+SequenceState SequenceState::settled_at(const ModelConfig& config, KvFormat kv, uint64_t model_fingerprint, bool with_mtp,
+                                        int64_t position, int64_t mtp_rows) {
+  SequenceState state = SequenceState(config, kv, model_fingerprint, with_mtp).settled();
+  state.position_ = state.furthest_ = state.floor_ = position;
+  state.mtp_hidden_.resize(static_cast<size_t>(mtp_rows * config.hidden_size));
+  return state;
+}
+
+std::vector<std::vector<float>*> SequenceState::settled_parts() {
+  std::vector<std::vector<float>*> all;
+  for (DeltaState& delta : delta_)
+    for (const DeltaState::Part& part : delta.parts()) all.push_back(part.values);
+  if (mtp_kv_) all.push_back(&mtp_hidden_);
+  return all;
+}
+
+size_t SequenceState::recurrent_bytes() const {
+  size_t floats = mtp_hidden_.size();
+  for (const DeltaState& delta : delta_)
+    for (const DeltaState::Part& part : const_cast<DeltaState&>(delta).parts()) floats += part.values->size();
+  return floats * sizeof(float);
+}
+
+std::vector<const KvCache*> SequenceState::kv_caches() const {
+  std::vector<const KvCache*> all;
+  for (const KvCache& cache : kv_) all.push_back(&cache);
+  if (mtp_kv_) all.push_back(&*mtp_kv_);
+  return all;
 }
 
 }  // namespace quern

@@ -36,6 +36,8 @@ class KvCache {
   // Room for `count` positions from `first` (= length): makes and unshares pages. Views of all pages are then valid until the next call.
   void extend(int64_t first, int64_t count);
   void truncate(int64_t length);
+  // Appends the other's positions from length() up to `end`, both at the borders of pages, by sharing the pages.
+  void share(const KvCache& other, int64_t end);
   const std::vector<KvPage>& pages() const { return views_; }
   size_t page_bytes() const { return kv_page_bytes(format_, kv_heads_, head_dim_); }
 
@@ -56,7 +58,12 @@ class DeltaState {
   static constexpr int64_t kLogCapacity = 16;  // log entries before the base moves on: twice the reach, so it moves every 8 tokens
 
   explicit DeltaState(const ModelConfig& config);
-  static size_t bytes(const ModelConfig& config);  // that one takes
+  static size_t bytes(const ModelConfig& config);          // that one takes
+  static size_t settled_bytes(const ModelConfig& config);  // that a settled one takes
+
+  // Without base and log: as far as going on needs it, and no way back. It gets both again by being fed.
+  DeltaState settled() const;
+  bool is_settled() const { return base_.empty(); }
 
   float* live() { return live_.data(); }  // as kernels/gated_delta lays it out
   std::span<const float> live() const { return live_; }
@@ -73,24 +80,29 @@ class DeltaState {
   int64_t log_length() const { return log_length_; }
   void rollback(Ops& ops, int64_t positions);  // <= log_length
 
-  // The parts by name, for saving and restoring.
+  // The parts by name, for saving and restoring; those of a settled state are fewer, and its conv shorter.
   struct Part {
     std::string_view name;
     std::vector<float>* values;
   };
   std::vector<Part> parts() {
+    if (is_settled()) return {{"live", &live_}, {"conv", &conv_}};
     return {{"live", &live_}, {"base", &base_}, {"log_k", &log_k_}, {"log_g", &log_g_}, {"log_d", &log_d_}, {"conv", &conv_}};
   }
   void set_log_length(int64_t length) { log_length_ = length; }
 
  private:
+  DeltaState(const ModelConfig& config, std::vector<float> live, std::vector<float> conv)
+      : config_(&config), live_(std::move(live)), conv_(std::move(conv)) {}
+  void unsettle();
   void replay(Ops& ops, std::vector<float>& state, int64_t entries);
 
   const ModelConfig* config_;
   std::vector<float> live_, base_;            // now, and before the log's first entry
   std::vector<float> log_k_, log_g_, log_d_;  // kLogCapacity rows each, log_length_ of them in use
   int64_t log_length_ = 0;
-  std::vector<float> conv_;  // [K - 1 + kLogCapacity, channels]: inputs of the convolution, the newest last
+  std::vector<float>
+      conv_;  // [K - 1 + kLogCapacity, channels], settled [K - 1, channels]: inputs of the convolution, the newest last
 };
 
 // Copying forks. `config` must outlive every copy.
@@ -105,7 +117,22 @@ class SequenceState {
   Result<void> rollback(Ops& ops, int64_t position);
 
   // The earliest position rollback reaches now.
-  int64_t oldest_reachable() const { return std::max<int64_t>(0, furthest_ - DeltaState::kReach); }
+  int64_t oldest_reachable() const { return std::max(floor_, furthest_ - DeltaState::kReach); }
+
+  // The same state for keeping: without what going back needs it takes less than half (79 MB instead of 188 for the 80B model). Rollback never goes behind its position again,
+  // and it becomes a whole one by being fed. Its KV pages are shared.
+  SequenceState settled() const;
+  bool is_settled() const {
+    return std::all_of(delta_.begin(), delta_.end(), [](const DeltaState& d) { return d.is_settled(); });
+  }
+  size_t recurrent_bytes() const;                 // what it takes beside KV pages
+  std::vector<const KvCache*> kv_caches() const;  // of all layers that have one, the MTP block's last
+
+  // The numbers of a settled state beside its KV pages, in a fixed order, for who stores them in a form of his own; a state that was
+  // filled in so, and its KV caches, stands at `position` then. mtp_rows: of hidden states, 0 or 1.
+  std::vector<std::vector<float>*> settled_parts();
+  static SequenceState settled_at(const ModelConfig& config, KvFormat kv, uint64_t model_fingerprint, bool with_mtp,
+                                  int64_t position, int64_t mtp_rows);
 
   // What a timeline keeps beside its state. `earlier`: states of this very sequence at earlier positions; their KV pages are the state's
   // own, so each costs its recurrent part alone, in memory and in a file.
@@ -142,9 +169,17 @@ class SequenceState {
 
  private:
   class File;  // sequence_state_file.cpp
+  struct Settle {};
+  SequenceState(const SequenceState& other, Settle)  // all but the recurrent part
+      : config_(other.config_),
+        fingerprint_(other.fingerprint_),
+        position_(other.position_),
+        kv_(other.kv_),
+        mtp_kv_(other.mtp_kv_) {}
+
   const ModelConfig* config_;
   uint64_t fingerprint_;
-  int64_t position_ = 0, furthest_ = 0;
+  int64_t position_ = 0, furthest_ = 0, floor_ = 0;  // floor_: where it was settled
   std::vector<KvCache> kv_;
   std::vector<DeltaState> delta_;
   std::optional<KvCache> mtp_kv_;

@@ -12,7 +12,7 @@
 namespace quern {
 namespace {
 
-constexpr std::string_view kLayout = "quern-sequence-2";
+constexpr std::string_view kLayout = "quern-sequence-3";
 
 std::span<const std::byte> bytes_of(const std::vector<float>& values) { return std::as_bytes(std::span(values)); }
 
@@ -113,6 +113,8 @@ class SequenceState::File {
     const auto note = [&](std::string_view key, auto value) { metadata[prefix + std::string(key)] = fmt::format("{}", value); };
     note("position", s.position_);
     note("furthest", s.furthest_);
+    note("floor", s.floor_);
+    note("settled", s.is_settled() && !s.delta_.empty() ? 1 : 0);
     note("log_length", s.delta_.empty() ? 0 : s.delta_.front().log_length());
     note("mtp_length", s.mtp_kv_ ? s.mtp_kv_->length() : 0);
     note("mtp_hidden", s.mtp_hidden_.size());
@@ -129,13 +131,16 @@ class SequenceState::File {
                            SequenceState& state) {
     QUERN_ASSIGN(state.position_, read.number(prefix + "position", 0, most));
     QUERN_ASSIGN(state.furthest_, read.number(prefix + "furthest", state.position_, state.position_ + DeltaState::kReach));
+    QUERN_ASSIGN(state.floor_, read.number(prefix + "floor", 0, state.position_));
+    QUERN_ASSIGN(const int64_t settled, read.number(prefix + "settled", 0, state.floor_ == state.furthest_ ? 1 : 0));
     // What the log must cover for rollback to keep its word.
-    const int64_t reach = state.position_ - std::max<int64_t>(0, state.furthest_ - DeltaState::kReach);
+    const int64_t reach = state.position_ - state.oldest_reachable();
     const bool recurrent =
         std::find(config.layers.begin(), config.layers.end(), LayerKind::linear_attention) != config.layers.end();
-    QUERN_ASSIGN(const int64_t log_length,
-                 read.number(prefix + "log_length", recurrent ? reach : 0, std::min(state.position_, DeltaState::kLogCapacity)));
+    const int64_t most_log = settled == 1 ? 0 : std::min(state.position_, DeltaState::kLogCapacity);
+    QUERN_ASSIGN(const int64_t log_length, read.number(prefix + "log_length", recurrent ? reach : 0, most_log));
     for (size_t i = 0; i < state.delta_.size(); ++i) {
+      if (settled == 1) state.delta_[i] = state.delta_[i].settled();
       for (const DeltaState::Part& part : state.delta_[i].parts())
         QUERN_TRY(read.floats(fmt::format("{}delta.{}.{}", prefix, i, part.name), *part.values, part.values->size()));
       state.delta_[i].set_log_length(log_length);

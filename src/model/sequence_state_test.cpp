@@ -16,9 +16,9 @@ using namespace model_test;
 struct Branch {
   SequenceState state;
   std::vector<std::vector<int32_t>> cuts;
-  int64_t furthest = 0;
+  int64_t furthest = 0, floor = 0;  // floor: where it was settled
 
-  int64_t oldest_reachable() const { return std::max<int64_t>(0, furthest - DeltaState::kReach); }
+  int64_t oldest_reachable() const { return std::max(floor, furthest - DeltaState::kReach); }
   void truncate(int64_t position) {
     int64_t at = 0;
     std::vector<std::vector<int32_t>> kept;
@@ -59,7 +59,7 @@ TEST_P(Histories, OfEveryKindContinueAsAStraightRunDoesBitForBit) {
     for (int step = 0; step < 40; ++step) {
       Branch& branch = branches[random.below(branches.size())];
       const int64_t position = branch.state.position();
-      switch (random.below(8)) {
+      switch (random.below(9)) {
         case 0:  // fork
           story += " fork";
           if (branches.size() < 4) branches.push_back(Branch(branch));
@@ -67,6 +67,12 @@ TEST_P(Histories, OfEveryKindContinueAsAStraightRunDoesBitForBit) {
         case 1:
           story += " file";
           branch.state = through_a_file(machine, branch.state);
+          break;
+        case 8:
+          story += " settle";
+          branch.state = branch.state.settled();
+          branch.furthest = branch.floor = position;
+          ASSERT_EQ(branch.state.oldest_reachable(), position) << story;
           break;
         case 2:
         case 3: {
@@ -143,6 +149,29 @@ TEST(SequenceState, CountsItsReachFromTheFurthestPositionEverFed) {
   state = through_a_file(machine, state);  // which forgets nothing of this
   EXPECT_FALSE(state.rollback(machine.ops, 11));
   EXPECT_TRUE(state.rollback(machine.ops, 12));
+}
+
+TEST(SequenceState, SettledTakesLessThanHalfAndGoesBackNoFurther) {
+  TestModel machine("tiny");
+  Random random(9);
+  SequenceState state = machine.fresh();
+  machine.feed(state, machine.random_tokens(random, 70));
+  const SequenceState settled = state.settled();
+  EXPECT_TRUE(settled.is_settled());
+  EXPECT_FALSE(state.is_settled());
+  EXPECT_LT(settled.recurrent_bytes(), state.recurrent_bytes() / 2);
+  EXPECT_EQ(settled.kv_caches()[0]->pages()[0].data, state.kv_caches()[0]->pages()[0].data) << "keys and values are shared";
+  SequenceState again = settled;
+  EXPECT_FALSE(again.rollback(machine.ops, 69));
+  const std::vector<int32_t> more = machine.random_tokens(random, 5);
+  EXPECT_TRUE(same_logits(machine.feed(again, more), machine.feed(state, more)));
+  EXPECT_FALSE(again.is_settled());
+  EXPECT_GT(again.recurrent_bytes(), 2 * settled.recurrent_bytes());
+  EXPECT_TRUE(settled.is_settled());
+  ASSERT_TRUE(again.rollback(machine.ops, 70));
+  EXPECT_FALSE(again.rollback(machine.ops, 69));
+  ASSERT_TRUE(state.rollback(machine.ops, 70));
+  EXPECT_TRUE(same_logits(machine.feed(again, more), machine.feed(state, more)));
 }
 
 // A saved state as bytes, and what comes of restoring some other bytes.
@@ -255,7 +284,7 @@ TEST_F(SavedState, WithForgedNumbersIsRefusedOrAtLeastUsable) {
                                            "1e3",
                                            "0x10",
                                            "nan"};
-  for (const char* key : {"position", "furthest", "kv", "log_length", "mtp", "mtp_length", "mtp_hidden"})
+  for (const char* key : {"position", "furthest", "floor", "settled", "kv", "log_length", "mtp", "mtp_length", "mtp_hidden"})
     for (const std::string& value : values) {
       SCOPED_TRACE(fmt::format("{} = {}", key, value));
       auto result = restore(forged({{key, value}}));

@@ -9,6 +9,11 @@ namespace quern {
 Timeline::Timeline(Runner& runner)
     : runner_(&runner), state_(runner.model.config, runner.kv, runner.model.fingerprint, runner.with_mtp) {}
 
+Timeline::Timeline(Runner& runner, SequenceState state, std::vector<int32_t> tokens)
+    : runner_(&runner), state_(std::move(state)), tokens_(std::move(tokens)) {
+  QUERN_CHECK(state_.position() == static_cast<int64_t>(tokens_.size()), state_.position(), tokens_.size());
+}
+
 int64_t Timeline::next_cut(std::span<const int32_t> rest, Batch::Logits logits) const {
   const auto left = static_cast<int64_t>(rest.size());
   if (runner_->chunk > 0) return std::min(left, runner_->chunk);
@@ -75,18 +80,13 @@ Result<void> Timeline::rollback(int64_t position) {
   return {};
 }
 
-namespace {
-
-// What changes a state's meaning without being part of the model.
-Timeline::Notes settings_of(const Runner& runner) {
+Timeline::Notes Timeline::settings_of(const Runner& runner) {
   constexpr std::string_view kv_names[] = {"f32", "bf16", "int8"};
   const auto& yarn = runner.model.config.yarn;
   return {{"kv", std::string(kv_names[static_cast<size_t>(runner.kv)])},
           {"yarn", yarn ? fmt::format("{}", yarn->factor) : "none"},
           {"mtp", runner.with_mtp ? "with" : "without"}};
 }
-
-}  // namespace
 
 Result<void> Timeline::save(const std::filesystem::path& path, Notes notes) const {
   notes.merge(settings_of(*runner_));
@@ -110,6 +110,12 @@ Result<Timeline> Timeline::restore(Runner& runner, const std::filesystem::path& 
   timeline.checkpoints_ = std::move(beside.earlier);
   notes = std::move(beside.notes);
   return timeline;
+}
+
+std::vector<const SequenceState*> Timeline::states() const {
+  std::vector<const SequenceState*> all{&state_};
+  for (const auto& [name, state] : checkpoints_) all.push_back(&state);
+  return all;
 }
 
 void Timeline::checkpoint(const std::string& name) { checkpoints_.insert_or_assign(name, state_); }

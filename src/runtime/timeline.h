@@ -35,9 +35,12 @@ class Timeline {
   static constexpr int64_t kCutWithLogits = 64;  // where those of all tokens are asked for, which take a megabyte each
 
   explicit Timeline(Runner& runner);
+  // One that holds `tokens` already: `state` is what they left behind, on a runner of the same model and settings.
+  Timeline(Runner& runner, SequenceState state, std::vector<int32_t> tokens);
 
   const std::vector<int32_t>& tokens() const { return tokens_; }
   SequenceState& state() { return state_; }
+  const SequenceState& state() const { return state_; }
 
   // Called after each cut with the rows just fed: forward()'s workspace holds their hidden states, and the logits that are asked for:
   // of all of them, or of the feed's last token alone. False: feed no more.
@@ -54,6 +57,7 @@ class Timeline {
   Result<void> rollback(int64_t position);
   void checkpoint(const std::string& name);  // remembers the state at the current position under a name
   void forget(const std::string& name) { checkpoints_.erase(name); }
+  std::vector<const SequenceState*> states() const;  // the live one and those of checkpoints: all that it takes in memory
   // The furthest position <= limit that rollback reaches (0 always does: a fresh state).
   int64_t reachable(int64_t limit) const;
 
@@ -61,6 +65,8 @@ class Timeline {
   // recurrent states: KV pages are shared until one side writes.
   using Notes = std::map<std::string, std::string>;
   Result<void> save(const std::filesystem::path& path, Notes notes) const;
+  // What changes a state's meaning without being part of the model.
+  static Notes settings_of(const Runner& runner);
   // Besides SequenceState::restore's errors: mismatch when it was saved with another kind of KV cache or rotary scale than the runner
   // has, out_of_range when it is longer than the runner's context.
   static Result<Timeline> restore(Runner& runner, const std::filesystem::path& path, Notes& notes);
