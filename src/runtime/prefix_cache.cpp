@@ -375,7 +375,7 @@ void PrefixCache::flush() {
   for (Node* node : c.nodes)
     if (node->kept->state && !node->kept->stored && !node->kept->writing)
       open.emplace_back(Impl::cost(*node, [](const Kept&) { return true; }), node);
-  std::stable_sort(open.begin(), open.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::sort(open.begin(), open.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   for (const auto& [cost, node] : open) c.write(*node);
   while (c.writer->open() > 0) c.take_written(/*wait=*/true);
 }

@@ -271,7 +271,7 @@ class StateFolder::Scan {
     }
     if (error) return fail(Errc::io, "{}: {}", folder_.path_.string(), error.message());
     for (const auto& path : states) state(path, path.filename().string().substr(6));
-    std::stable_sort(times_.begin(), times_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::sort(times_.begin(), times_.end());
     for (const auto& [time, at] : times_) folder_.found_.push_back(std::move(found_[at]));
     for (auto it = blocks_.begin(); it != blocks_.end(); ++it)
       if (!folder_.blocks_.contains(it->first)) std::filesystem::remove(folder_.file("block", it->first), error);
