@@ -15,6 +15,7 @@
 #include "runtime/engine.h"
 #include "runtime/prefix_cache.h"
 #include "runtime/scheduler.h"
+#include "text/replay.h"
 
 namespace quern {
 
@@ -31,6 +32,7 @@ struct ServedModel {
   ModelEntry entry;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<PrefixCache> cache;
+  std::unique_ptr<ReplayStore> replay;   // nullptr: what the model said is not known again
   std::unique_ptr<Scheduler> scheduler;  // destroyed first
 };
 

@@ -55,6 +55,8 @@ Result<std::shared_ptr<ServedModel>> load_served_model(const ModelPool::Options&
     if (error) return fail(Errc::io, "{}: {}", cache.folder.string(), error.message());
   }
   served->cache = std::make_unique<PrefixCache>(*served->engine->impl().runner, cache);
+  if (const Tokenizer* tokenizer = served->engine->tokenizer())
+    served->replay = std::make_unique<ReplayStore>(*tokenizer, served->engine->chat_format());
   SchedulerOptions scheduler = options.scheduler;
   scheduler.cache = served->cache.get();
   scheduler.memory = states - cache.memory;
