@@ -119,6 +119,7 @@ struct PrefixCache::Impl {
   std::unique_ptr<Writer> writer;  // after the folder: gone before it
 
   static constexpr size_t kMostWriting = 8;
+  static constexpr double kWriteEvery = 2048;     // tokens that a process which is killed may have to read again
   static constexpr double kLoadShare = 1.0 / 16;  // what loading a state costs of reading its tokens again, about
 
   Impl(Runner& r, PrefixCacheOptions o) : runner(r), options(std::move(o)) {
@@ -336,7 +337,11 @@ void PrefixCache::put(const Timeline& timeline) {
   c.keep(node).used = ++c.clock;
   if (node.kept->state) return c.stay(node);
   c.enter(node, std::make_shared<const SequenceState>(timeline.state().settled()));
-  if (node.kept->stored) c.folder->share(*node.kept->stored, node.kept->state);
+  if (node.kept->stored)
+    c.folder->share(*node.kept->stored, node.kept->state);
+  else if (c.writer && c.writer->open() == 0 &&
+           Impl::cost(node, [](const Kept& kept) { return kept.stored.has_value(); }) >= Impl::kWriteEvery)
+    c.write(node);
   c.bound_memory();
 }
 

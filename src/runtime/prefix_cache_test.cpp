@@ -3,6 +3,7 @@
 #include "runtime/prefix_cache.h"
 
 #include <fstream>
+#include <thread>
 
 #include "base/file.h"
 #include "model/model_test.h"
@@ -244,6 +245,23 @@ TEST_F(PrefixCaches, WriteWhatLeavesTheMemory) {
   EXPECT_EQ(cache.stats().states_on_disk, 12);
   for (const Tokens& prompt : prompts) EXPECT_EQ(found(machine, cache, joined(prompt, {1, 2})), 40u);
   EXPECT_LE(cache.stats().bytes, options.memory);
+}
+
+TEST_F(PrefixCaches, WriteWhatWouldTakeLongToReadAgainWithoutBeingAsked) {
+  Machine machine;
+  const Tokens a = machine.random_tokens(random_, 2100);
+  {
+    PrefixCache cache(machine.runner, on_disk());
+    cache.put(machine.read(a));
+    cache.put(machine.read(first(a, 100)));
+    for (int i = 0; i < 2000 && cache.stats().written == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      (void)cache.find({});  // takes what is finished
+    }
+  }
+  EXPECT_EQ(files("state-").size(), 1u);
+  PrefixCache cache(machine.runner, on_disk());
+  EXPECT_EQ(cache.reach(joined(a, {1})), 2100u);
 }
 
 TEST_F(PrefixCaches, KeepTheFolderWithinItsBytes) {
