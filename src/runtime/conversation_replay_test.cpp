@@ -29,22 +29,18 @@ struct Account {
 // The serving side: one model with its cache, and what a turn needs of it.
 class Server {
  public:
-  explicit Server(const std::filesystem::path& folder, size_t memory = size_t{1} << 30) : folder_(folder) {
+  explicit Server(const std::filesystem::path& folder, size_t memory = size_t{1} << 30) {
     engine_ = Engine::load({.model = std::string(QUERN_REPO) + "/models/pebble", .threads = 1, .context = 65536}).value();
     replay_ = std::make_unique<ReplayStore>(*engine_->tokenizer(), engine_->chat_format());
-    if (!folder.empty() && std::filesystem::exists(folder / "turns")) {
-      EXPECT_TRUE(replay_->load(folder / "turns"));
+    if (!folder.empty()) {
+      EXPECT_TRUE(replay_->keep_in(folder / "turns"));
     }
     cache_ = std::make_unique<PrefixCache>(
         *engine_->impl().runner, PrefixCacheOptions{.memory = memory, .folder = folder, .on_warning = [](const std::string& line) {
                                                       ADD_FAILURE() << line;
                                                     }});
   }
-  ~Server() {
-    if (folder_.empty()) return;
-    cache_->flush();
-    EXPECT_TRUE(replay_->save(folder_ / "turns"));
-  }
+  ~Server() { cache_->flush(); }
 
   struct Turn {
     Generation generation;
@@ -97,7 +93,6 @@ class Server {
     return std::make_unique<Matcher>(compile_turn({.tools = tools, .parallel_calls = false}).value(), engine_->vocabulary());
   }
 
-  std::filesystem::path folder_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<ReplayStore> replay_;
   std::unique_ptr<PrefixCache> cache_;

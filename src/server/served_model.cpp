@@ -48,6 +48,10 @@ Result<std::shared_ptr<ServedModel>> load_served_model(const ModelPool::Options&
   QUERN_ASSIGN(served->engine, Engine::load(engine));
   PrefixCacheOptions cache = options.cache;
   cache.memory = std::min(cache.memory, states / 4);
+  if (!cache.on_warning && options.on_event)
+    cache.on_warning = [event = options.on_event, name = entry.name](const std::string& line) {
+      event(fmt::format("model {}: {}", name, line));
+    };
   if (!cache.folder.empty()) {
     cache.folder /= folder_name(entry.name);
     std::error_code error;
@@ -55,8 +59,12 @@ Result<std::shared_ptr<ServedModel>> load_served_model(const ModelPool::Options&
     if (error) return fail(Errc::io, "{}: {}", cache.folder.string(), error.message());
   }
   served->cache = std::make_unique<PrefixCache>(*served->engine->impl().runner, cache);
-  if (const Tokenizer* tokenizer = served->engine->tokenizer())
+  if (const Tokenizer* tokenizer = served->engine->tokenizer()) {
     served->replay = std::make_unique<ReplayStore>(*tokenizer, served->engine->chat_format());
+    if (!cache.folder.empty())
+      if (const auto kept = served->replay->keep_in(cache.folder / "turns"); !kept && cache.on_warning)
+        cache.on_warning(kept.error().message);
+  }
   SchedulerOptions scheduler = options.scheduler;
   scheduler.cache = served->cache.get();
   scheduler.memory = states - cache.memory;

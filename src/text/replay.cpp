@@ -1,14 +1,16 @@
 #include "text/replay.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <charconv>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <list>
 #include <unordered_map>
 
 #include "base/checksum.h"
-#include "base/compress.h"
 #include "base/file.h"
 #include "text/assistant_parser.h"
 #include "text/trim.h"
@@ -89,11 +91,11 @@ uint64_t followed_by(uint64_t before, uint64_t message) {
   return Random::mix(before ^ 0x9E3779B97F4A7C15ULL) ^ Random::mix(message + 1);
 }
 
-constexpr std::string_view kMagic = "quern-replay-1\n";
-
 }  // namespace
 
 struct ReplayStore::Impl {
+  Impl(const Tokenizer& t, ChatFormat f, size_t bytes) : tokenizer(t), format(f), most(bytes) {}
+
   const Tokenizer& tokenizer;
   ChatFormat format;
   size_t most;
@@ -149,18 +151,20 @@ struct ReplayStore::Impl {
     return turns.end();
   }
 
-  std::string fingerprint() const { return fmt::format("{} {}", chat_format_name(format), tokenizer.vocab_size()); }
+  static constexpr size_t kSlack = size_t{1} << 20;
+  std::filesystem::path path;
+  UniqueFd out;        // at the file's end, where turns are kept in one
+  size_t written = 0;  // bytes of it
+
+  std::string first_line() const;
+  static std::string record(const Turn& turn);
+  Result<Turn> parse(std::string_view body) const;
+  Result<void> read(std::string_view file);
+  Result<void> rewrite();
+  void append(const Turn& turn);
 };
 
-ReplayStore::ReplayStore(const Tokenizer& tokenizer, ChatFormat format, size_t bytes)
-    : impl_(new Impl{.tokenizer = tokenizer,
-                     .format = format,
-                     .most = bytes,
-                     .mutex = {},
-                     .turns = {},
-                     .by_after = {},
-                     .by_message = {},
-                     .stats = {}}) {}
+ReplayStore::ReplayStore(const Tokenizer& tokenizer, ChatFormat format, size_t bytes) : impl_(new Impl(tokenizer, format, bytes)) {}
 ReplayStore::~ReplayStore() = default;
 
 void ReplayStore::remember(const Conversation& before, std::span<const int32_t> generated) {
@@ -182,6 +186,7 @@ void ReplayStore::remember(const Conversation& before, std::span<const int32_t> 
       .message = hashed(canonical(message)), .reasoning = std::move(said.reasoning), .ids = {generated.begin(), generated.end()}};
   turn.after = followed_by(chain, turn.message);
   const std::lock_guard lock(s.mutex);
+  s.append(turn);
   s.insert(std::move(turn));
 }
 
@@ -212,20 +217,22 @@ ReplayStore::Stats ReplayStore::stats() const {
   return impl_->stats;
 }
 
-// --- the file: the magic line, the fingerprint's line, the size of what follows unpacked, and that as one zstd frame ------------------
+// --- the file: a line that says what it is, then records: size, checksum, and so many bytes ------------------------------------------
 
 namespace {
 
-void put_number(std::string& out, uint64_t value) {
-  char bytes[8];
-  std::memcpy(bytes, &value, sizeof bytes);
-  out.append(bytes, sizeof bytes);
+template <class T>
+void put(std::string& out, T value) {
+  char bytes[sizeof value];
+  std::memcpy(bytes, &value, sizeof value);
+  out.append(bytes, sizeof value);
 }
 
 class Bytes {
  public:
   explicit Bytes(std::string_view bytes) : rest_(bytes) {}
-  bool number(uint64_t& value) {
+  template <class T>
+  bool number(T& value) {
     if (rest_.size() < sizeof value) return false;
     std::memcpy(&value, rest_.data(), sizeof value);
     rest_.remove_prefix(sizeof value);
@@ -245,67 +252,94 @@ class Bytes {
 
 }  // namespace
 
-Result<void> ReplayStore::save(const std::filesystem::path& path) const {
-  const Impl& s = *impl_;
-  std::string body;
-  {
-    const std::lock_guard lock(s.mutex);
-    for (const Impl::Turn& turn : s.turns) {
-      put_number(body, turn.message);
-      put_number(body, turn.after);
-      put_number(body, turn.reasoning.size());
-      put_number(body, turn.ids.size());
-      body += turn.reasoning;
-      body.append(reinterpret_cast<const char*>(turn.ids.data()), turn.ids.size() * sizeof(int32_t));
-    }
-  }
-  const std::string frame = compress(std::as_bytes(std::span(body.data(), body.size())));
-  return write_file(path, fmt::format("{}{}\n{}\n{}", kMagic, s.fingerprint(), body.size(), frame));
+std::string ReplayStore::Impl::first_line() const {
+  return fmt::format("quern-replay-1 {} {}\n", chat_format_name(format), tokenizer.vocab_size());
 }
 
-Result<void> ReplayStore::load(const std::filesystem::path& path) {
-  Impl& s = *impl_;
-  QUERN_ASSIGN(const std::string file, read_file(path, s.most + (size_t{1} << 20)));
-  const auto bad = [&](std::string_view what) { return fail(Errc::malformed, "{}: {}", path.string(), what); };
-  std::string_view rest = file;
-  if (!rest.starts_with(kMagic)) return bad("no turns of this version");
-  rest.remove_prefix(kMagic.size());
-  const auto line = [&] {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string_view text = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    return text;
-  };
-  if (line() != s.fingerprint()) return fail(Errc::mismatch, "{}: of another tokenizer or chat format", path.string());
-  size_t size = 0;
-  const std::string_view digits = line();
-  const auto [end, status] = std::from_chars(digits.data(), digits.data() + digits.size(), size);
-  if (status != std::errc() || end != digits.data() + digits.size() || size > 2 * s.most + (size_t{1} << 20))
-    return bad("its size is no size");
-  std::string body(size, '\0');
-  if (auto done =
-          decompress(std::as_bytes(std::span(rest.data(), rest.size())), std::as_writable_bytes(std::span(body.data(), size)));
-      !done)
-    return with_context(done.error(), path.string());
-  std::vector<Impl::Turn> turns;
-  for (Bytes bytes(body); !bytes.empty();) {
-    Impl::Turn turn;
-    uint64_t reasoning = 0, count = 0;
-    std::string_view text, ids;
-    if (!bytes.number(turn.message) || !bytes.number(turn.after) || !bytes.number(reasoning) || !bytes.number(count) ||
-        !bytes.take(reasoning, text) || count > size || !bytes.take(count * sizeof(int32_t), ids))
-      return bad("its parts do not go together");
-    turn.reasoning = text;
-    turn.ids.resize(static_cast<size_t>(count));
-    if (count > 0) std::memcpy(turn.ids.data(), ids.data(), ids.size());
-    for (const int32_t id : turn.ids)
-      if (id < 0 || id >= s.tokenizer.vocab_size() || s.tokenizer.is_special(id))
-        return bad(fmt::format("token {}: no such id", id));
-    turns.push_back(std::move(turn));
+std::string ReplayStore::Impl::record(const Turn& turn) {
+  std::string body, out;
+  put(body, turn.message);
+  put(body, turn.after);
+  put(body, static_cast<uint64_t>(turn.reasoning.size()));
+  body += turn.reasoning;
+  body.append(reinterpret_cast<const char*>(turn.ids.data()), turn.ids.size() * sizeof(int32_t));
+  put(out, static_cast<uint64_t>(body.size()));
+  put(out, hashed(body));
+  return out + body;
+}
+
+// The turn that a record's bytes are.
+Result<ReplayStore::Impl::Turn> ReplayStore::Impl::parse(std::string_view body) const {
+  Turn turn;
+  Bytes bytes(body);
+  uint64_t reasoning = 0;
+  std::string_view text, ids;
+  if (!bytes.number(turn.message) || !bytes.number(turn.after) || !bytes.number(reasoning) || !bytes.take(reasoning, text))
+    return fail(Errc::malformed, "its parts do not go together");
+  const size_t rest = body.size() - 3 * sizeof(uint64_t) - text.size();
+  bytes.take(rest, ids);
+  if (rest % sizeof(int32_t) != 0) return fail(Errc::malformed, "its parts do not go together");
+  turn.reasoning = text;
+  turn.ids.resize(rest / sizeof(int32_t));
+  if (rest > 0) std::memcpy(turn.ids.data(), ids.data(), rest);
+  for (const int32_t id : turn.ids)
+    if (id < 0 || id >= tokenizer.vocab_size() || tokenizer.is_special(id))
+      return fail(Errc::malformed, "token {}: no such id", id);
+  return turn;
+}
+
+Result<void> ReplayStore::Impl::read(std::string_view file) {
+  const std::string line = first_line();
+  if (!file.starts_with(line))
+    return fail(Errc::mismatch, "{}: of another tokenizer or chat format, or no such file", path.string());
+  for (Bytes bytes(file.substr(line.size())); !bytes.empty();) {
+    uint64_t size = 0, sum = 0;
+    std::string_view body;
+    if (!bytes.number(size) || !bytes.number(sum) || !bytes.take(size, body)) return {};  // a process was killed while it wrote
+    if (hashed(body) != sum) return fail(Errc::malformed, "{}: a turn in it is damaged", path.string());
+    auto turn = parse(body);
+    if (!turn) return with_context(turn.error(), path.string());
+    insert(std::move(*turn));
   }
-  const std::lock_guard lock(s.mutex);
-  for (Impl::Turn& turn : turns) s.insert(std::move(turn));
   return {};
+}
+
+Result<void> ReplayStore::Impl::rewrite() {
+  std::string text = first_line();
+  for (const Turn& turn : turns) text += record(turn);
+  out = UniqueFd();
+  QUERN_TRY(write_file(path, text));
+  out = UniqueFd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  written = text.size();
+  if (!out) return fail(Errc::io, "{}: {}", path.string(), std::strerror(errno));
+  return {};
+}
+
+void ReplayStore::Impl::append(const Turn& turn) {
+  if (!out) return;
+  const std::string bytes = record(turn);
+  if (written > 2 * most + kSlack) {
+    if (!rewrite()) out = UniqueFd();
+  } else if (::write(out.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size())) {
+    written += bytes.size();
+  } else {
+    out = UniqueFd();  // the disk is full: what is there stays, up to the half record
+  }
+}
+
+Result<void> ReplayStore::keep_in(const std::filesystem::path& path) {
+  Impl& s = *impl_;
+  const std::lock_guard lock(s.mutex);
+  s.path = path;
+  std::error_code error;
+  Result<void> read;
+  if (std::filesystem::exists(path, error)) {
+    const auto file = read_file(path, 4 * s.most + Impl::kSlack);
+    read = file ? s.read(*file) : Result<void>(tl::unexpected(file.error()));
+  }
+  QUERN_TRY(s.rewrite());
+  std::filesystem::permissions(path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write, error);
+  return read;
 }
 
 }  // namespace quern

@@ -36,10 +36,11 @@ class ReplayStore {
   // same, the one that followed the same messages is meant, else the latest. Returns how many were recognised.
   size_t recall(Conversation& conversation);
 
-  // The turns as one file, which is there whole or not at all; of another tokenizer or format nothing is taken.
-  // Errors: io; load besides: malformed, mismatch.
-  Result<void> save(const std::filesystem::path& path) const;
-  Result<void> load(const std::filesystem::path& path);
+  // Keeps the turns in a file from now on: takes those that are there, then adds each new one as it comes, so that a killed process loses
+  // none that it had written. What a process left half written at the end is dropped. Errors: io, malformed, mismatch (another
+  // tokenizer or format); with the last two what could be read is taken, and the file begun anew without the rest; with io nothing is
+  // kept in it.
+  Result<void> keep_in(const std::filesystem::path& path);
 
   struct Stats {
     int64_t turns = 0;

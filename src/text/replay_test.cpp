@@ -172,33 +172,66 @@ TEST_F(Replay, StaysWithinItsBytes) {
       recalls(store, with(asked("question 0"), R"({"role": "assistant", "content": "answer 0"})"), as_generated("answer 0")));
 }
 
-TEST_F(Replay, SurvivesInAFileThatIsCheckedByteByByte) {
-  const auto path = std::filesystem::temp_directory_path() / fmt::format("quern-replay-{}", ::getpid());
-  const auto generated = as_generated(kCall);
-  store_.remember(asked(), generated);
+class KeptReplay : public Replay {
+ protected:
+  ~KeptReplay() override { std::filesystem::remove(path_); }
+  void put(std::string_view what) const { std::ofstream(path_, std::ios::binary | std::ios::trunc) << what; }
+  const std::filesystem::path path_ = std::filesystem::temp_directory_path() / fmt::format("quern-replay-{}", ::getpid());
+};
+
+TEST_F(KeptReplay, SurvivesAProcessThatIsKilled) {
+  ASSERT_TRUE(store_.keep_in(path_));
+  store_.remember(asked(), as_generated(kCall));
   store_.remember(asked("two"), as_generated("Yes."));
-  ASSERT_TRUE(store_.save(path));
-  ReplayStore again(tokenizer(), ChatFormat::instruct);
-  ASSERT_TRUE(again.load(path));
+  ReplayStore again(tokenizer(), ChatFormat::instruct);  // the other one was not told of its end
+  ASSERT_TRUE(again.keep_in(path_));
   EXPECT_EQ(again.stats().turns, 2);
-  EXPECT_TRUE(recalls(again, with(asked("two"), R"({"role": "assistant", "content": "Yes."})"), as_generated("Yes.")));
-  ReplayStore other(tokenizer(), ChatFormat::coder);
-  EXPECT_EQ(other.load(path).error().code, Errc::mismatch);
-  const std::string bytes = read_file(path).value();
-  const auto put = [&](std::string_view what) { std::ofstream(path, std::ios::binary | std::ios::trunc) << what; };
-  for (size_t at = 0; at < bytes.size(); ++at) {
+  const std::string_view message = R"({"role": "assistant", "content": "Yes."})";
+  EXPECT_TRUE(recalls(again, with(asked("two"), message), as_generated("Yes.")));
+  again.remember(asked("three"), as_generated("No."));
+  // Cut anywhere, it has the turns that were whole.
+  const std::string bytes = read_file(path_).value();
+  for (size_t at = bytes.find('\n') + 1; at < bytes.size(); at += 11) {
+    put(std::string_view(bytes).substr(0, at));
+    ReplayStore fresh(tokenizer(), ChatFormat::instruct);
+    ASSERT_TRUE(fresh.keep_in(path_)) << at;
+    EXPECT_LT(fresh.stats().turns, 3);
+  }
+}
+
+TEST_F(KeptReplay, TakesNothingThatIsDamagedOrAnothersAndBeginsAnew) {
+  ASSERT_TRUE(store_.keep_in(path_));
+  store_.remember(asked(), as_generated(kCall));
+  store_.remember(asked("two"), as_generated("Yes."));
+  const std::string bytes = read_file(path_).value();
+  for (size_t at = 0; at < bytes.size(); at += 11) {
     std::string damaged = bytes;
     damaged[at] = static_cast<char>(damaged[at] ^ 4);
     put(damaged);
     ReplayStore fresh(tokenizer(), ChatFormat::instruct);
-    if (fresh.load(path)) {
-      EXPECT_EQ(fresh.stats().turns, 2) << at;
-    }
-    put(std::string_view(bytes).substr(0, at));
-    EXPECT_FALSE(ReplayStore(tokenizer(), ChatFormat::instruct).load(path)) << at;
+    const auto kept = fresh.keep_in(path_);
+    EXPECT_LT(fresh.stats().turns, 2) << at;
+    fresh.remember(asked("three"), as_generated("No."));
+    ReplayStore after(tokenizer(), ChatFormat::instruct);
+    EXPECT_TRUE(after.keep_in(path_)) << "the rest is gone from it, " << at;
+    EXPECT_EQ(after.stats().turns, fresh.stats().turns) << at;
   }
-  std::filesystem::remove(path);
-  EXPECT_EQ(again.load(path).error().code, Errc::not_found);
+  put(bytes);
+  ReplayStore other(tokenizer(), ChatFormat::coder);
+  EXPECT_EQ(other.keep_in(path_).error().code, Errc::mismatch);
+  EXPECT_EQ(other.stats().turns, 0);
+  ReplayStore nowhere(tokenizer(), ChatFormat::instruct);
+  EXPECT_FALSE(nowhere.keep_in("/nonexistent/folder/turns"));
+  nowhere.remember(asked(), as_generated(kCall));
+  EXPECT_EQ(nowhere.stats().turns, 1);
+}
+
+TEST_F(KeptReplay, GrowsNoLargerThanItHasTo) {
+  ReplayStore store(tokenizer(), ChatFormat::instruct, 4000);
+  ASSERT_TRUE(store.keep_in(path_));
+  const auto answer = as_generated(std::string(3000, 'a'));
+  for (int i = 0; i < 400; ++i) store.remember(asked(fmt::format("question {}", i)), answer);
+  EXPECT_LT(std::filesystem::file_size(path_), (size_t{1} << 20) + 40000);
 }
 
 }  // namespace
