@@ -6,9 +6,9 @@
 // When memory is full, the state goes whose loss costs least: tokens that would have to be read again, since the nearest state before it,
 // per byte that becomes free, and divided by the time since it was last of use (counted in uses of the cache). So of one conversation the
 // last state stays longest, and before it states that lie further and further apart; a system prompt that many conversations begin with
-// stays as long as they do. With a folder a state is written there before it goes, or when 2048 tokens have passed since the last one on its
-// way that was, by a thread of the cache's own, and loaded when a prompt wants it; the folder's bound is kept by the same rule. Disks are no part of any promise: what cannot be written or read is read
-// again from its tokens, and told once.
+// stays as long as they do. With a folder a state is written there before it goes, or when 2048 tokens have passed since the last one on
+// its way that was, by a thread of the cache's own, and loaded when a prompt wants it; the folder's bound is kept by the same rule. Disks
+// are no part of any promise: what cannot be written or read is read again from its tokens, and told once.
 #pragma once
 
 #include <cstddef>
