@@ -138,16 +138,17 @@ struct ReplayStore::Impl {
     while (stats.bytes > most && turns.size() > 1) erase(turns.begin());
   }
 
-  // The turn that a message is; end() when it is none.
+  // The turn that a message is; end() when it is none. Behind other messages it may be another client's, whose reasoning nobody gets to
+  // see who does not bring it along.
   Turns::iterator find(uint64_t message, uint64_t after, const Message& m) {
-    const auto agrees = [&](const Turn& turn) {
-      return turn.message == message &&
-             (!m.reasoning || trim(*m.reasoning).empty() || single_spaced(*m.reasoning) == single_spaced(turn.reasoning));
+    const std::string reasoning = single_spaced(m.reasoning.value_or(""));
+    const auto agrees = [&](const Turn& turn, bool may_lack) {
+      return turn.message == message && ((may_lack && reasoning.empty()) || reasoning == single_spaced(turn.reasoning));
     };
-    if (const auto exact = by_after.find(after); exact != by_after.end() && agrees(*exact->second)) return exact->second;
+    if (const auto exact = by_after.find(after); exact != by_after.end() && agrees(*exact->second, true)) return exact->second;
     const auto [first, last] = by_message.equal_range(message);
     for (auto turn = turns.end(); first != last && turn != turns.begin();)  // the latest that says so
-      if (--turn; agrees(*turn)) return turn;
+      if (--turn; agrees(*turn, false)) return turn;
     return turns.end();
   }
 

@@ -33,7 +33,8 @@ class ReplayStore {
   // Sets verbatim and verbatim_ids of the assistant messages that were generated here, where they are not set. Two messages say the same
   // when their text agrees (spaces at its ends apart, and between text and calls) and they call the same tools with equal arguments; ids
   // of calls do not matter, nor does reasoning that was left out, but other reasoning makes another message. Of several turns that said the
-  // same, the one that followed the same messages is meant, else the latest. Returns how many were recognised.
+  // same, the one that followed the same messages is meant, else the latest, unless it had reasoning that the message lacks: that may be
+  // somebody else's. Returns how many were recognised.
   size_t recall(Conversation& conversation);
 
   // Keeps the turns in a file from now on: takes those that are there, then adds each new one as it comes, so that a killed process loses

@@ -146,6 +146,8 @@ TEST_F(Replay, GivesAThinkingModelItsReasoningBackThatTheClientLeftOut) {
   const TokenPrompt later = encode_with_boundaries(tokenizer(), render(next, ChatFormat::thinking).value()).value();
   EXPECT_FALSE(std::equal(held.begin(), held.end(), later.ids.begin()));
   EXPECT_EQ(later.boundaries[1], prompt.boundaries[1]);
+  // Who did not have this conversation does not get its reasoning.
+  EXPECT_FALSE(recalls(store, with(asked("else"), R"({"role": "assistant", "content": "I'll look.", )" + call + "}"), generated));
   // Reasoning that somebody changed is no longer this turn.
   EXPECT_FALSE(
       recalls(store, with(c, R"({"role": "assistant", "content": "I'll look.", "reasoning": "Aha.", )" + call + "}"), generated));
