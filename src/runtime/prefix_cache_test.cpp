@@ -5,7 +5,9 @@
 #include <fstream>
 #include <thread>
 
+#include "base/checksum.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "model/model_test.h"
 
 namespace quern {
@@ -360,6 +362,81 @@ TEST_F(PrefixCaches, IgnoreDamagedFilesWithOneWarning) {
   EXPECT_EQ(warnings_.size(), 1u);
   EXPECT_TRUE(warnings_[0].find("2 of") == 0) << warnings_[0];
   EXPECT_EQ(found(machine, cache, more), 700u);
+}
+
+// A file with a field of its head changed and the checksum made right again, as a forger would.
+std::string forged(const std::string& bytes, std::string_view key, const Json& value) {
+  const size_t begin = bytes.find('\n') + 1, end = bytes.find('\n', begin);
+  Json head = Json::parse(std::string_view(bytes).substr(begin, end - begin), "head").value();
+  const auto token_bytes = static_cast<size_t>(head.find("token_bytes")->to_int64().value());
+  std::erase_if(head.as_object(), [](const Json::Member& m) { return m.first == "checksum"; });
+  head[key] = value;
+  Checksum64 sum;
+  sum.add(head.dump());
+  const auto claimed = head.find("token_bytes")->to_int64();
+  sum.add(std::string_view(bytes).substr(end + 1, claimed && *claimed >= 0 ? static_cast<size_t>(*claimed) : token_bytes));
+  head["checksum"] = fmt::format("{:016x}", sum.value());
+  return bytes.substr(0, begin) + head.dump() + bytes.substr(end);
+}
+
+TEST_F(PrefixCaches, BelieveNoForgedHead) {
+  Machine machine;
+  const Tokens a = machine.random_tokens(random_, 1100), more = joined(a, {1, 2, 3});
+  const auto keep = [&] {
+    PrefixCache cache(machine.runner, on_disk());
+    cache.put(machine.read(a));
+    cache.flush();
+  };
+  keep();
+  const auto state = files("state-").at(0), block = files("block-").at(0);
+  Json no_blocks = Json::array(), odd_blocks = Json::array(), many = Json::array();
+  odd_blocks.push_back("0123");
+  for (int i = 0; i < 3; ++i) many.push_back(block.filename().string().substr(6));
+  const std::vector<std::pair<std::string, Json>> changes = {{"kind", "block"},
+                                                             {"kind", "state"},
+                                                             {"kind", 3},
+                                                             {"model", "x"},
+                                                             {"settings", nullptr},
+                                                             {"before", "0000000000000001"},
+                                                             {"before", "zz"},
+                                                             {"content", "00"},
+                                                             {"content", "0000000000000000"},
+                                                             {"first", -1},
+                                                             {"first", 512},
+                                                             {"first", int64_t{1} << 40},
+                                                             {"tokens", 0},
+                                                             {"tokens", 1},
+                                                             {"tokens", int64_t{1} << 40},
+                                                             {"tokens", 99999},
+                                                             {"mtp_length", 64},
+                                                             {"mtp_rows", 1},
+                                                             {"mtp_rows", 2},
+                                                             {"token_bytes", 0},
+                                                             {"token_bytes", 1},
+                                                             {"token_bytes", 1 << 30},
+                                                             {"blocks", no_blocks},
+                                                             {"blocks", odd_blocks},
+                                                             {"blocks", many},
+                                                             {"blocks", "none"},
+                                                             {"unknown", 1}};
+  for (const auto& file : {state, block}) {
+    const std::string bytes = read_file(file).value();
+    for (const auto& [key, value] : changes) {
+      std::ofstream(file, std::ios::binary | std::ios::trunc) << forged(bytes, key, value);
+      {
+        PrefixCache cache(machine.runner, on_disk());
+        const Timeline timeline = cache.find(more);
+        EXPECT_EQ(timeline.tokens(), first(a, timeline.tokens().size()));
+        EXPECT_TRUE(timeline.tokens().empty() || timeline.tokens().size() == 1100u) << key << " " << value.dump();
+        EXPECT_EQ(timeline.state().position(), static_cast<int64_t>(timeline.tokens().size()));
+      }
+      if (files("state-").size() < 1 || files("block-").size() < 2) keep();
+      std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+    }
+    keep();
+  }
+  PrefixCache cache(machine.runner, on_disk());
+  EXPECT_EQ(found(machine, cache, more), 1100u);
 }
 
 TEST_F(PrefixCaches, ReadAgainWhatWasTakenAwayBehindTheirBack) {
