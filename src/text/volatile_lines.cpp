@@ -42,14 +42,15 @@ bool has_digit(std::string_view line) { return std::any_of(line.begin(), line.en
 
 Fate fate_of_line(std::string_view line) {
   if (line.starts_with("x-anthropic-") && line.find(':') != std::string_view::npos) return Fate::dropped;
-  constexpr std::array<std::string_view, 6> kNow = {"current time", "current date", "current local",
-                                                    "the current",  "current utc",  "local time"};
+  constexpr std::array<std::string_view, 6> kNow = {"current time",       "current date", "current local time",
+                                                    "current local date", "current utc",  "local time"};
   constexpr std::array<std::string_view, 4> kToday = {"today's date", "today’s date", "today is", "date:"};
-  const std::string text = bare(line);
-  const bool now =
-      starts_with_any(text, kNow) && (text.find("time") != std::string::npos || text.find("date") != std::string::npos);
-  if (now && has_clock(text)) return Fate::at_end;
+  const std::string bared = bare(line);
+  std::string_view text = bared;
   const bool today = starts_with_any(text, kToday);
+  if (text.starts_with("the ")) text.remove_prefix(4);
+  const bool now = starts_with_any(text, kNow);
+  if (now && has_clock(text)) return Fate::at_end;
   if (today && has_clock(text)) return Fate::at_end;
   return (now || today) && has_digit(text) ? Fate::behind_system : Fate::stays;
 }

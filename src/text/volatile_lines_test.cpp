@@ -78,7 +78,7 @@ TEST(VolatileLines, LeaveEverythingElseAlone) {
   for (const std::string text :
        {"", "You are helpful.", "Ask for the current time if you need it.", "The current directory has 3 files.",
         "<env>\nnever closed", "# Environment\nprotect it, at 12:30.", "Today is a good day.", "Date: unknown",
-        "The current state of the art: see section 4.2"}) {
+        "The current state of the art: see section 4.2", "The current update 2.1 has a runtime of 3:45."}) {
     Conversation c = with_system(text);
     EXPECT_EQ(move_volatile_lines(c), 0u) << text;
     EXPECT_EQ(c.messages[0].content, text);
