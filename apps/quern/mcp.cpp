@@ -2,13 +2,13 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 
 #include "agent/mcp/line_reader.h"
 #include "agent/mcp/model_tools.h"
 #include "agent/mcp/task_tool.h"
+#include "catalogue.h"
 #include "command.h"
 
 extern char** environ;
@@ -27,53 +27,18 @@ struct Options {
   bool yes = false;
 };
 
-// Of a split GGUF file every part but the first, which stands for all.
-bool is_later_part(const std::string& stem) {
-  const size_t of = stem.rfind("-of-");
-  return of != std::string::npos && of >= 6 && stem[of - 6] == '-' && stem.compare(of - 5, 5, "00001") != 0 &&
-         std::all_of(stem.begin() + static_cast<ptrdiff_t>(of) - 5, stem.begin() + static_cast<ptrdiff_t>(of),
-                     [](char c) { return c >= '0' && c <= '9'; });
-}
-
-// Names that tell the models apart: the folder's or file's, with a number where two have the same.
-void add_model(std::vector<ShelfModel>& entries, const fs::path& path) {
-  std::error_code ignored;
-  const fs::path whole = fs::weakly_canonical(path, ignored);
-  if (std::any_of(entries.begin(), entries.end(), [&](const ShelfModel& e) { return e.path == whole.string(); })) return;
-  const std::string stem = whole.extension() == ".gguf" ? whole.stem().string() : whole.filename().string();
-  std::string name = stem;
-  for (int number = 2; std::any_of(entries.begin(), entries.end(), [&](const ShelfModel& e) { return e.name == name; }); ++number)
-    name = fmt::format("{}-{}", stem, number);
-  entries.push_back({std::move(name), whole.string()});
-}
-
-Result<void> add_models_of(std::vector<ShelfModel>& entries, const fs::path& folder) {
-  std::error_code error;
-  std::vector<fs::path> found;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    const fs::path& path = entry->path();
-    std::error_code ignored;
-    const bool is_gguf = path.extension() == ".gguf" && !is_later_part(path.stem().string());
-    if (is_gguf || fs::is_regular_file(path / "config.json", ignored)) found.push_back(path);
-  }
-  if (error) return fail(Errc::not_found, "{}: {}", folder.string(), error.message());
-  std::sort(found.begin(), found.end());
-  for (const fs::path& path : found) add_model(entries, path);
-  return {};
-}
-
-Result<std::vector<ShelfModel>> find_models(const Options& o) {
-  std::vector<ShelfModel> entries;
+Result<std::vector<FoundModel>> find_models(const Options& o) {
+  std::vector<FoundModel> entries;
   for (const std::string& model : o.models) {
     std::error_code ignored;
     if (!fs::exists(model, ignored)) return fail(Errc::not_found, "{}: no such folder or file", model);
-    add_model(entries, model);
+    add_found_model(entries, model);
   }
   if (!o.models_folder.empty()) QUERN_TRY(add_models_of(entries, o.models_folder));
   if (!entries.empty()) return entries;
   if (!o.models_folder.empty()) return fail(Errc::not_found, "{}: no model there", o.models_folder);
   QUERN_ASSIGN(const auto embedded, find_model(""));
-  add_model(entries, embedded);
+  add_found_model(entries, embedded);
   if (const char* configured = std::getenv("QUERN_MODELS"); configured && *configured)
     QUERN_TRY(add_models_of(entries, configured));
   return entries;
@@ -128,7 +93,9 @@ void serve(McpService& service, const std::atomic<bool>& broken) {
 }
 
 Result<int> mcp(const Options& o) {
-  QUERN_ASSIGN(const auto entries, find_models(o));
+  QUERN_ASSIGN(const auto found, find_models(o));
+  std::vector<ShelfModel> entries;
+  for (const FoundModel& model : found) entries.push_back({model.name, model.path.string()});
   if (::isatty(STDIN_FILENO) == 1)
     fmt::print(stderr, "quern mcp: waiting for an MCP client on standard input; see `quern mcp --help`\n");
   ModelShelf shelf(entries, [&](const ShelfModel& entry) -> Result<std::unique_ptr<TextModel>> {

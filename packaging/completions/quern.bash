@@ -5,7 +5,7 @@ _quern() {
   local engine_options='--threads -t --ops --isa --kv --context --yarn --template'
   local model_options="--model -m $engine_options"
   local input_options='--tokens --tokens-file'
-  local commands='run report chat ask mcp generate logits tokenize render inspect schema quantize calibrate compare synth bench eval'
+  local commands='run report chat ask mcp serve generate logits tokenize render inspect schema quantize calibrate compare synth bench eval'
   # Bash splits words at = and : as well; here "--input=month=may" is one word again.
   local cur prev words cword
   if declare -F _init_completion >/dev/null; then
@@ -45,20 +45,23 @@ _quern() {
     --split) mapfile -t COMPREPLY < <(compgen -W 'held-out training' -- "$cur"); return ;;
     --formats) mapfile -t COMPREPLY < <(compgen -W 'assert ignore' -- "$cur"); return ;;
     --to) mapfile -t COMPREPLY < <(compgen -W 'folder gguf' -- "$cur"); return ;;
+    --log) mapfile -t COMPREPLY < <(compgen -W 'logfmt json none' -- "$cur"); return ;;
     --tool-choice) mapfile -t COMPREPLY < <(compgen -W 'auto required' -- "$cur"); return ;;
     --format)
       local formats='mxfp4 mxfp4-q8 qx86-hi q4 q6 q8 bf16 f32'
       [[ $command == quantize ]] && formats+=' q4_k_m f16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs'
       mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur"); return ;;
-    --model | -m | --models | --tasks | --root) _quern_files "$cur" folders; return ;;
+    --model | -m | --models | --catalogue | --data | --trace | --tasks | --root) _quern_files "$cur" folders; return ;;
     --docs | --question-file | --index | --results | --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe | \
-      --policy | --journal | --report | --report-text | --importance | --feedback-text) _quern_files "$cur"; return ;;
+      --policy | --journal | --api-key-file | --tls-cert | --tls-key | --config | --report | --report-text | --importance | --feedback-text) _quern_files "$cur"; return ;;
     --tools) mapfile -t COMPREPLY < <(compgen -W 'none files all' -- "$cur"); return ;;
     --load)
       mapfile -t COMPREPLY < <(cd "${XDG_DATA_HOME:-$HOME/.local/share}/quern/chats" 2>/dev/null && compgen -G "$cur*.json" | sed 's/\.json$//')
       return ;;
     # Values nobody can guess.
-    --threads | -t | --context | --yarn | --system | --mcp | --allow-host | --input | --resume | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
+    --host | --port | --allowed-host | --cors | --memory | --keep | --cache-memory | --cache-disk | --max-running | --max-waiting | --prefill-tokens | \
+      --max-header | --max-body | --max-bodies | --json-depth | --header-time | --body-time | --idle-time | --write-time | --request-time | \
+      --max-requests | --max-connections | --max-per-address | --grace | --threads | -t | --context | --yarn | --system | --mcp | --allow-host | --input | --resume | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
       --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes | --feedback-tokens | --lengths | --max-length | \
       --depths | --trials | --max-file | --max-quotes | --max-quote | --chunks | --limit) return ;;
     --text)
@@ -66,7 +69,7 @@ _quern() {
       return ;;
     -o) [[ $command == calibrate ]] && { _quern_files "$cur"; return; } ;;
     -d) [[ $command == ask ]] && { _quern_files "$cur"; return; }; [[ $command == bench ]] && return ;;
-    -p | -n | -r) [[ $command == bench ]] && return ;;
+    -p | -n | -r) [[ $command == bench || $command == serve ]] && return ;;
   esac
 
   if [[ $cur == -* ]]; then
@@ -74,6 +77,12 @@ _quern() {
     case $command in
       run) options+=" --root --input --mcp --policy --resume --in-doubt --list --journal --no-journal --schema --yes -y --dry-run --json --report --max-turns --temperature --seed --unconstrained $model_options" ;;
       mcp) options+=" --models --tasks --root --yes -y $model_options" ;;
+      serve)
+        options+=" --host --port -p --api-key-file --tls-cert --tls-key --allowed-host --cors --model -m --models --catalogue --memory --keep"
+        options+=" --max-running --max-waiting --prefill-tokens --cache-memory --cache-disk --data --no-data --keep-volatile-lines"
+        options+=" --max-header --max-body --max-bodies --json-depth --header-time --body-time --idle-time --write-time --request-time"
+        options+=" --max-requests --max-connections --max-per-address --grace --log --log-prompts --trace --config --print-config"
+        options+=" $engine_options" ;;
       ask)
         options+=" --docs -d --question-file --all --max-file --quotes --max-quotes --max-quote --strict --chunks --index --no-index"
         options+=" --show-context --max-tokens --temperature --seed --json $model_options" ;;

@@ -133,11 +133,14 @@ std::shared_ptr<ServedModel> ModelPool::Impl::lend(Slot& slot) {
           }};
 }
 
-// What a model is given for states where it is alone: all that is left. Beside others: a share, so that they find room too.
+// What a model is given for states where nobody said: all that is left where it is alone, its share of that where all models have room at the
+// same time, and otherwise little enough for others to find room, too.
 size_t ModelPool::Impl::wished_states(const Slot& slot) const {
   if (options.scheduler.memory) return options.scheduler.memory + options.cache.memory;
-  const size_t left = budget - std::min(budget, slot.bytes);
-  return slots.size() == 1 ? left : std::min(left / 2, std::max(size_t{4} << 30, slot.bytes / 4));
+  size_t all = 0;
+  for (const Slot& each : slots) all += each.bytes;
+  if (all < budget) return std::max(kMinStates, (budget - all) / slots.size());
+  return std::min((budget - std::min(budget, slot.bytes)) / 4, std::max(size_t{1} << 30, slot.bytes / 8));
 }
 
 Result<ModelPool::Impl::Room> ModelPool::Impl::make_room(const Slot& slot) {

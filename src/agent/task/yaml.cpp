@@ -51,7 +51,7 @@ class Builder : public YAML::EventHandler {
     YamlNode node;
     bool has_key = false;
     std::string key;
-    int key_line = 0;
+    int key_line = 0, key_column = 0;
   };
 
   static YamlNode node(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
@@ -60,6 +60,7 @@ class Builder : public YAML::EventHandler {
     YamlNode made;
     made.kind = kind;
     made.line = line_of(mark);
+    made.column = mark.column + 1;
     return made;
   }
 
@@ -67,7 +68,7 @@ class Builder : public YAML::EventHandler {
     if (open_.size() >= kMaxDepth) throw Refused{node.line, fmt::format("nested more than {} levels deep", kMaxDepth)};
     if (!open_.empty() && open_.back().node.kind == YamlNode::Kind::map && !open_.back().has_key)
       throw Refused{node.line, "a key must be a plain word"};
-    open_.push_back({std::move(node), false, {}, 0});
+    open_.push_back({std::move(node), false, {}, 0, 0});
   }
   void close() {
     YamlNode done = std::move(open_.back().node);
@@ -87,9 +88,11 @@ class Builder : public YAML::EventHandler {
       if (parent.node.find(value.scalar)) throw Refused{value.line, fmt::format("{}: the key is there twice", value.scalar)};
       parent.key = std::move(value.scalar);
       parent.key_line = value.line;
+      parent.key_column = value.column;
       parent.has_key = true;
     } else {
       value.line = parent.key_line;
+      value.column = parent.key_column;
       parent.node.members.push_back({std::move(parent.key), std::move(value)});
       parent.has_key = false;
     }

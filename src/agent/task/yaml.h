@@ -16,9 +16,9 @@ struct YamlMember;
 struct YamlNode {
   enum class Kind { null, scalar, list, map };
   Kind kind = Kind::null;
-  int line = 0;        // from 1; of a map's member: its key's
-  std::string scalar;  // its text, whatever it looks like
-  bool plain = false;  // a scalar without quotes
+  int line = 0, column = 0;  // from 1; of a map's member: its key's
+  std::string scalar;        // its text, whatever it looks like
+  bool plain = false;        // a scalar without quotes
   std::vector<YamlNode> items;
   std::vector<YamlMember> members;
 

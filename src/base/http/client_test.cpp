@@ -2,17 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <filesystem>
 #include <memory>
 
 #include "base/file.h"
+#include "base/http/certificate_test.h"
 #include "base/http/server_test.h"
 
 namespace quern {
@@ -365,68 +363,27 @@ TEST(HttpClient, HearsAnAnswerThatComesBeforeTheWholeRequestIsRead) {
   EXPECT_EQ(response->status, 413);
 }
 
-// A key and a certificate for localhost that it signed itself; `path` holds the certificate as PEM.
-class Certificate {
- public:
-  Certificate() {
-    std::signal(SIGPIPE, SIG_IGN);  // OpenSSL's server below writes to whoever has gone
-    key_.reset(::EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
-    certificate_.reset(::X509_new());
-    ::X509_set_version(certificate_.get(), 2);
-    ::ASN1_INTEGER_set(::X509_get_serialNumber(certificate_.get()), 1);
-    ::X509_gmtime_adj(::X509_getm_notBefore(certificate_.get()), -60);
-    ::X509_gmtime_adj(::X509_getm_notAfter(certificate_.get()), 3600);
-    ::X509_set_pubkey(certificate_.get(), key_.get());
-    ::X509_NAME* name = ::X509_get_subject_name(certificate_.get());
-    const std::string common = "quern test";
-    ::X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common.c_str()), -1, -1, 0);
-    ::X509_set_issuer_name(certificate_.get(), name);
-    add(NID_basic_constraints, "critical,CA:TRUE");
-    add(NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
-    EXPECT_GT(::X509_sign(certificate_.get(), key_.get(), ::EVP_sha256()), 0);
-    const std::unique_ptr<::BIO, decltype([](::BIO* bio) { ::BIO_free(bio); })> bio(::BIO_new(::BIO_s_mem()));
-    ::PEM_write_bio_X509(bio.get(), certificate_.get());
-    std::string pem(4096, '\0');
-    pem.resize(static_cast<size_t>(::BIO_read(bio.get(), pem.data(), static_cast<int>(pem.size()))));
-    path = std::filesystem::temp_directory_path() / fmt::format("quern-test-{}.pem", ::getpid());
-    EXPECT_TRUE(write_file(path, pem));
-  }
-  ~Certificate() { std::filesystem::remove(path); }
-
-  // Answers one request over TLS.
-  void serve(TestPeer& peer) const {
-    const std::unique_ptr<::SSL_CTX, decltype([](::SSL_CTX* c) { ::SSL_CTX_free(c); })> context(
-        ::SSL_CTX_new(::TLS_server_method()));
-    ::SSL_CTX_use_certificate(context.get(), certificate_.get());
-    ::SSL_CTX_use_PrivateKey(context.get(), key_.get());
-    const std::unique_ptr<::SSL, decltype([](::SSL* s) { ::SSL_free(s); })> ssl(::SSL_new(context.get()));
-    ::SSL_set_fd(ssl.get(), peer.fd());
-    if (::SSL_accept(ssl.get()) != 1) return;
-    char buffer[4096];
-    const int got = ::SSL_read(ssl.get(), buffer, sizeof buffer);
-    if (got <= 0) return;
-    const bool cut = std::string_view(buffer, static_cast<size_t>(got)).starts_with("GET /cut ");
-    const std::string_view answer =
-        cut ? "HTTP/1.1 200 OK\r\n\r\nhal" : "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 4\r\n\r\nsafe";
-    ::SSL_write(ssl.get(), answer.data(), static_cast<int>(answer.size()));
-    if (!cut) ::SSL_shutdown(ssl.get());
-  }
-
-  std::filesystem::path path;
-
- private:
-  void add(int nid, const char* value) {
-    ::X509_EXTENSION* extension = ::X509V3_EXT_conf_nid(nullptr, nullptr, nid, value);
-    ::X509_add_ext(certificate_.get(), extension, -1);
-    ::X509_EXTENSION_free(extension);
-  }
-  std::unique_ptr<::EVP_PKEY, decltype([](::EVP_PKEY* key) { ::EVP_PKEY_free(key); })> key_;
-  std::unique_ptr<::X509, decltype([](::X509* certificate) { ::X509_free(certificate); })> certificate_;
-};
+// Answers one request over TLS.
+void serve(const TestCertificate& certificate, TestPeer& peer) {
+  const std::unique_ptr<::SSL_CTX, decltype([](::SSL_CTX* c) { ::SSL_CTX_free(c); })> context(::SSL_CTX_new(::TLS_server_method()));
+  ::SSL_CTX_use_certificate(context.get(), certificate.certificate());
+  ::SSL_CTX_use_PrivateKey(context.get(), certificate.key());
+  const std::unique_ptr<::SSL, decltype([](::SSL* s) { ::SSL_free(s); })> ssl(::SSL_new(context.get()));
+  ::SSL_set_fd(ssl.get(), peer.fd());
+  if (::SSL_accept(ssl.get()) != 1) return;
+  char buffer[4096];
+  const int got = ::SSL_read(ssl.get(), buffer, sizeof buffer);
+  if (got <= 0) return;
+  const bool cut = std::string_view(buffer, static_cast<size_t>(got)).starts_with("GET /cut ");
+  const std::string_view answer =
+      cut ? "HTTP/1.1 200 OK\r\n\r\nhal" : "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 4\r\n\r\nsafe";
+  ::SSL_write(ssl.get(), answer.data(), static_cast<int>(answer.size()));
+  if (!cut) ::SSL_shutdown(ssl.get());
+}
 
 TEST(HttpClientTls, TrustsOnlyCertificatesItCanVerifyForTheHostItAskedFor) {
-  const Certificate certificate;
-  TestServer server([&](TestPeer& peer) { certificate.serve(peer); });
+  const TestCertificate certificate;
+  TestServer server([&](TestPeer& peer) { serve(certificate, peer); });
   HttpRequest request = get(server.url("/", "localhost", "https"));
   request.max_redirects = 0;
   request.resolve = [](const std::string&) { return std::vector{*IpAddress::parse("127.0.0.1")}; };
@@ -444,8 +401,8 @@ TEST(HttpClientTls, TrustsOnlyCertificatesItCanVerifyForTheHostItAskedFor) {
 }
 
 TEST(HttpClientTls, NeverGoesBackToPlainTextNorTakesACutAnswer) {
-  const Certificate certificate;
-  TestServer server([&](TestPeer& peer) { certificate.serve(peer); });
+  const TestCertificate certificate;
+  TestServer server([&](TestPeer& peer) { serve(certificate, peer); });
   HttpRequest request = get(server.url("/", "localhost", "https"));
   request.ca_file = certificate.path;
   const Error error = error_of(request);

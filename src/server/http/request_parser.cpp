@@ -258,7 +258,7 @@ bool RequestParser::take_query(std::string_view query) {
 
 size_t RequestParser::feed_body(std::string_view bytes) {
   auto& parser = beast_->parser;
-  parser.eager(true);
+  parser.eager(false);  // a chunk's header is a step of its own, so that its length can be looked at
   pending_ += bytes;
   std::array<char, kPart> part;
   size_t used = 0;
@@ -282,6 +282,10 @@ size_t RequestParser::feed_body(std::string_view bytes) {
       return bytes.size();
     }
     if (taken == 0 && got == 0) break;
+    if (got == 0 && taken > kMaxChunkHead) {
+      fail_with(400, "a chunk's header or a trailer that is too long");
+      return bytes.size();
+    }
   }
   pending_.erase(0, used);
   if (parser.is_done()) {

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/ssl.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -10,6 +11,7 @@
 #include <thread>
 
 #include "base/digest.h"
+#include "base/http/certificate_test.h"
 #include "server/http/event_stream.h"
 #include "server/http/test_server_test.h"
 
@@ -417,6 +419,59 @@ TEST_F(HttpServerTest, ManyClientsAtOnce) {
   for (int i = 0; i < 100 && server->requests() + server->connections() > 0; ++i) std::this_thread::sleep_for(20ms);
   EXPECT_EQ(server->requests(), 0);
   EXPECT_EQ(server->connections(), 0);
+}
+
+TEST_F(HttpServerTest, Tls) {
+  const TestCertificate certificate;
+  HttpServerOptions options = recorded();
+  options.tls_cert = certificate.path, options.tls_key = certificate.key_path;
+  options.limits.handshake_s = 0.3;
+  const TestHttpServer server(router, options);
+  EXPECT_THAT(server.url("/"), StartsWith("https://127.0.0.1:"));
+  const auto ask = [&](std::string path, std::string body = "") {
+    HttpRequest request{.url = server.url(path), .body = body, .timeout_s = 30, .ca_file = certificate.path};
+    if (!body.empty()) request.method = "POST";
+    return http_send(request);
+  };
+  const auto plain = ask("/health");
+  ASSERT_TRUE(plain) << plain.error().message;
+  EXPECT_EQ(plain->body, "ok");
+  EXPECT_EQ(ask("/count/3")->body, "data: 0\n\ndata: 1\n\ndata: 2\n\n");
+  const std::string large(3 << 20, 'x');
+  EXPECT_EQ(ask("/echo", large)->body, large);
+  EXPECT_EQ(ask("/broken")->status, 500);
+  RawClient speaks_http(server.port()), says_nothing(server.port());
+  speaks_http.send("GET /health HTTP/1.1\r\n" + kHead + "\r\n");
+  EXPECT_THAT(speaks_http.read_all(), Not(HasSubstr("200")));
+  EXPECT_TRUE(says_nothing.closed_within(5s)) << "a handshake takes a while, not forever";
+  {
+    const RawClient short_lived(server.port());
+    short_lived.send("\x16\x03\x01");
+  }
+  HttpRequest endless{.url = server.url("/endless"), .timeout_s = 30, .ca_file = certificate.path};
+  endless.on_chunk = [](std::string_view) { return false; };
+  EXPECT_TRUE(http_send(endless));
+  EXPECT_TRUE(over.wait());
+  for (int i = 0; i < 100 && server->connections() > 0; ++i) std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(server->connections(), 0);
+}
+
+TEST_F(HttpServerTest, TlsAndWhatIsOlder) {
+  const TestCertificate certificate;
+  HttpServerOptions options;
+  options.tls_cert = certificate.path, options.tls_key = certificate.key_path;
+  const TestHttpServer server(router, options);
+  for (const int version : {TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION}) {
+    const std::unique_ptr<::SSL_CTX, decltype([](::SSL_CTX* c) { ::SSL_CTX_free(c); })> context(
+        ::SSL_CTX_new(::TLS_client_method()));
+    ::SSL_CTX_set_security_level(context.get(), 0);
+    ::SSL_CTX_ctrl(context.get(), SSL_CTRL_SET_MIN_PROTO_VERSION, version, nullptr);
+    ::SSL_CTX_ctrl(context.get(), SSL_CTRL_SET_MAX_PROTO_VERSION, version, nullptr);
+    const std::unique_ptr<::SSL, decltype([](::SSL* s) { ::SSL_free(s); })> ssl(::SSL_new(context.get()));
+    const RawClient client(server.port());
+    ::SSL_set_fd(ssl.get(), client.fd());
+    EXPECT_EQ(::SSL_connect(ssl.get()) == 1, version >= TLS1_2_VERSION) << version;
+  }
 }
 
 TEST(HttpServerStart, WhatCannotBeListenedOn) {

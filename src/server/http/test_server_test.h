@@ -98,6 +98,7 @@ class RawClient {
     while (std::chrono::steady_clock::now() < until && !closed_) more(50);
     return closed_;
   }
+  int fd() const { return fd_; }
   void finish_sending() const { ::shutdown(fd_, SHUT_WR); }
   void close() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));

@@ -1,0 +1,22 @@
+// Models that are found in folders, and what they are called.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace quern {
+
+struct FoundModel {
+  std::string name;
+  std::filesystem::path path;
+};
+
+// Adds a model under its folder's or file's name, with a number where two have the same; a path that is there already is not added again.
+void add_found_model(std::vector<FoundModel>& models, const std::filesystem::path& path);
+// Adds those of a folder, by name: its folders with a config.json, and .gguf files (of a split one the first part). not_found: no such folder.
+Result<void> add_models_of(std::vector<FoundModel>& models, const std::filesystem::path& folder);
+
+}  // namespace quern
