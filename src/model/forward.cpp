@@ -22,11 +22,11 @@ RopeTable rope_table(const Batch& batch, Workspace& w) {
 Tensor logit_rows(const Batch& batch, Workspace& w) {
   if (batch.logits == Batch::Logits::none) return w.final_hidden.row_range(0, 0);
   if (batch.logits == Batch::Logits::all) return w.final_hidden;
-  const auto count = static_cast<int64_t>(batch.sequences.size());
-  for (int64_t s = 0; s < count; ++s) {
-    const SequenceSpan& span = batch.sequences[static_cast<size_t>(s)];
+  int64_t count = 0;
+  for (const SequenceSpan& span : batch.sequences) {
+    if (!span.wants_logits) continue;
     const float* last = w.final_hidden.row(span.first_row + span.count - 1);
-    std::copy(last, last + w.final_hidden.cols, w.normed.row(s));  // normed is free here, and s never exceeds its rows
+    std::copy(last, last + w.final_hidden.cols, w.normed.row(count++));  // normed is free here, and has a row for each of its own
   }
   return w.normed.row_range(0, count);
 }

@@ -16,15 +16,21 @@ namespace quern {
 struct SequenceSpan {
   SequenceState* state = nullptr;
   int64_t first_row = 0, count = 0;
+  bool wants_logits = true;  // with Batch::Logits::last: of its last token
 };
 
 struct Batch {
-  std::vector<int32_t> token_ids;                               // of all sequences, one after the other; each inside the vocabulary
-  std::vector<SequenceSpan> sequences;                          // cover the rows in order
-  enum class Logits { none, last, all } logits = Logits::last;  // of no token, of each sequence's last, of every one
+  std::vector<int32_t> token_ids;       // of all sequences, one after the other; each inside the vocabulary
+  std::vector<SequenceSpan> sequences;  // cover the rows in order
+  enum class Logits {
+    none,
+    last,
+    all
+  } logits = Logits::last;  // of no token, of each sequence's last that wants them, of every one
 
   static Batch single(SequenceState& state, std::span<const int32_t> tokens, Logits logits) {
-    return {{tokens.begin(), tokens.end()}, {{&state, 0, static_cast<int64_t>(tokens.size())}}, logits};
+    return {
+        {tokens.begin(), tokens.end()}, {{.state = &state, .first_row = 0, .count = static_cast<int64_t>(tokens.size())}}, logits};
   }
   int64_t tokens() const { return static_cast<int64_t>(token_ids.size()); }
 };

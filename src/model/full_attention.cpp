@@ -17,13 +17,13 @@ void full_attention(Ops& ops, const ModelConfig& c, const FullAttention& a, int6
   ops.linears(w.normed, std::array<Ops::Product, 3>{{{&a.q_proj, q_gate}, {&a.k_proj, k}, {&a.v_proj, v}}});
   ops.norm_rope(q_gate, c.num_attention_heads, 2 * head_dim, a.q_norm, eps, w.rope);
   ops.norm_rope(k, c.num_key_value_heads, head_dim, a.k_norm, eps, w.rope);
+  std::vector<Ops::CachedRows> sequences;
   for (const SequenceSpan& span : batch.sequences) {
-    const int64_t begin = span.first_row, end = span.first_row + span.count;
     KvCache& cache = layer < 0 ? span.state->mtp_kv() : span.state->kv(layer);  // the MTP block has a cache of its own
-    const int64_t first = cache.length();
-    ops.append_kv(k.row_range(begin, end), v.row_range(begin, end), first, cache);
-    ops.attention(q_gate.row_range(begin, end), cache, first, attended.row_range(begin, end));
+    sequences.push_back({span.first_row, span.first_row + span.count, &cache, cache.length()});
   }
+  ops.append_kv(k, v, sequences);
+  ops.attention(q_gate, sequences, attended);
   ops.linear(attended, a.o_proj, w.mixed);
 }
 

@@ -1,24 +1,33 @@
 // Gated DeltaNet (Yang et al., arXiv 2412.06464): a short causal convolution over q, k and v, then the gated delta rule on a matrix state
 // per value head, then a gated RMS norm. The convolution and the rule carry state from call to call (model/sequence_state.h).
 #include <array>
+#include <vector>
 
 #include "model/forward.h"
 
 namespace quern {
 namespace {
 
-// One sequence's tokens through the rule. All but the last few of a long span are run without log, see DeltaState::make_room.
-void delta_rule(Ops& ops, const ModelConfig& c, DeltaState& state, Tensor qkv, Tensor g, Tensor beta, Tensor out) {
-  const int64_t tokens = qkv.rows, key_dim = c.linear_key_dim();
-  const int64_t unlogged = state.make_room(ops, tokens);
-  if (unlogged > 0) {
-    ops.gated_delta(qkv.row_range(0, unlogged), g.row_range(0, unlogged), beta.row_range(0, unlogged), c, state.live(), Tensor{},
-                    out.row_range(0, unlogged));
-    state.rebase();
+// Every sequence's rows through the rule. All but the last few of a long span are run without log, see DeltaState::make_room.
+void delta_rule(Ops& ops, const ModelConfig& c, int64_t layer, const Batch& batch, Tensor qkv, Tensor g, Tensor beta, Tensor out) {
+  const int64_t key_dim = c.linear_key_dim();
+  const Tensor keys = qkv.col_range(key_dim, 2 * key_dim);
+  std::vector<DeltaState*> states;
+  std::vector<int64_t> counts;
+  for (const SequenceSpan& span : batch.sequences) states.push_back(&span.state->delta(layer)), counts.push_back(span.count);
+  const std::vector<int64_t> unlogged = DeltaState::make_room(ops, c, states, counts);
+  std::vector<Ops::DeltaRows> sequences;
+  for (size_t i = 0; i < states.size(); ++i) {
+    const SequenceSpan& span = batch.sequences[i];
+    const int64_t begin = span.first_row, end = begin + span.count, logged = begin + unlogged[i];
+    sequences.push_back({.begin = begin,
+                         .end = end,
+                         .state = states[i]->live(),
+                         .logged = logged,
+                         .d = states[i]->append_log(keys.row_range(logged, end), g.row_range(logged, end)),
+                         .base = unlogged[i] > 0 ? states[i]->base() : nullptr});
   }
-  const Tensor rest = qkv.row_range(unlogged, tokens), rest_g = g.row_range(unlogged, tokens);
-  const Tensor d = state.append_log(rest.col_range(key_dim, 2 * key_dim), rest_g);
-  ops.gated_delta(rest, rest_g, beta.row_range(unlogged, tokens), c, state.live(), d, out.row_range(unlogged, tokens));
+  ops.gated_delta(qkv, g, beta, c, sequences, out);
 }
 
 }  // namespace
@@ -40,18 +49,12 @@ void gated_delta_net(Ops& ops, const ModelConfig& c, const GatedDeltaNet& d, int
                 std::array<Ops::Product, 4>{{{&d.in_proj_qkv, conv_in}, {&d.in_proj_z, z}, {&d.in_proj_b, b}, {&d.in_proj_a, a}}});
   }
   ops.delta_gates(b, a, d.A, d.dt_bias);
-  for (const SequenceSpan& span : batch.sequences) {
-    const int64_t begin = span.first_row, end = span.first_row + span.count;
-    DeltaState& state = span.state->delta(layer);
-    ops.short_conv(conv_in.row_range(begin, end), d.conv1d, state.conv_history(), qkv.row_range(begin, end));
-    state.append_conv(conv_in.row_range(begin, end));
-  }
+  std::vector<Ops::ConvRows> convolved;
+  for (const SequenceSpan& span : batch.sequences)
+    convolved.push_back({span.first_row, span.first_row + span.count, span.state->delta(layer).conv_inputs()});
+  ops.short_conv(conv_in, d.conv1d, convolved, qkv);
   ops.normalise_qk(qkv, c);
-  for (const SequenceSpan& span : batch.sequences) {
-    const int64_t begin = span.first_row, end = span.first_row + span.count;
-    delta_rule(ops, c, span.state->delta(layer), qkv.row_range(begin, end), a.row_range(begin, end), b.row_range(begin, end),
-               out.row_range(begin, end));
-  }
+  delta_rule(ops, c, layer, batch, qkv, a, b, out);
   ops.gated_rms_norm(out, z, d.norm, static_cast<float>(c.rms_norm_eps), out);
   ops.linear(out, d.out_proj, w.mixed);
 }

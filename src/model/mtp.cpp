@@ -60,7 +60,7 @@ Tensor mtp_forward(Ops& ops, const Model& m, SequenceState& state, std::span<con
   w.rope = {w.storage.cos.tensor(pairs, half), w.storage.sin.tensor(pairs, half)};
   for (int64_t i = 0; i < pairs; ++i)
     rope_cos_sin(w.rotary.inv_freq, w.rotary.attention_factor, first + i, w.rope.cos.row(i), w.rope.sin.row(i));
-  Batch batch{{next.begin(), next.end()}, {{&state, 0, pairs}}, Batch::Logits::all};
+  Batch batch{{next.begin(), next.end()}, {{.state = &state, .first_row = 0, .count = pairs}}, Batch::Logits::all};
   ops.rms_norm(w.hidden, mtp.layer.input_norm, eps, w.normed);
   full_attention(ops, c, mtp.layer.attention, /*layer=*/-1, batch, w);
   ops.add_rms_norm(w.hidden, w.mixed, mtp.layer.post_attention_norm, eps, w.normed);

@@ -111,44 +111,55 @@ void DeltaState::unsettle() {
   conv_.insert(conv_.begin(), sizes.conv - sizes.conv_tail, 0.0f);  // older inputs, which no rollback reaches
 }
 
-Tensor DeltaState::conv_history() {
-  const int64_t channels = config_->conv_channels(), rows = config_->linear_conv_kernel_dim - 1;
-  return {conv_.data() + static_cast<int64_t>(conv_.size()) - rows * channels, rows, channels, channels};
-}
-
-void DeltaState::append_conv(Tensor inputs) {
+Tensor DeltaState::conv_inputs() {
   unsettle();
-  const int64_t channels = inputs.cols, held = static_cast<int64_t>(conv_.size()) / channels;
-  const int64_t added = std::min(inputs.rows, held);
-  std::move(conv_.begin() + added * channels, conv_.end(), conv_.begin());
-  for (int64_t i = 0; i < added; ++i) {
-    const float* row = inputs.row(inputs.rows - added + i);
-    std::copy(row, row + channels, conv_.begin() + (held - added + i) * channels);
-  }
+  const int64_t channels = config_->conv_channels();
+  return {conv_.data(), static_cast<int64_t>(conv_.size()) / channels, channels, channels};
 }
 
-void DeltaState::replay(Ops& ops, std::vector<float>& state, int64_t entries) {
-  const int64_t keys = config_->linear_key_dim(), heads = config_->linear_num_value_heads, values = config_->linear_value_dim();
-  ops.replay_delta({log_k_.data(), entries, keys, keys}, {log_g_.data(), entries, heads, heads},
-                   {log_d_.data(), entries, values, values}, *config_, state.data());
+namespace {
+
+Tensor rows(std::vector<float>& values, int64_t count, int64_t width) { return {values.data(), count, width, width}; }
+
+}  // namespace
+
+void DeltaState::replay(Ops& ops, std::span<const Replay> replays, const ModelConfig& c) {
+  std::vector<Ops::DeltaLog> logs;
+  for (const auto& [of, entries, state] : replays)
+    logs.push_back({rows(of->log_k_, entries, c.linear_key_dim()), rows(of->log_g_, entries, c.linear_num_value_heads),
+                    rows(of->log_d_, entries, c.linear_value_dim()), state});
+  if (!logs.empty()) ops.replay_delta(logs, c);
 }
 
-int64_t DeltaState::make_room(Ops& ops, int64_t tokens) {
-  unsettle();
-  if (log_length_ + tokens <= kLogCapacity) return 0;
-  const int64_t advance = log_length_ + tokens - kReach;
-  if (advance > log_length_) {  // a long span: its own last tokens make the log
-    log_length_ = 0;
-    return tokens - kReach;
+std::vector<int64_t> DeltaState::make_room(Ops& ops, const ModelConfig& config, std::span<DeltaState* const> states,
+                                           std::span<const int64_t> counts) {
+  std::vector<int64_t> unlogged(states.size()), advances(states.size());
+  std::vector<Replay> replays;
+  for (size_t i = 0; i < states.size(); ++i) {
+    DeltaState& state = *states[i];
+    state.unsettle();
+    if (state.log_length_ + counts[i] <= kLogCapacity) continue;
+    const int64_t advance = state.log_length_ + counts[i] - kReach;
+    if (advance > state.log_length_) {  // a long span: its own last tokens make the log
+      state.log_length_ = 0;
+      unlogged[i] = counts[i] - kReach;
+    } else {
+      replays.push_back({&state, advance, state.base()});
+      advances[i] = advance;
+    }
   }
-  replay(ops, base_, advance);
-  const auto drop = [&](std::vector<float>& log) {
-    const auto width = static_cast<int64_t>(log.size()) / kLogCapacity;
-    std::move(log.begin() + advance * width, log.begin() + log_length_ * width, log.begin());
-  };
-  drop(log_k_), drop(log_g_), drop(log_d_);
-  log_length_ -= advance;
-  return 0;
+  replay(ops, replays, config);
+  for (size_t i = 0; i < states.size(); ++i)
+    if (advances[i] > 0) states[i]->drop_log(advances[i]);
+  return unlogged;
+}
+
+void DeltaState::drop_log(int64_t entries) {
+  for (std::vector<float>* log : {&log_k_, &log_g_, &log_d_}) {
+    const auto width = static_cast<int64_t>(log->size()) / kLogCapacity;
+    std::move(log->begin() + entries * width, log->begin() + log_length_ * width, log->begin());
+  }
+  log_length_ -= entries;
 }
 
 Tensor DeltaState::append_log(Tensor k, Tensor g) {
@@ -167,7 +178,8 @@ void DeltaState::rollback(Ops& ops, int64_t positions) {
   QUERN_CHECK(positions <= log_length_, positions, log_length_);
   log_length_ -= positions;
   live_ = base_;
-  replay(ops, live_, log_length_);
+  const Replay all{this, log_length_, live()};
+  replay(ops, {&all, 1}, *config_);
   const int64_t channels = config_->conv_channels();
   std::move_backward(conv_.begin(), conv_.end() - positions * channels,
                      conv_.end());  // the oldest rows become unknown, and unreachable

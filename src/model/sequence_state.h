@@ -66,14 +66,14 @@ class DeltaState {
   bool is_settled() const { return base_.empty(); }
 
   float* live() { return live_.data(); }  // as kernels/gated_delta lays it out
+  float* base() { return base_.data(); }
   std::span<const float> live() const { return live_; }
-  Tensor conv_history();            // [K - 1, channels], oldest first
-  void append_conv(Tensor inputs);  // the convolution's inputs of newly fed tokens
+  Tensor conv_inputs();  // [K - 1 + kLogCapacity, channels], oldest first: the convolution's inputs
 
-  // Before feeding `tokens`: moves the base so that at most kLogCapacity entries remain after it. Returns how many of the tokens to
-  // feed unlogged; after those, and only if there are any, call rebase().
-  int64_t make_room(Ops& ops, int64_t tokens);
-  void rebase() { base_ = live_; }
+  // Before feeding counts[i] tokens to each of these states, of one layer: moves their bases so that at most kLogCapacity entries remain
+  // after it. Returns how many of the tokens to feed unlogged; where there are any, the base has to become the state behind those.
+  static std::vector<int64_t> make_room(Ops& ops, const ModelConfig& config, std::span<DeltaState* const> states,
+                                        std::span<const int64_t> counts);
   // The log's next `tokens` rows: normalised keys and decays are copied in, the rule writes the differences into the returned tensor.
   Tensor append_log(Tensor k, Tensor g);
 
@@ -95,7 +95,13 @@ class DeltaState {
   DeltaState(const ModelConfig& config, std::vector<float> live, std::vector<float> conv)
       : config_(&config), live_(std::move(live)), conv_(std::move(conv)) {}
   void unsettle();
-  void replay(Ops& ops, std::vector<float>& state, int64_t entries);
+  struct Replay {
+    DeltaState* of;
+    int64_t entries;
+    float* state;  // what the first `entries` of the log are written to
+  };
+  static void replay(Ops& ops, std::span<const Replay> replays, const ModelConfig& config);
+  void drop_log(int64_t entries);  // the oldest
 
   const ModelConfig* config_;
   std::vector<float> live_, base_;            // now, and before the log's first entry

@@ -41,24 +41,28 @@ LinearArgs linear_args(Tensor x, const Weight& weight, Tensor out) {
 
 }  // namespace
 
+int64_t CpuOps::row_grain(int64_t rows, int64_t most) const { return std::clamp<int64_t>(rows / (2 * pool_.size()), 1, most); }
+
 void CpuOps::embed(std::span<const int32_t> ids, const Weight& table, Tensor out) {
   QUERN_CHECK(out.cols == table.cols() && out.rows == static_cast<int64_t>(ids.size()), out.rows, out.cols, table.cols());
-  for (int64_t t = 0; t < out.rows; ++t) {
-    const int64_t id = ids[static_cast<size_t>(t)];
-    QUERN_CHECK(0 <= id && id < table.rows(), id, table.rows());
-    table.decode_row(id, out.row(t));
-  }
+  pool_.parallel_for(out.rows, row_grain(out.rows, 16), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const int64_t id = ids[static_cast<size_t>(t)];
+      QUERN_CHECK(0 <= id && id < table.rows(), id, table.rows());
+      table.decode_row(id, out.row(t));
+    }
+  });
 }
 
 void CpuOps::rms_norm(Tensor x, const Vector& weight, float eps, Tensor out) {
   QUERN_CHECK(x.cols == static_cast<int64_t>(weight.size()) && x.rows == out.rows, x.cols, weight.size());
-  pool_.parallel_for(x.rows, 8, [&](int64_t begin, int64_t end) {
+  pool_.parallel_for(x.rows, row_grain(x.rows, 8), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) quern::rms_norm(isa_, x.row(t), weight.data(), eps, x.cols, out.row(t));
   });
 }
 
 void CpuOps::add(Tensor residual, Tensor x) {
-  pool_.parallel_for(x.rows, 16, [&](int64_t begin, int64_t end) {
+  pool_.parallel_for(x.rows, row_grain(x.rows, 16), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
       for (int64_t i = 0; i < x.cols; ++i) residual.row(t)[i] += x.row(t)[i];
   });
@@ -157,7 +161,7 @@ void CpuOps::norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vecto
   const auto head_dim = static_cast<int64_t>(weight.size());
   QUERN_CHECK(x.cols == heads * head_stride && head_dim <= head_stride && 2 * table.cos.cols <= head_dim, x.cols, heads,
               head_stride, head_dim);
-  pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) {
+  pool_.parallel_for(x.rows, row_grain(x.rows, 4), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
       for (int64_t h = 0; h < heads; ++h) {
         float* head = x.row(t) + h * head_stride;
@@ -167,56 +171,121 @@ void CpuOps::norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vecto
   });
 }
 
-void CpuOps::append_kv(Tensor k, Tensor v, int64_t first, KvCache& cache) {
-  cache.extend(first, k.rows);
-  for (int64_t t = 0; t < k.rows; ++t) {
-    const int64_t position = first + t;
-    kv_store(cache.format(), cache.kv_heads(), cache.head_dim(), cache.pages()[static_cast<size_t>(position / kKvPagePositions)],
-             position % kKvPagePositions, k.row(t), v.row(t));
-  }
-}
+namespace {
 
-void CpuOps::attention(Tensor q_gate, const KvCache& cache, int64_t first_position, Tensor out) {
-  const AttentionArgs args{.tokens = q_gate.rows,
-                           .heads = out.cols / cache.head_dim(),
-                           .kv_heads = cache.kv_heads(),
-                           .head_dim = cache.head_dim(),
-                           .q_gate = q_gate.data,
-                           .q_stride = q_gate.stride,
-                           .format = cache.format(),
-                           .pages = cache.pages(),
-                           .first_position = first_position,
-                           .out = out.data,
-                           .out_stride = out.stride};
-  constexpr int64_t kFew = 8;
-  if ((args.tokens + kFew - 1) / kFew * args.kv_heads < 2 * pool_.size() && args.blocks() > 1) return attention_by_blocks(args);
-  const int64_t together = attention_tokens(isa_, args, pool_.size()), tiles = (args.tokens + together - 1) / together;
-  pool_.parallel_for(tiles * args.kv_heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t token = (tiles - 1 - item / args.kv_heads) * together;  // later ones first: they attend to more
-      quern::attention(isa_, args, token, std::min(token + together, args.tokens), item % args.kv_heads);
+// Calls f(sequence, row) for each row of each sequence.
+template <class Sequence, class F>
+void for_each_row(ThreadPool& pool, std::span<const Sequence> sequences, int64_t rows, int64_t grain, const F& f) {
+  pool.parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+    auto s =
+        std::upper_bound(sequences.begin(), sequences.end(), begin, [](int64_t row, const Sequence& of) { return row < of.end; });
+    for (int64_t row = begin; row < end; ++row) {
+      while (row >= s->end) ++s;
+      f(*s, row);
     }
   });
 }
 
-// For few tokens behind many positions: blocks in parallel, for a few tokens at a time so that what they find takes little memory.
-void CpuOps::attention_by_blocks(const AttentionArgs& args) {
-  constexpr int64_t kTokens = 4;
-  const int64_t blocks = args.blocks(), size = args.partial_size(), of_token = args.kv_heads * blocks * size;
-  partials_.resize(std::max(partials_.size(), static_cast<size_t>(std::min(kTokens, args.tokens) * of_token)));
-  for (int64_t first = 0; first < args.tokens; first += kTokens) {
-    const int64_t last = std::min(first + kTokens, args.tokens);
-    pool_.parallel_for(args.kv_heads * blocks, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t item = begin; item < end; ++item)
-        attention_block(isa_, args, first, last, item / blocks, item % blocks, partials_.data() + item * size, of_token);
+}  // namespace
+
+void CpuOps::append_kv(Tensor k, Tensor v, std::span<const CachedRows> sequences) {
+  for (const CachedRows& s : sequences) s.cache->extend(s.first, s.end - s.begin);
+  for_each_row(pool_, sequences, k.rows, row_grain(k.rows, 8), [&](const CachedRows& s, int64_t row) {
+    const KvCache& cache = *s.cache;
+    const int64_t position = s.first + row - s.begin;
+    kv_store(cache.format(), cache.kv_heads(), cache.head_dim(), cache.pages()[static_cast<size_t>(position / kKvPagePositions)],
+             position % kKvPagePositions, k.row(row), v.row(row));
+  });
+}
+
+void CpuOps::attention(Tensor q_gate, std::span<const CachedRows> sequences, Tensor out) {
+  constexpr int64_t kFew = 8, kTokens = 4;
+  std::vector<AttentionArgs> all;
+  int64_t parts = 0;
+  for (const CachedRows& s : sequences) {
+    const Tensor q = q_gate.row_range(s.begin, s.end), o = out.row_range(s.begin, s.end);
+    all.push_back({.tokens = q.rows,
+                   .heads = o.cols / s.cache->head_dim(),
+                   .kv_heads = s.cache->kv_heads(),
+                   .head_dim = s.cache->head_dim(),
+                   .q_gate = q.data,
+                   .q_stride = q.stride,
+                   .format = s.cache->format(),
+                   .pages = s.cache->pages(),
+                   .first_position = s.first,
+                   .out = o.data,
+                   .out_stride = o.stride});
+    parts += (q.rows + kFew - 1) / kFew * s.cache->kv_heads();
+  }
+  // Tiles of tokens; where those are too few for the threads, or few tokens are behind many positions, blocks of positions.
+  struct Tiles {
+    const AttentionArgs* args;
+    int64_t together, count;  // tokens of a tile; tiles
+  };
+  std::vector<Tiles> tiled;
+  std::vector<BlockedTokens> blocked;
+  std::vector<int64_t> ends;  // of the items of tiled
+  for (const AttentionArgs& args : all) {
+    if (args.blocks() > 1 && (parts < 2 * pool_.size() || args.tokens <= kTokens)) {
+      for (int64_t first = 0; first < args.tokens; first += kTokens)
+        blocked.push_back({&args, first, std::min(first + kTokens, args.tokens)});
+      continue;
+    }
+    const int64_t together = attention_tokens(isa_, args, pool_.size());
+    tiled.push_back({&args, together, (args.tokens + together - 1) / together});
+    ends.push_back((ends.empty() ? 0 : ends.back()) + tiled.back().count * args.kv_heads);
+  }
+  pool_.parallel_for(ends.empty() ? 0 : ends.back(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const auto at = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), item) - ends.begin());
+      const auto& [args, together, count] = tiled[at];
+      const int64_t i = item - (at == 0 ? 0 : ends[at - 1]);
+      const int64_t token = (count - 1 - i / args->kv_heads) * together;  // later ones first: they attend to more
+      quern::attention(isa_, *args, token, std::min(token + together, args->tokens), i % args->kv_heads);
+    }
+  });
+  attention_by_blocks(blocked);
+}
+
+// As many at a time as what they find takes little memory.
+void CpuOps::attention_by_blocks(std::span<const BlockedTokens> tokens) {
+  constexpr size_t kMemory = size_t{16} << 20;  // floats
+  const auto of_token = [](const AttentionArgs& a) { return a.kv_heads * a.blocks() * a.partial_size(); };
+  for (size_t from = 0, to = 0; from < tokens.size(); from = to) {
+    std::vector<BlockedTokens> now;
+    std::vector<int64_t> block_ends, join_ends;
+    size_t size = 0;
+    for (; to < tokens.size(); ++to) {
+      BlockedTokens next = tokens[to];
+      const AttentionArgs& a = *next.args;
+      const auto needed = static_cast<size_t>((next.last - next.first) * of_token(a));
+      if (size > 0 && size + needed > kMemory) break;
+      next.partials = size;
+      size += needed;
+      now.push_back(next);
+      block_ends.push_back((block_ends.empty() ? 0 : block_ends.back()) + a.kv_heads * a.blocks());
+      join_ends.push_back((join_ends.empty() ? 0 : join_ends.back()) + (next.last - next.first) * a.kv_heads);
+    }
+    partials_.resize(std::max(partials_.size(), size));
+    const auto for_items = [&](const std::vector<int64_t>& ends, const auto& f) {
+      pool_.parallel_for(ends.back(), 1, [&](int64_t begin, int64_t end) {
+        for (int64_t item = begin; item < end; ++item) {
+          const auto at = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), item) - ends.begin());
+          f(now[at], item - (at == 0 ? 0 : ends[at - 1]));
+        }
+      });
+    };
+    for_items(block_ends, [&](const BlockedTokens& t, int64_t item) {
+      const AttentionArgs& a = *t.args;
+      attention_block(isa_, a, t.first, t.last, item / a.blocks(), item % a.blocks(),
+                      partials_.data() + t.partials + item * a.partial_size(), of_token(a));
     });
-    pool_.parallel_for((last - first) * args.kv_heads, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t item = begin; item < end; ++item) {
-        const int64_t token = first + item / args.kv_heads;
-        float* partial = partials_.data() + item * blocks * size;
-        for (int64_t block = 1; block < blocks; ++block) attention_join(isa_, args, token, block, partial, partial + block * size);
-        attention_finish(isa_, args, token, item % args.kv_heads, partial);
-      }
+    for_items(join_ends, [&](const BlockedTokens& t, int64_t item) {
+      const AttentionArgs& a = *t.args;
+      const int64_t token = t.first + item / a.kv_heads, step = a.partial_size();
+      float* partial = partials_.data() + t.partials + item * a.blocks() * step;
+      for (int64_t block = 1; block < a.blocks(); ++block) attention_join(isa_, a, token, block, partial, partial + block * step);
+      attention_finish(isa_, a, token, item % a.kv_heads, partial);
     });
   }
 }
@@ -225,7 +294,7 @@ void CpuOps::split_projections(Tensor qkvz, Tensor ba, const ModelConfig& c, Ten
   const int64_t k_heads = c.linear_num_key_heads, k_dim = c.linear_key_head_dim, group = c.linear_num_value_heads / k_heads;
   const int64_t value_width = group * c.linear_value_head_dim, width = 2 * k_dim + 2 * value_width, key_dim = c.linear_key_dim();
   QUERN_CHECK(qkvz.cols == k_heads * width && ba.cols == k_heads * 2 * group, qkvz.cols, ba.cols);
-  pool_.parallel_for(qkvz.rows, 8, [&](int64_t begin, int64_t end) {
+  pool_.parallel_for(qkvz.rows, row_grain(qkvz.rows, 8), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
       for (int64_t h = 0; h < k_heads; ++h) {
         const float* from = qkvz.row(t) + h * width;
@@ -240,31 +309,48 @@ void CpuOps::split_projections(Tensor qkvz, Tensor ba, const ModelConfig& c, Ten
   });
 }
 
-void CpuOps::short_conv(Tensor mixed, const Vector& conv1d, Tensor history, Tensor out) {
-  QUERN_CHECK(mixed.stride == mixed.cols && out.stride == out.cols && history.stride == history.cols, mixed.stride, out.stride,
-              history.stride);
-  const ShortConvArgs args{.input = mixed.data,
-                           .tokens = mixed.rows,
-                           .channels = mixed.cols,
-                           .kernel = history.rows + 1,
-                           .history = history.data,
-                           .weight = conv1d.data(),
-                           .out = out.data};
-  pool_.parallel_for(mixed.cols, 256, [&](int64_t begin, int64_t end) { quern::short_conv(isa_, args, begin, end); });
+void CpuOps::short_conv(Tensor mixed, const Vector& conv1d, std::span<const ConvRows> sequences, Tensor out) {
+  QUERN_CHECK(mixed.stride == mixed.cols && out.stride == out.cols, mixed.stride, out.stride);
+  constexpr int64_t kChannels = 256;
+  const int64_t channels = mixed.cols, taps = static_cast<int64_t>(conv1d.size()) / channels,
+                parts = (channels + kChannels - 1) / kChannels;
+  pool_.parallel_for(static_cast<int64_t>(sequences.size()) * parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const ConvRows& s = sequences[static_cast<size_t>(item / parts)];
+      const int64_t first = item % parts * kChannels, last = std::min(first + kChannels, channels), tokens = s.end - s.begin;
+      QUERN_CHECK(s.inputs.stride == channels && s.inputs.rows >= taps - 1, s.inputs.stride, s.inputs.rows);
+      quern::short_conv(isa_,
+                        {.input = mixed.row(s.begin),
+                         .tokens = tokens,
+                         .channels = channels,
+                         .kernel = taps,
+                         .history = s.inputs.row(s.inputs.rows - taps + 1),
+                         .weight = conv1d.data(),
+                         .out = out.row(s.begin)},
+                        first, last);
+      const int64_t added = std::min(tokens, s.inputs.rows), kept = s.inputs.rows - added;
+      for (int64_t i = 0; i < s.inputs.rows; ++i) {
+        const float* from = i < kept ? s.inputs.row(i + added) : mixed.row(s.end - s.inputs.rows + i);
+        std::copy(from + first, from + last, s.inputs.row(i) + first);
+      }
+    }
+  });
 }
 
 void CpuOps::delta_gates(Tensor b, Tensor a, const Vector& A, const Vector& dt_bias) {
-  for (int64_t t = 0; t < b.rows; ++t)
-    for (int64_t h = 0; h < b.cols; ++h) {
-      b.row(t)[h] = sigmoid(b.row(t)[h]);
-      a.row(t)[h] = std::exp(-A[static_cast<size_t>(h)] * softplus(a.row(t)[h] + dt_bias[static_cast<size_t>(h)]));
-    }
+  pool_.parallel_for(b.rows, row_grain(b.rows, 16), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t h = 0; h < b.cols; ++h) {
+        b.row(t)[h] = sigmoid(b.row(t)[h]);
+        a.row(t)[h] = std::exp(-A[static_cast<size_t>(h)] * softplus(a.row(t)[h] + dt_bias[static_cast<size_t>(h)]));
+      }
+  });
 }
 
 void CpuOps::normalise_qk(Tensor qkv, const ModelConfig& c) {
   const int64_t heads = c.linear_num_key_heads, dim = c.linear_key_head_dim;
   const float q_scale = 1.0f / std::sqrt(static_cast<float>(dim));
-  pool_.parallel_for(qkv.rows, 8, [&](int64_t begin, int64_t end) {
+  pool_.parallel_for(qkv.rows, row_grain(qkv.rows, 8), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
       for (int64_t h = 0; h < 2 * heads; ++h) l2_normalise(isa_, qkv.row(t) + h * dim, dim, h < heads ? q_scale : 1.0f);
   });
@@ -283,27 +369,55 @@ GatedDeltaArgs delta_args(const ModelConfig& c, int64_t tokens, float* state) {
 
 }  // namespace
 
-void CpuOps::gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& c, float* state, Tensor d, Tensor out) {
-  GatedDeltaArgs args = delta_args(c, qkv.rows, state);
-  args.q = qkv.data, args.k = qkv.data + c.linear_key_dim(), args.v = qkv.data + 2 * c.linear_key_dim(),
-  args.qkv_stride = qkv.stride;
-  args.g = g.data, args.beta = beta.data, args.gate_stride = g.stride;
-  args.d = d.data, args.d_stride = d.stride, args.out = out.data, args.out_stride = out.stride;
-  // Items of a head share its keys and queries, which are worth it for many tokens.
-  const int64_t grain = qkv.rows > 2 ? std::clamp<int64_t>(args.items() / (4 * pool_.size()), 2, 16) : 2;
-  pool_.parallel_for(args.items(), grain, [&](int64_t begin, int64_t end) { quern::gated_delta(isa_, args, begin, end); });
+void CpuOps::gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& c, std::span<const DeltaRows> sequences,
+                         Tensor out) {
+  const auto rows_of = [&](int64_t begin, int64_t end, float* state) {
+    GatedDeltaArgs args = delta_args(c, end - begin, state);
+    args.q = qkv.row(begin), args.k = args.q + c.linear_key_dim(), args.v = args.k + c.linear_key_dim(),
+    args.qkv_stride = qkv.stride;
+    args.g = g.row(begin), args.beta = beta.row(begin), args.gate_stride = g.stride;
+    args.out = out.row(begin), args.out_stride = out.stride;
+    return args;
+  };
+  // Items of a head share its keys and queries, which are worth it for many tokens; each sequence has as many items as any other.
+  const int64_t items = delta_args(c, 0, nullptr).items(), all = items * static_cast<int64_t>(sequences.size());
+  const bool long_ones = std::any_of(sequences.begin(), sequences.end(), [](const auto& s) { return s.end - s.begin > 2; });
+  const int64_t grain = long_ones ? std::clamp<int64_t>(all / (4 * pool_.size()), 2, 16) : 2, parts = (items + grain - 1) / grain;
+  pool_.parallel_for(static_cast<int64_t>(sequences.size()) * parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      const DeltaRows& s = sequences[static_cast<size_t>(part / parts)];
+      const int64_t first = part % parts * grain, last = std::min(first + grain, items);
+      if (s.logged > s.begin) quern::gated_delta(isa_, rows_of(s.begin, s.logged, s.state), first, last);
+      GatedDeltaArgs args = rows_of(s.logged, s.end, s.state);
+      args.d = s.d.data, args.d_stride = s.d.stride;
+      if (s.base) {
+        const float *from = args.item(first).state,
+                    *to = last < items ? args.item(last).state : s.state + c.linear_value_dim() * c.linear_key_head_dim;
+        std::copy(from, to, s.base + (from - s.state));
+      }
+      quern::gated_delta(isa_, args, first, last);
+    }
+  });
 }
 
-void CpuOps::replay_delta(Tensor k, Tensor g, Tensor d, const ModelConfig& c, float* state) {
-  GatedDeltaArgs args = delta_args(c, k.rows, state);
-  args.k = k.data, args.qkv_stride = k.stride, args.g = g.data, args.gate_stride = g.stride, args.d = d.data,
-  args.d_stride = d.stride;
-  pool_.parallel_for(args.items(), 2, [&](int64_t begin, int64_t end) { quern::replay_delta(isa_, args, begin, end); });
+void CpuOps::replay_delta(std::span<const DeltaLog> logs, const ModelConfig& c) {
+  constexpr int64_t kGrain = 2;
+  const int64_t items = delta_args(c, 0, nullptr).items(), parts = (items + kGrain - 1) / kGrain;
+  pool_.parallel_for(static_cast<int64_t>(logs.size()) * parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      const DeltaLog& log = logs[static_cast<size_t>(part / parts)];
+      GatedDeltaArgs args = delta_args(c, log.k.rows, log.state);
+      args.k = log.k.data, args.qkv_stride = log.k.stride, args.g = log.g.data, args.gate_stride = log.g.stride;
+      args.d = log.d.data, args.d_stride = log.d.stride;
+      const int64_t first = part % parts * kGrain;
+      quern::replay_delta(isa_, args, first, std::min(first + kGrain, items));
+    }
+  });
 }
 
 void CpuOps::gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps, Tensor out) {
   const auto dim = static_cast<int64_t>(weight.size());
-  pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) {
+  pool_.parallel_for(x.rows, row_grain(x.rows, 4), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
       for (int64_t at = 0; at < x.cols; at += dim)
         quern::gated_rms_norm(isa_, x.row(t) + at, z.row(t) + at, weight.data(), eps, dim, out.row(t) + at);
@@ -311,13 +425,13 @@ void CpuOps::gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps,
 }
 
 void CpuOps::silu_mul(Tensor gate, Tensor up) {
-  pool_.parallel_for(gate.rows, 4, [&](int64_t begin, int64_t end) {
+  pool_.parallel_for(gate.rows, row_grain(gate.rows, 4), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) quern::silu_mul(isa_, gate.row(t), up.row(t), gate.cols);
   });
 }
 
 void CpuOps::route(Tensor logits, bool renormalise, std::span<int32_t> ids, Tensor weights) {
-  pool_.parallel_for(logits.rows, 8, [&](int64_t begin, int64_t end) {
+  pool_.parallel_for(logits.rows, row_grain(logits.rows, 8), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
       quern::route(logits.row(t), logits.cols, weights.cols, renormalise, ids.data() + t * weights.cols, weights.row(t));
   });
@@ -364,7 +478,7 @@ CpuOps::Inputs CpuOps::gather(Tensor x, int64_t choices, const Forms& forms, con
   for (const InputForm tiles : {InputForm::offset_tiles, InputForm::e2m1_tiles})
     rows_only.coded[static_cast<size_t>(tiles)] = false;
   make_room(rows_only, x.rows, x.cols, coded_);
-  pool_.parallel_for(x.rows, 16, [&](int64_t begin, int64_t end) {
+  pool_.parallel_for(x.rows, row_grain(x.rows, 16), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) quantise_row(x.row(t), rows_only, coded_, t);
   });
   const int64_t pairs = x.rows * choices;
@@ -441,7 +555,7 @@ void CpuOps::experts(Tensor x, std::span<const Expert> experts, std::span<const 
   });
   grouped_linear(groups, inner, {{&Expert::down_proj, down}});
 
-  pool_.parallel_for(x.rows, 4, [&](int64_t begin, int64_t end) {
+  pool_.parallel_for(x.rows, row_grain(x.rows, 4), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       std::fill(out.row(t), out.row(t) + out.cols, 0.0f);
       for (int64_t j = 0; j < k; ++j) {
@@ -460,7 +574,7 @@ void CpuOps::expert(Tensor x, const Expert& e, Tensor out) {
 }
 
 void CpuOps::add_gated(Tensor out, Tensor gate, Tensor shared) {
-  pool_.parallel_for(out.rows, 8, [&](int64_t begin, int64_t end) {
+  pool_.parallel_for(out.rows, row_grain(out.rows, 8), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) add_scaled(isa_, out.row(t), sigmoid(gate.row(t)[0]), shared.row(t), out.cols);
   });
 }

@@ -21,14 +21,15 @@ class CpuOps : public Ops {
   void linear(Tensor x, const Weight& weight, Tensor out) override;
   void linears(Tensor x, std::span<const Product> products) override;
   void norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vector& weight, float eps, const RopeTable& table) override;
-  void attention(Tensor q_gate, const KvCache& cache, int64_t first_position, Tensor out) override;
-  void append_kv(Tensor k, Tensor v, int64_t first, KvCache& cache) override;
+  void append_kv(Tensor k, Tensor v, std::span<const CachedRows> sequences) override;
+  void attention(Tensor q_gate, std::span<const CachedRows> sequences, Tensor out) override;
   void split_projections(Tensor qkvz, Tensor ba, const ModelConfig& config, Tensor mixed, Tensor z, Tensor b, Tensor a) override;
-  void short_conv(Tensor mixed, const Vector& conv1d, Tensor history, Tensor out) override;
+  void short_conv(Tensor mixed, const Vector& conv1d, std::span<const ConvRows> sequences, Tensor out) override;
   void delta_gates(Tensor b, Tensor a, const Vector& A, const Vector& dt_bias) override;
   void normalise_qk(Tensor qkv, const ModelConfig& config) override;
-  void gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& config, float* state, Tensor d, Tensor out) override;
-  void replay_delta(Tensor k, Tensor g, Tensor d, const ModelConfig& config, float* state) override;
+  void gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& config, std::span<const DeltaRows> sequences,
+                   Tensor out) override;
+  void replay_delta(std::span<const DeltaLog> logs, const ModelConfig& config) override;
   void gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps, Tensor out) override;
   void silu_mul(Tensor gate, Tensor up) override;
   void route(Tensor logits, bool renormalise, std::span<int32_t> ids, Tensor weights) override;
@@ -37,7 +38,15 @@ class CpuOps : public Ops {
   void add_gated(Tensor out, Tensor gate, Tensor shared) override;
 
  private:
-  void attention_by_blocks(const AttentionArgs& args);
+  // Some tokens of one sequence that attend to their positions block by block, and where what they find goes.
+  struct BlockedTokens {
+    const AttentionArgs* args;
+    int64_t first, last;
+    size_t partials = 0;  // offset
+  };
+  void attention_by_blocks(std::span<const BlockedTokens> tokens);
+  // Rows that one task takes, of operations that are little work for each: `most`, fewer where every thread is to have some.
+  int64_t row_grain(int64_t rows, int64_t most) const;
 
   // Which forms of activations matrices want.
   struct Forms {

@@ -22,24 +22,23 @@ class ForwardingOps : public Ops {
   void norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vector& weight, float eps, const RopeTable& table) override {
     ops_.norm_rope(x, heads, head_stride, weight, eps, table);
   }
-  void attention(Tensor q_gate, const KvCache& cache, int64_t first_position, Tensor out) override {
-    ops_.attention(q_gate, cache, first_position, out);
+  void append_kv(Tensor k, Tensor v, std::span<const CachedRows> sequences) override { ops_.append_kv(k, v, sequences); }
+  void attention(Tensor q_gate, std::span<const CachedRows> sequences, Tensor out) override {
+    ops_.attention(q_gate, sequences, out);
   }
-  void append_kv(Tensor k, Tensor v, int64_t first, KvCache& cache) override { ops_.append_kv(k, v, first, cache); }
   void split_projections(Tensor qkvz, Tensor ba, const ModelConfig& config, Tensor mixed, Tensor z, Tensor b, Tensor a) override {
     ops_.split_projections(qkvz, ba, config, mixed, z, b, a);
   }
-  void short_conv(Tensor mixed, const Vector& conv1d, Tensor history, Tensor out) override {
-    ops_.short_conv(mixed, conv1d, history, out);
+  void short_conv(Tensor mixed, const Vector& conv1d, std::span<const ConvRows> sequences, Tensor out) override {
+    ops_.short_conv(mixed, conv1d, sequences, out);
   }
   void delta_gates(Tensor b, Tensor a, const Vector& A, const Vector& dt_bias) override { ops_.delta_gates(b, a, A, dt_bias); }
   void normalise_qk(Tensor qkv, const ModelConfig& config) override { ops_.normalise_qk(qkv, config); }
-  void gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& config, float* state, Tensor d, Tensor out) override {
-    ops_.gated_delta(qkv, g, beta, config, state, d, out);
+  void gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& config, std::span<const DeltaRows> sequences,
+                   Tensor out) override {
+    ops_.gated_delta(qkv, g, beta, config, sequences, out);
   }
-  void replay_delta(Tensor k, Tensor g, Tensor d, const ModelConfig& config, float* state) override {
-    ops_.replay_delta(k, g, d, config, state);
-  }
+  void replay_delta(std::span<const DeltaLog> logs, const ModelConfig& config) override { ops_.replay_delta(logs, config); }
   void gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps, Tensor out) override {
     ops_.gated_rms_norm(x, z, weight, eps, out);
   }

@@ -49,29 +49,54 @@ class Ops {
   // 2 * table.cos.cols dimensions, pairs (i, i + half). In place.
   virtual void norm_rope(Tensor x, int64_t heads, int64_t head_stride, const Vector& weight, float eps, const RopeTable& table) = 0;
 
-  // Causal attention of one sequence whose keys and values up to its last token are in `cache`.
-  //   q_gate [tokens, heads * 2 * head_dim]: per head query, then output gate;  first_position: of q_gate's first row
+  // Rows [begin, end) of a batch, which are one sequence's, and what its past left behind. Operations that look back are given all sequences
+  // of a batch at once, so that none waits for another; results do not depend on which others there are.
+  struct CachedRows {
+    int64_t begin = 0, end = 0;
+    KvCache* cache = nullptr;
+    int64_t first = 0;  // position of the first row
+  };
+  // Appends k, v [tokens, kv_heads * head_dim], to each cache its rows.
+  virtual void append_kv(Tensor k, Tensor v, std::span<const CachedRows> sequences) = 0;
+  // Causal attention; keys and values up to a sequence's last row are in its cache.
+  //   q_gate [tokens, heads * 2 * head_dim]: per head query, then output gate
   //   out [tokens, heads * head_dim] = sigmoid(gate) * softmax(q k^T / sqrt(head_dim)) v
-  virtual void attention(Tensor q_gate, const KvCache& cache, int64_t first_position, Tensor out) = 0;
-  // Appends k, v [tokens, kv_heads * head_dim] of one sequence at position `first`.
-  virtual void append_kv(Tensor k, Tensor v, int64_t first, KvCache& cache) = 0;
+  virtual void attention(Tensor q_gate, std::span<const CachedRows> sequences, Tensor out) = 0;
 
   // The interleaved DeltaNet projections taken apart (spec: architecture, 6.2).
   //   qkvz [tokens, k_heads * (2 k_dim + 2 group v_dim)], ba [tokens, k_heads * 2 group]
   //   -> mixed [tokens, q | k | v flat], z [tokens, v_heads * v_dim], b, a [tokens, v_heads]
   virtual void split_projections(Tensor qkvz, Tensor ba, const ModelConfig& config, Tensor mixed, Tensor z, Tensor b, Tensor a) = 0;
-  // Depthwise causal convolution over one sequence's tokens, then silu; history [K-1, channels]: the inputs before them, oldest first.
-  virtual void short_conv(Tensor mixed, const Vector& conv1d, Tensor history, Tensor out) = 0;
+  // Depthwise causal convolution over each sequence's rows, then silu. inputs [>= K-1, channels]: those before the rows, oldest first; the
+  // rows become the last of them.
+  struct ConvRows {
+    int64_t begin = 0, end = 0;
+    Tensor inputs;
+  };
+  virtual void short_conv(Tensor mixed, const Vector& conv1d, std::span<const ConvRows> sequences, Tensor out) = 0;
   // b -> beta = sigmoid(b);  a -> g = exp(-A softplus(a + dt_bias)), the decay in (0, 1]. In place, [tokens, v_heads].
   virtual void delta_gates(Tensor b, Tensor a, const Vector& A, const Vector& dt_bias) = 0;
   // q and k heads (the first 2 * k_heads * k_dim columns of qkv) L2-normalised, q also scaled by k_dim^-1/2. In place.
   virtual void normalise_qk(Tensor qkv, const ModelConfig& config) = 0;
-  // The gated delta rule over one sequence's tokens (kernels/gated_delta). state [v_heads * k_dim * v_dim] is advanced;
-  // d [tokens, v_heads * v_dim] receives the written differences when its data is not null (the rollback log).
-  virtual void gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& config, float* state, Tensor d, Tensor out) = 0;
-  // S <- g S; S <- S + k d^T for each row of the log, bit for bit as gated_delta updated its state.
+  // The gated delta rule over each sequence's rows (kernels/gated_delta). `state` [v_heads * k_dim * v_dim] is advanced.
+  struct DeltaRows {
+    int64_t begin = 0, end = 0;
+    float* state = nullptr;
+    // From row `logged` on, d [end - logged, v_heads * v_dim] receives the written differences (the rollback log); base, where it is not
+    // null, becomes the state in front of that row.
+    int64_t logged = 0;
+    Tensor d;
+    float* base = nullptr;
+  };
+  virtual void gated_delta(Tensor qkv, Tensor g, Tensor beta, const ModelConfig& config, std::span<const DeltaRows> sequences,
+                           Tensor out) = 0;
+  // S <- g S; S <- S + k d^T for each row of a log, bit for bit as gated_delta updated its state.
   //   k [rows, k_heads * k_dim], g [rows, v_heads], d [rows, v_heads * v_dim]
-  virtual void replay_delta(Tensor k, Tensor g, Tensor d, const ModelConfig& config, float* state) = 0;
+  struct DeltaLog {
+    Tensor k, g, d;
+    float* state = nullptr;
+  };
+  virtual void replay_delta(std::span<const DeltaLog> logs, const ModelConfig& config) = 0;
   // Per head of v_dim: out = rms_norm(x) * weight * silu(z). out may alias x.
   virtual void gated_rms_norm(Tensor x, Tensor z, const Vector& weight, float eps, Tensor out) = 0;
 
