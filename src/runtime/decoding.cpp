@@ -70,23 +70,25 @@ void Decoding::begin() {
   if (over_) flush();
 }
 
-Result<void> Decoding::step(std::span<const float> logits) {
+void Decoding::choose(std::span<const float> logits) {
   QUERN_CHECK(!over_);
+  choice_.token = draw(logits);
+  choice_.logprob.reset();
+  if (choice_.token && request_.top_logprobs)
+    choice_.logprob = log_probability(logits, engine_.impl().drawable, *choice_.token, *request_.top_logprobs, choice_.top);
+}
+
+Result<void> Decoding::take() {
   fed_ += static_cast<int64_t>(waiting_.size());
   waiting_.clear();
-  auto token = draw(logits);
-  if (!token) {
+  if (!choice_.token) {
     over_ = true;
-    return tl::unexpected(std::move(token.error()));
+    return tl::unexpected(std::move(choice_.token.error()));
   }
-  if (is_end(*token) && !request_.ignore_eos) {
+  if (is_end(*choice_.token) && !request_.ignore_eos)
     complete();
-  } else {
-    std::optional<double> logprob;
-    top_.clear();
-    if (request_.top_logprobs) logprob = log_probability(logits, engine_.impl().drawable, *token, *request_.top_logprobs, top_);
-    if (give(*token, logprob)) go_on();
-  }
+  else if (give(*choice_.token, choice_.logprob))
+    go_on();
   if (over_) flush();
   return {};
 }
@@ -148,7 +150,8 @@ bool Decoding::give(int32_t token, std::optional<double> logprob) {
   out_.reasoning_tokens = thought_.tokens();
   const bool silent = !decoder_ || engine_.tokenizer()->is_special(token);
   const std::string text = silent ? std::string() : stops_.push(decoder_->push(token));
-  const bool wanted = emit({.id = token, .text = text, .logprob = logprob, .top = logprob ? top_ : std::span<TokenProbability>()});
+  const bool wanted =
+      emit({.id = token, .text = text, .logprob = logprob, .top = logprob ? choice_.top : std::span<TokenProbability>()});
   if (wanted && !stops_.stopped()) return true;
   end(stops_.stopped() ? FinishReason::stop : FinishReason::cancelled);
   if (stops_.stopped()) out_.stop = stops_.stop();

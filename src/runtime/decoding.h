@@ -31,8 +31,14 @@ class Decoding {
   // To be fed before the next step, at most what the context has room for. Empty in front of the first step where nothing has to come: it
   // is for the prompt's logits.
   std::span<const int32_t> waiting() const { return waiting_; }
-  // logits [vocab]. Errors: of the constraint; the generation is over then.
-  Result<void> step(std::span<const float> logits);
+  // Chooses the next token by logits [vocab], then gives it out. Errors: of the constraint; the generation is over then.
+  Result<void> step(std::span<const float> logits) {
+    choose(logits);
+    return take();
+  }
+  // Its halves: the first may run for several generations at once, each on a thread of its own; the second calls back.
+  void choose(std::span<const float> logits);
+  Result<void> take();
   void cancel();  // nothing more is given out
 
   uint64_t drawn_to() const { return sampler_.seed_of_the_rest(); }  // the sampler's state
@@ -61,7 +67,11 @@ class Decoding {
   std::optional<StreamDecoder> decoder_;
   StopStrings stops_;
   Thought thought_;
-  std::vector<TokenProbability> top_;
+  struct Choice {
+    Result<int32_t> token = 0;
+    std::optional<double> logprob;
+    std::vector<TokenProbability> top;
+  } choice_;
   std::vector<int32_t> waiting_;  // given out, not fed yet
   int64_t fed_ = 0;               // tokens, the prompt's with them
   bool over_ = false, interrupted_ = false;

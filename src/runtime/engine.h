@@ -101,6 +101,7 @@ struct Generation {
   int64_t forced_tokens = 0;                     // of `tokens`, those that nobody asked the model for
   int64_t reasoning_tokens = 0;                  // of `tokens`, those up to </think>, where the model thinks
   bool complete = false;  // ended where a text may end: by an end-of-turn token, or because only that could have come
+  double queued_s = 0;    // before it was begun, where others had to be waited for (scheduler.h)
   double prefill_s = 0, decode_s = 0;
   double constrain_s = 0;        // of decode_s, what masks and forced text took
   std::vector<float> embedding;  // [hidden], with GenerateRequest::embed
@@ -133,8 +134,10 @@ class Session {
   // none, or outside what they can be.
   Result<Generation> generate(const GenerateRequest& request);
 
- private:
   struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
   explicit Session(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

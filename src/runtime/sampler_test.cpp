@@ -263,8 +263,7 @@ TEST(Sampler, PenaltiesKeepToWhatIsAllowed) {
 TEST(LogProbability, IsTheLogSoftmaxOfWhatCanBeDrawn) {
   std::vector<TokenProbability> top;
   const double probabilities[] = {0.3, 0.1, 0.4, 0.05, 0.15};
-  for (int32_t id = 0; id < 5; ++id)
-    EXPECT_NEAR(log_probability(kLogits, 5, id, 0, top), std::log(probabilities[id]), 1e-6);
+  for (int32_t id = 0; id < 5; ++id) EXPECT_NEAR(log_probability(kLogits, 5, id, 0, top), std::log(probabilities[id]), 1e-6);
   EXPECT_TRUE(top.empty());
   EXPECT_NEAR(log_probability(kLogits, 2, 1, 3, top), std::log(0.1 / 0.4), 1e-6) << "of ids below the limit alone";
   ASSERT_EQ(top.size(), 2u);

@@ -36,32 +36,40 @@ struct Job {
 struct SchedulerOptions {
   int64_t max_running = 256;     // generations in one step; others wait
   int64_t max_waiting = 1024;    // beyond it submit says no
-  int64_t prefill_tokens = 512;  // of prompts in one step, while somebody's stream waits for it
-  size_t memory = 0;  // bytes that the sequences' states and KV pages may take; 0: what is free at the start, less a reserve
+  int64_t prefill_tokens = 512;  // of prompts in one step, at most
+  double step_s =
+      0.08;  // seconds that a step should take while somebody's stream waits for it: fewer tokens of prompts, where need be
+  // Bytes that the sequences' states and KV pages may take; 0: what is free at the start, less the weights, a reserve, and `beside`: what
+  // others of this process are going to take: the prefix cache, live sessions between their jobs.
+  size_t memory = 0, beside = 0;
   PrefixCache* cache = nullptr;  // not owned, used by the scheduler's thread only; nullptr: nothing is kept
 };
 
 struct SchedulerStats {
   int64_t running = 0, waiting = 0;
   int64_t finished = 0, cancelled = 0, failed = 0, refused = 0;
-  int64_t prompt_tokens = 0, reused_tokens = 0, generated_tokens = 0, steps = 0;
-  size_t memory = 0, memory_limit = 0;  // bytes that running sequences hold, or have been promised
+  int64_t prompt_tokens = 0, reused_tokens = 0, generated_tokens = 0, steps = 0;  // prompt_tokens: read, without the reused
+  size_t memory = 0, memory_limit = 0;  // bytes that running sequences hold or have been promised
 };
 
 class Scheduler {
  public:
   Scheduler(const Engine& engine, SchedulerOptions options);
-  ~Scheduler();  // cancels what runs
+  ~Scheduler();  // cancels what runs and what waits; their on_end is called before it returns
 
   using Id = uint64_t;
-  // Errors: busy (the queue is full, try again later), out_of_range (its memory would not fit even alone; a prompt longer than the
-  // context), and what Session::generate says of a request.
+  // Errors: busy (the queue is full, or everything is being drained: try again later), out_of_range (the memory would not hold the prompt
+  // even alone), and what Session::generate says of a request. A job that would not fit alone with all its max_tokens ends where it no
+  // longer fits (FinishReason::length).
+  // A job begins when its constant state and the KV pages of prompt and max_tokens fit beside those of all that run: they are never taken
+  // back. One that has its turn and does not fit holds up those behind it, so that large ones have their turn, too.
   Result<Id> submit(Job job);
   void cancel(Id id);  // ends with FinishReason::cancelled before the next step; an id that is over: nothing happens
 
-  // Runs on the scheduler's thread between two steps and returns when it is done: for whatever else needs the engine or the cache.
+  // Runs on the scheduler's thread between two steps and returns when it is done: for whatever else needs the engine or the cache. What it
+  // throws is thrown here.
   void between_steps(const std::function<void()>& work);
-  // Takes nothing new (submit: busy) and waits for what runs, `seconds` at most, then cancels.
+  // Takes nothing new (submit: busy) and waits for what runs, `seconds` at most, then cancels. Not from a callback.
   void drain(double seconds);
   SchedulerStats stats() const;
 

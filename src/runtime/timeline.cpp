@@ -38,11 +38,16 @@ Result<void> Timeline::feed(std::span<const int32_t> tokens, Batch::Logits logit
     const bool more = part.size() < tokens.size();
     Batch batch = Batch::single(state_, part, more && logits == Batch::Logits::last ? Batch::Logits::none : logits);
     forward(runner_->ops, runner_->model, batch, runner_->workspace);
-    tokens_.insert(tokens_.end(), part.begin(), part.end());
+    note_fed(part);
     if (!on_cut(first, part)) break;
     tokens = tokens.subspan(part.size());
   }
   return {};
+}
+
+void Timeline::note_fed(std::span<const int32_t> tokens) {
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  QUERN_CHECK(state_.position() == static_cast<int64_t>(tokens_.size()), state_.position(), tokens_.size());
 }
 
 std::span<const float> Timeline::logits() const {

@@ -50,6 +50,8 @@ class Timeline {
   Result<void> feed(std::span<const int32_t> tokens) {
     return feed(tokens, Batch::Logits::last, [](int64_t, std::span<const int32_t>) { return true; });
   }
+  // For who feeds several timelines in one pass: it has advanced state() by these tokens.
+  void note_fed(std::span<const int32_t> tokens);
   // [vocab], of the last token of a feed that nobody stopped; valid until the next feed of any timeline on this runner.
   std::span<const float> logits() const;
 

@@ -32,8 +32,8 @@ class TinyEngine : public ::testing::Test {
       std::filesystem::create_symlink(model_test::fixture("tiny") / name, folder_.get() / name);
     ASSERT_TRUE(write_file(folder_.get() / "tokenizer.json", tokenizer_));
   }
-  std::unique_ptr<Engine> engine(std::optional<int64_t> context = {}) const {
-    auto loaded = Engine::load({.model = folder_.get(), .threads = 1, .context = context});
+  std::unique_ptr<Engine> engine(std::optional<int64_t> context = {}, int threads = 1) const {
+    auto loaded = Engine::load({.model = folder_.get(), .threads = threads, .context = context});
     EXPECT_TRUE(loaded) << loaded.error().message;
     return std::move(*loaded);
   }
