@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 namespace quern {
 namespace {
@@ -112,44 +113,80 @@ double log_probability(std::span<const float> logits, int64_t limit, int32_t id,
   return logprob(static_cast<size_t>(id));
 }
 
+// Candidates are put in order only as far as anybody looks: sorting a hundred thousand of them for each token took longer than the token.
+void Sampler::sort_first(size_t count) {
+  count = std::min(count, candidates_.size());
+  if (count <= sorted_) return;
+  const size_t end = std::min(candidates_.size(), std::max(count, 4 * sorted_ + 64));
+  const auto at = [&](size_t i) { return candidates_.begin() + static_cast<std::ptrdiff_t>(i); };
+  if (end < candidates_.size()) std::nth_element(at(sorted_), at(end), candidates_.end(), before);
+  std::sort(at(sorted_), at(end), before);
+  sorted_ = end;
+}
+
+// Fills candidates_: what may be drawn and has a probability, the top_k of it; not in order.
+template <class ForEach>
+void Sampler::gather(std::span<const float> logits, int32_t most_likely, const ForEach& for_each) {
+  const auto most = params_.top_k > 0 ? static_cast<size_t>(params_.top_k) : logits.size();
+  constexpr size_t kHeap = 1024;  // of more, all are gathered first
+  candidates_.clear();
+  sorted_ = 0;
+  for_each([&](size_t i) {
+    // What has no probability is no candidate: masked ids (-inf), and NaNs, which would also break the order of the sort.
+    if (!(logits[i] > -std::numeric_limits<float>::infinity())) return;
+    if (candidates_.size() >= most && most <= kHeap) {
+      if (!(logits[i] > candidates_.front().logit)) return;  // ids rise: of equals, the ones there stay
+      std::pop_heap(candidates_.begin(), candidates_.end(), before);
+      candidates_.pop_back();
+    }
+    candidates_.push_back({static_cast<int32_t>(i), logits[i], 0});
+    if (most <= kHeap) std::push_heap(candidates_.begin(), candidates_.end(), before);
+  });
+  if (candidates_.size() > most) {
+    sort_first(most);
+    candidates_.resize(most), sorted_ = most;
+  }
+  const auto highest = static_cast<double>(logits[static_cast<size_t>(most_likely)]);
+  for (Candidate& c : candidates_) {
+    const auto logit = static_cast<double>(c.logit);
+    c.weight = logit == highest ? 1 : std::exp((logit - highest) / params_.temperature);  // inf - inf would be NaN
+  }
+  if (std::erase_if(candidates_, [](const Candidate& c) { return !(c.weight > 0); }) > 0) sorted_ = 0;
+}
+
 template <class ForEach>
 int32_t Sampler::draw(std::span<const float> logits, int32_t most_likely, const ForEach& for_each) {
   if (greedy() || logits.empty()) return most_likely;
-
-  // What has no probability is no candidate: masked ids (-inf), and NaNs, which would also break the order of the sort.
-  const double highest = static_cast<double>(logits[static_cast<size_t>(most_likely)]);
-  candidates_.clear();
-  for_each([&](size_t i) {
-    const auto logit = static_cast<double>(logits[i]);
-    const double weight = logit == highest ? 1 : std::exp((logit - highest) / params_.temperature);  // inf - inf would be NaN
-    if (weight > 0) candidates_.push_back({static_cast<int32_t>(i), weight});
-  });
+  gather(logits, most_likely, for_each);
   if (candidates_.empty()) return most_likely;
-  const auto before = [](const Candidate& a, const Candidate& b) {
-    return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
+  const auto total_weight = [&] {
+    double total = 0;
+    for (const Candidate& c : candidates_) total += c.weight;
+    return total;
   };
-  size_t kept = candidates_.size();
-  if (params_.top_k > 0) kept = std::min(kept, static_cast<size_t>(params_.top_k));
-  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept), candidates_.end(), before);
-  candidates_.resize(kept);
-
-  double total = 0;
-  for (const Candidate& c : candidates_) total += c.weight;
+  double total = total_weight();
   if (params_.top_p < 1) {  // the fewest whose probability reaches top_p, never none
     double sum = 0;
     size_t n = 0;
-    while (n < candidates_.size() && (n == 0 || sum < params_.top_p * total)) sum += candidates_[n++].weight;
-    candidates_.resize(n);
+    for (; n < candidates_.size() && (n == 0 || sum < params_.top_p * total); ++n) {
+      sort_first(n + 1);
+      sum += candidates_[n].weight;
+    }
+    candidates_.resize(n), sorted_ = n;
   }
   // min_p is relative to the most probable token, whose weight is 1.
-  while (candidates_.size() > 1 && candidates_.back().weight < params_.min_p) candidates_.pop_back();
-
-  total = 0;
-  for (const Candidate& c : candidates_) total += c.weight;
+  if (params_.min_p > 0) {
+    sort_first(1);
+    const Candidate first = candidates_.front();
+    if (std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < params_.min_p && c.id != first.id; }) > 0)
+      sorted_ = 0;
+  }
+  total = total_weight();
   double at = random_.unit() * total;
-  for (const Candidate& c : candidates_) {
-    at -= c.weight;
-    if (at < 0) return c.id;
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    sort_first(i + 1);
+    at -= candidates_[i].weight;
+    if (at < 0) return candidates_[i].id;
   }
   return candidates_.back().id;
 }

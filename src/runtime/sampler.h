@@ -34,17 +34,23 @@ class Sampler {
  private:
   struct Candidate {
     int32_t id;
+    float logit;
     double weight;  // softmax numerator
   };
+  static bool before(const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; }
 
   // ForEach: calls a function with each id that may be drawn, in rising order.
   std::span<const float> adjusted(std::span<const float> logits);
+  void sort_first(size_t count);
+  template <class ForEach>
+  void gather(std::span<const float> logits, int32_t most_likely, const ForEach& for_each);
   template <class ForEach>
   int32_t draw(std::span<const float> logits, int32_t most_likely, const ForEach& for_each);
 
   SamplingParams params_;
   Random random_;
   std::vector<Candidate> candidates_;
+  size_t sorted_ = 0;  // of candidates_, how many stand in order in front
   struct Seen {
     bool in_prompt = false;
     int64_t generated = 0;  // how often
