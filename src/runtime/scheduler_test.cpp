@@ -499,6 +499,7 @@ TEST_F(Schedulers, RunOtherWorkBetweenSteps) {
   scheduler.between_steps([&] { scheduler.between_steps([&] { nested = true; }); });
   EXPECT_TRUE(nested);
   opener.join();
+  ASSERT_TRUE(stream.wait());  // nobody else uses the engine from here on
   EXPECT_EQ(stream.wait()->tokens, alone(*e, request({1, 2}, 50)));
   EXPECT_EQ(*embedding, *e->embed(text(20, 1)));
 }
