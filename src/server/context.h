@@ -21,6 +21,9 @@ struct ServerContext {
   std::filesystem::path data{};
   size_t json_depth = 100;    // of requests
   bool move_volatile = true;  // lines of a prompt that are known to change with each request go behind those that do not
+  // A request of Anthropic's API for a model that starts with claude- and is not there gets the default one: such clients ask for several
+  // of them by name, for small jobs in the background too.
+  bool claude_names = false;
 };
 
 // The body of a request as JSON. Malformed: "request: …".

@@ -85,6 +85,9 @@ class ModelPool {
   std::shared_ptr<Impl> impl_;
 };
 
+// A folder's name for a model's name, which may hold slashes and colons.
+std::string model_folder_name(const std::string& model);
+
 // Bytes of a model's files: a folder's weights, or a GGUF file with its other parts.
 size_t model_bytes(const std::filesystem::path& path);
 

@@ -9,6 +9,9 @@ SamplingParams SamplingFields::over(SamplingParams params) const {
   if (top_p) params.top_p = *top_p;
   if (min_p) params.min_p = *min_p;
   if (top_k) params.top_k = *top_k;
+  if (repetition_penalty) params.repetition_penalty = *repetition_penalty;
+  if (presence_penalty) params.presence_penalty = *presence_penalty;
+  if (frequency_penalty) params.frequency_penalty = *frequency_penalty;
   if (seed) {
     params.seed = static_cast<uint64_t>(*seed);
   } else {

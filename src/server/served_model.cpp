@@ -7,12 +7,9 @@
 #include "server/models.h"
 
 namespace quern {
-namespace {
-
 namespace fs = std::filesystem;
 
-// A folder's name for a model's name, which may hold slashes and colons.
-std::string folder_name(const std::string& model) {
+std::string model_folder_name(const std::string& model) {
   std::string name;
   for (const char c : model) {
     const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
@@ -20,8 +17,6 @@ std::string folder_name(const std::string& model) {
   }
   return fmt::format("{}-{:08x}", name.substr(0, 60), static_cast<uint32_t>(fnv1a_64(model)));
 }
-
-}  // namespace
 
 size_t model_bytes(const fs::path& path) {
   std::error_code error;
@@ -53,7 +48,7 @@ Result<std::shared_ptr<ServedModel>> load_served_model(const ModelPool::Options&
       event(fmt::format("model {}: {}", name, line));
     };
   if (!cache.folder.empty()) {
-    cache.folder /= folder_name(entry.name);
+    cache.folder /= model_folder_name(entry.name);
     std::error_code error;
     fs::create_directories(cache.folder, error);
     if (error) return fail(Errc::io, "{}: {}", cache.folder.string(), error.message());

@@ -86,6 +86,8 @@ Result<TokenPrompt> read_prompt(const ServedModel& model, TurnRequest& request) 
     tokens.ids = *ids;
   } else if (const auto* text = std::get_if<std::string>(&request.prompt)) {
     QUERN_ASSIGN(tokens, encode_with_boundaries(*engine.tokenizer(), {{*text, true}}));
+  } else if (request.rendered) {
+    tokens.ids = *request.rendered;
   } else {
     auto& conversation = std::get<Conversation>(request.prompt);
     move_volatile_lines(conversation, {.move = request.move_volatile});
@@ -113,6 +115,7 @@ struct Choice {
   ReplayStore* replay;                         // nullptr: what is said is not remembered
   std::shared_ptr<const Conversation> before;  // what it answers
   TurnUpdates updates;
+  bool session;  // goes on in one
   std::optional<Error> failed = std::nullopt;
 
   bool put(std::vector<TurnUpdate>& made) {
@@ -147,6 +150,7 @@ struct Choice {
     end.reasoning_tokens = generated->reasoning_tokens;
     end.prefill_s = generated->prefill_s;
     end.decode_s = generated->decode_s;
+    if (session) end.ids = std::move(generated->tokens);
     if (matcher && matcher->bytes() < kMaxConstraintBytes) engine.constraints().put(key, std::move(matcher));
     queue->put(number, std::move(end));
   }
@@ -175,8 +179,9 @@ Result<Job> make_job(const ServedModel& model, const TurnRequest& request, const
                                      .machine = constraint.machine,
                                      .tokenizer = engine.tokenizer(),
                                      .logprobs = request.top_logprobs.has_value()};
-  const auto choice = std::make_shared<Choice>(Choice{number, engine, queue, std::move(constraint.key),
-                                                      before ? model.replay.get() : nullptr, before, TurnUpdates(options)});
+  const auto choice =
+      std::make_shared<Choice>(Choice{number, engine, queue, std::move(constraint.key), before ? model.replay.get() : nullptr,
+                                      before, TurnUpdates(options), request.session != nullptr});
   QUERN_TRY(begin_with(request.prefill, *engine.tokenizer(), constraint.matcher.get(), choice->updates));
   Job job;
   job.request.prompt = prompt.ids;
@@ -244,7 +249,7 @@ Result<TurnStream> begin_turn(std::shared_ptr<ServedModel> model, TurnRequest re
                 request.session ? "1 in a session" : "1 or more");
   QUERN_ASSIGN(const TokenPrompt prompt, read_prompt(*model, request));
   std::shared_ptr<const Conversation> before;  // where what is said may be sent back
-  if (conversation_of(request) && request.prefill.empty() && model->replay)
+  if (conversation_of(request) && request.prefill.empty() && !request.rendered && model->replay)
     before = std::make_shared<const Conversation>(*conversation_of(request));
   auto impl = std::make_unique<TurnStream::Impl>(model, std::make_shared<TurnQueue>(request.choices));
   std::vector<Job> jobs;

@@ -36,6 +36,8 @@ struct TurnRequest {
   std::string client;
   int priority = 0;
   std::shared_ptr<Session> session;  // as in a Job; only with one choice
+  // Of a conversation, its tokens, where the caller has rendered it: what a session holds, and more. It says then which tools there are.
+  std::optional<std::vector<int32_t>> rendered;
 };
 
 struct TokenLogprob {
@@ -75,6 +77,7 @@ struct TurnEnd {
   int64_t calls = 0;  // complete ones
   int64_t prompt_tokens = 0, reused_tokens = 0, tokens = 0, reasoning_tokens = 0;
   double prefill_s = 0, decode_s = 0;
+  std::vector<int32_t> ids;  // the tokens themselves, where there is a session
 };
 struct TurnFailed {
   Error error;
