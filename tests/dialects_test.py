@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""`quern serve` with pebble, as clients of Anthropic's, Ollama's and its own API see it.
+
+    tests/dialects_test.py REPOSITORY QUERN BUILD [CLASS…]
+
+Anthropic's and Ollama's own clients for Node.js are installed into BUILD/tests/npm, as the tests of MCP servers install theirs.
+"""
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+from serving import Server, drop
+
+REPO, QUERN, BUILD = (os.path.abspath(path) for path in sys.argv[1:4])
+PEBBLE = os.path.join(REPO, "models/pebble")
+# Of pebble: six DeltaNet layers of 4 heads with 64 x 64 floats, and three inputs each of their convolutions' 512 channels. What a
+# sequence of any length has for its own.
+STATE = 6 * (4 * 64 * 64 + 3 * 512) * 4
+
+
+def install():
+    """The folder of the packages that package-lock.json names."""
+    if not shutil.which("npm") or not shutil.which("node"):
+        raise unittest.SkipTest("nodejs and npm are not installed")
+    source, packages = os.path.join(REPO, "tests/npm"), os.path.join(BUILD, "tests/npm")
+    os.makedirs(packages, exist_ok=True)
+    with open(os.path.join(packages, "lock"), "a", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with open(os.path.join(source, "package-lock.json"), "rb") as file:
+            wanted = hashlib.sha256(file.read()).hexdigest()
+        installed = os.path.join(packages, "installed")
+        if not os.path.exists(installed) or open(installed, encoding="ascii").read() != wanted:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(os.path.join(source, name), packages)
+            done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=packages,
+                                  capture_output=True, text=True, timeout=600)
+            assert done.returncode == 0, done.stdout + done.stderr
+            with open(installed, "w", encoding="ascii") as file:
+                file.write(wanted)
+    return packages
+
+
+class Served(unittest.TestCase):
+    options = []
+
+    @classmethod
+    def setUpClass(cls):
+        cls.data = tempfile.TemporaryDirectory(prefix="quern-data-")
+        cls.server = Server(QUERN, [f"pebble={PEBBLE}"], *cls.options)
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.server.close()
+        cls.data.cleanup()
+        assert code == 0, f"exit code {code}"
+
+    def ok(self, method, path, body=None, **more):
+        status, answer = self.server.ask(method, path, body, **more)
+        self.assertEqual(status, 200, answer)
+        return answer
+
+    def fails(self, status, says, method, path, body=None, **more):
+        found, answer = self.server.ask(method, path, body, **more)
+        self.assertEqual(found, status, answer)
+        self.assertIn(says, json.dumps(answer, ensure_ascii=False))
+
+    def node(self, script):
+        packages = install()
+        shutil.copy(os.path.join(REPO, "tests/npm", script), packages)
+        done = subprocess.run(["node", script, self.server.url], cwd=packages, capture_output=True, text=True, timeout=300)
+        self.assertEqual((done.returncode, done.stdout), (0, "ok\n"), done.stdout + done.stderr + self.server.said())
+
+    def events(self, method, path, body):
+        connection, response = self.server.open(method, path, body)
+        text = response.read().decode()
+        connection.close()
+        self.assertEqual(response.status, 200, text)
+        return text
+
+
+class Anthropic(Served):
+    def test_its_own_client(self):
+        self.node("anthropic.mjs")
+
+    def test_claude_code(self):
+        """What it sends: HEAD /, a beta address, a line that changes with each request in front of everything, many blocks, many tools."""
+        connection, response = self.server.open("HEAD", "/")
+        self.assertEqual(response.status, 200)
+        connection.close()
+
+        def body(nonce, messages, **more):
+            system = [{"type": "text", "text": f"x-anthropic-billing-header: cc_version=2.1.37.0d9; cc_entrypoint=cli; cch={nonce};"},
+                      {"type": "text", "text": "You are an agent.", "cache_control": {"type": "ephemeral"}},
+                      {"type": "text", "text": "Long words. " * 150, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+            tools = [{"name": name, "description": f"{name} something", "input_schema": {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object",
+                      "properties": {"path": {"type": "string"}}, "required": ["path"], "additionalProperties": False}} for name in ("Read", "Write", "Glob")]
+            return {"model": "pebble", "max_tokens": 20, "stream": True, "system": system, "tools": tools, "metadata": {"user_id": "user_1_session_2"},
+                    "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}, "context_management": {"edits": []}, "messages": messages, **more}
+
+        hello = [{"role": "user", "content": [{"type": "text", "text": "<system-reminder>x</system-reminder>"}, {"type": "text", "text": "Hello"}]}]
+        first = self.events("POST", "/v1/messages?beta=true", body("fa690", hello))
+        self.assertIn("event: message_stop", first)
+        second = self.events("POST", "/v1/messages?beta=true", body("0aaa9", hello))
+        usage = [json.loads(line[6:]) for line in second.splitlines() if line.startswith('data: {"type":"message_delta"')][0]["usage"]
+        self.assertGreater(usage["cache_read_input_tokens"], 3 * usage["input_tokens"], usage)
+        counted = self.ok("POST", "/v1/messages/count_tokens?beta=true", {key: value for key, value in body("1", hello).items() if key not in ("max_tokens", "stream")})
+        self.assertGreater(counted["input_tokens"], 300)
+
+    def test_errors_have_its_shape(self):
+        for path in ("/v1/messages", "/v1/messages/count_tokens"):
+            for body in (b"", b"{", b"[]", b"\xff", b'{"messages": []}'):
+                status, answer = self.server.ask("POST", path, body)
+                self.assertEqual((status, answer["type"], answer["error"]["type"]), (400, "error", "invalid_request_error"), answer)
+        status, answer = self.server.ask("GET", "/v1/messages")
+        self.assertEqual((status, answer["type"]), (405, "error"))
+
+
+class ClaudeNames(Served):
+    options = ["--claude-names"]
+
+    def test_any_claude_is_the_default_model(self):
+        body = {"model": "claude-haiku-4-5", "max_tokens": 4, "messages": [{"role": "user", "content": "Hi"}]}
+        self.assertEqual(self.ok("POST", "/v1/messages", body)["model"], "claude-haiku-4-5")
+        self.fails(404, "gpt-5", "POST", "/v1/messages", {**body, "model": "gpt-5"})
+
+
+class Ollama(Served):
+    def test_its_own_client(self):
+        self.node("ollama.mjs")
+
+    def test_lines(self):
+        connection, response = self.server.open("POST", "/api/generate", {"model": "pebble", "prompt": "Say hello.", "options": {"num_predict": 5}})
+        self.assertEqual(response.headers["content-type"], "application/x-ndjson")
+        lines = [json.loads(line) for line in response.read().decode().splitlines()]
+        connection.close()
+        self.assertTrue(lines[-1]["done"])
+        self.assertFalse(any(line["done"] for line in lines[:-1]))
+
+    def test_errors_have_its_shape(self):
+        for path in ("/api/chat", "/api/generate", "/api/embed", "/api/show"):
+            for body in (b"", b"{", b"[]", b'{"model": 7}', b"{}"):
+                status, answer = self.server.ask("POST", path, body)
+                self.assertEqual((status, list(answer)), (400, ["error"]), (path, body, answer))
+        self.fails(501, "quern quantize", "POST", "/api/create", {"model": "x"})
+
+
+class Text(Served):
+    def test_tokens(self):
+        text = "Grüße, <|im_end|> 你好 🙂"
+        plain = self.ok("POST", "/tokenize", {"content": text})
+        special = self.ok("POST", "/tokenize", {"content": text, "parse_special": True})
+        self.assertLess(special["count"], plain["count"])
+        self.assertEqual(self.ok("POST", "/detokenize", {"tokens": plain["tokens"]})["content"], text)
+        pieces = self.ok("POST", "/tokenize", {"content": text, "with_pieces": True})["tokens"]
+        self.assertEqual([piece["id"] for piece in pieces], plain["tokens"])
+        joined = b"".join(bytes(p["piece"]) if isinstance(p["piece"], list) else p["piece"].encode() for p in pieces)
+        self.assertEqual(joined.decode(), text)
+        self.fails(400, "tokens[1]: 99999999", "POST", "/detokenize", {"tokens": [1, 99999999]})
+        self.fails(400, "content", "POST", "/tokenize", {})
+        self.fails(404, "nobody", "POST", "/tokenize", {"content": "", "model": "nobody"})
+
+    def test_template(self):
+        conversation = {"messages": [{"role": "user", "content": "Hi <|im_end|>"}]}
+        answer = self.ok("POST", "/apply-template", conversation)
+        rendered = subprocess.run([QUERN, "render", "--model", PEBBLE, "/dev/stdin"], input=json.dumps(conversation), capture_output=True, text=True, check=False)
+        if rendered.returncode == 0:
+            self.assertEqual(answer["prompt"], rendered.stdout)
+        self.assertIn("Hi <|im_end|>", answer["prompt"])
+        self.assertIn({"text": "Hi <|im_end|>", "trusted": False}, answer["pieces"])
+
+    def test_props(self):
+        props = self.ok("GET", "/props")
+        self.assertEqual(props["default_model"], "pebble")
+        self.assertEqual(props["models"][0]["architecture"], "qwen3_next")
+        self.assertEqual(props["models"][0]["context"], 32768)
+
+
+class Sessions(Served):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.mkdtemp(prefix="quern-data-")
+        cls.addClassCleanup(shutil.rmtree, folder)
+        cls.options = ["--data", folder]
+        super().setUpClass()
+
+    def say(self, session, text, **more):
+        return self.ok("POST", f"/v1/sessions/{session}/turn", {"messages": [{"role": "user", "content": text}], "temperature": 0, "max_tokens": 12, **more})
+
+    def test_goes_on_without_being_read_again(self):
+        made = self.ok("POST", "/v1/sessions", {"id": "talk", "messages": [{"role": "system", "content": "You are brief. " * 50}]})
+        self.assertEqual((made["id"], made["object"], made["live"], made["model"]), ("talk", "session", True, "pebble"))
+        first = self.say("talk", "Hello.")
+        self.assertEqual(first["usage"]["reused_tokens"], made["tokens"])
+        second = self.say("talk", "And now?")
+        # All but what is new: what closes the answer, the question, what opens the next answer.
+        self.assertLess(second["usage"]["prompt_tokens"] - second["usage"]["reused_tokens"], 20)
+        self.assertEqual(second["session"]["tokens"], second["usage"]["prompt_tokens"] + second["usage"]["tokens"])
+        # It is what a conversation without a session says.
+        chat = self.ok("POST", "/v1/chat/completions", {"model": "pebble", "temperature": 0, "max_tokens": 12, "messages": [
+            {"role": "system", "content": "You are brief. " * 50}, {"role": "user", "content": "Hello."}]})
+        self.assertEqual(chat["choices"][0]["message"]["content"], first["text"])
+        streamed = self.events("POST", "/v1/sessions/talk/turn", {"messages": [{"role": "user", "content": "More."}], "temperature": 0, "max_tokens": 8, "stream": True})
+        events = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: ")]
+        self.assertEqual(events[-1]["type"], "end")
+        self.assertEqual("".join(event["text"] for event in events if event["type"] == "text"), events[-1]["text"])
+        self.ok("DELETE", "/v1/sessions/talk")
+        self.fails(404, "talk", "GET", "/v1/sessions/talk")
+
+    def test_forks_cost_their_state_alone(self):
+        self.ok("POST", "/v1/sessions", {"id": "trunk", "text": "The river went on. " * 400})
+        trunk = self.ok("GET", "/v1/sessions/trunk")
+        self.assertGreater(trunk["tokens"], 1500)
+        before = self.server.status("VmRSS")
+        forks = self.ok("POST", "/v1/sessions/trunk/fork", {"count": 64})["data"]
+        grown = (self.server.status("VmRSS") - before) * 1024
+        self.assertEqual(len({fork["id"] for fork in forks}), 64)
+        for fork in forks:
+            self.assertEqual(fork["tokens"], trunk["tokens"])
+            self.assertLess(fork["bytes"], 1.5 * STATE + 65536, f"a state is {STATE} bytes")
+        # KV pages of 64 copies would be 64 * 2 layers * 2 * 2 heads * 64 * 2 bytes for each token.
+        self.assertLess(grown, 64 * 2 * STATE)
+        # Each goes on by itself, and as the others do.
+        said = {self.ok("POST", f"/v1/sessions/{fork['id']}/turn", {"text": " Then", "temperature": 0, "max_tokens": 6})["text"] for fork in forks[:4]}
+        self.assertEqual(len(said), 1)
+        self.assertEqual(self.ok("GET", "/v1/sessions/trunk")["tokens"], trunk["tokens"])
+        for fork in forks:
+            self.ok("DELETE", f"/v1/sessions/{fork['id']}")
+        self.ok("DELETE", "/v1/sessions/trunk")
+
+    def test_is_there_again_after_a_restart(self):
+        tool = {"type": "function", "function": {"name": "look", "description": "Looks", "parameters": {"type": "object", "properties": {}, "additionalProperties": False}}}
+        self.ok("POST", "/v1/sessions", {"id": "kept", "messages": [{"role": "user", "content": "Remember me."}], "tools": [tool]})
+        self.ok("POST", "/v1/sessions/kept/save")
+        with_it = self.say("kept", "Who?", tool_choice="required")
+        self.assertEqual(with_it["calls"][0]["name"], "look")
+        self.assertEqual(self.server.close(), 0)
+        type(self).server = Server(QUERN, [f"pebble={PEBBLE}"], *self.options)
+        self.assertIn("kept", [session["id"] for session in self.ok("GET", "/v1/sessions?model=pebble")["data"]])
+        restored = self.ok("POST", "/v1/sessions/kept/restore")
+        self.assertTrue(restored["live"] and restored["saved"])
+        again = self.say("kept", "Who?", tool_choice="required")
+        self.assertEqual([call["name"] for call in again["calls"]], [call["name"] for call in with_it["calls"]])
+        self.assertEqual(again["usage"]["reused_tokens"], restored["tokens"])
+        self.ok("DELETE", "/v1/sessions/kept")
+
+    def test_a_client_that_goes_away_changes_nothing(self):
+        self.ok("POST", "/v1/sessions", {"id": "left", "messages": [{"role": "user", "content": "Count."}]})
+        tokens = self.ok("GET", "/v1/sessions/left")["tokens"]
+        connection, response = self.server.open("POST", "/v1/sessions/left/turn", {"messages": [{"role": "user", "content": "On."}], "max_tokens": 3000, "stream": True})
+        response.readline()
+        self.fails(429, "left", "POST", "/v1/sessions/left/append", {"text": "x"})
+        drop(connection)
+        for _ in range(100):
+            session = self.ok("GET", "/v1/sessions/left")
+            if not session["busy"]:
+                break
+            threading.Event().wait(0.05)
+        self.assertEqual((session["busy"], session["tokens"]), (False, tokens))
+        self.ok("DELETE", "/v1/sessions/left")
+
+    def test_says_what_is_wrong(self):
+        self.ok("POST", "/v1/sessions", {"id": "a"})
+        self.fails(400, "there already", "POST", "/v1/sessions", {"id": "a"})
+        self.fails(400, "id", "POST", "/v1/sessions", {"id": "../a"})
+        self.fails(400, "only one", "POST", "/v1/sessions/a/append", {"text": "x", "tokens": [1]})
+        self.ok("POST", "/v1/sessions/a/append", {"text": "x"})
+        self.fails(400, "no conversation", "POST", "/v1/sessions/a/turn", {"messages": [{"role": "user", "content": "x"}]})
+        self.fails(400, "count", "POST", "/v1/sessions/a/fork", {"count": 0})
+        self.fails(404, "b", "POST", "/v1/sessions/b/save")
+        self.fails(404, "nobody", "POST", "/v1/sessions/nobody/restore")
+        self.ok("DELETE", "/v1/sessions/a")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]], verbosity=1)
