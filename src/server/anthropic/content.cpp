@@ -1,6 +1,7 @@
 #include "server/anthropic/content.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "server/anthropic/request.h"
 #include "server/fields.h"
@@ -98,7 +99,7 @@ Result<std::string> result_text(const Json& block, const std::string& where, std
 Result<void> read_user(const Json::Array& blocks, const std::string& where, Conversation& conversation,
                        std::vector<std::string>& calls, std::vector<std::string>& notes) {
   struct ToolAnswer {
-    size_t order;
+    size_t call, block;  // unique together, so that any sorting keeps results of unknown calls in their order
     std::string text;
   };
   std::vector<ToolAnswer> results;
@@ -113,14 +114,15 @@ Result<void> read_user(const Json::Array& blocks, const std::string& where, Conv
       if (!id) return fail(Errc::malformed, "{}: expected a string", fields.place("tool_use_id"));
       QUERN_ASSIGN(std::string result, result_text(blocks[i], place, notes));
       const auto call = std::find(calls.begin(), calls.end(), *id);
-      results.push_back({static_cast<size_t>(call - calls.begin()), std::move(result)});
+      results.push_back({static_cast<size_t>(call - calls.begin()), i, std::move(result)});
     } else {
       QUERN_ASSIGN(const std::string more, block_text(blocks[i], place, notes));
       add_line(text, more);
       said = true;
     }
   }
-  std::stable_sort(results.begin(), results.end(), [](const auto& a, const auto& b) { return a.order < b.order; });
+  std::sort(results.begin(), results.end(),
+            [](const ToolAnswer& a, const ToolAnswer& b) { return std::tie(a.call, a.block) < std::tie(b.call, b.block); });
   for (ToolAnswer& result : results) conversation.messages.push_back({.role = Role::tool, .content = std::move(result.text)});
   if (said || results.empty()) conversation.messages.push_back({.role = Role::user, .content = std::move(text)});
   return {};
