@@ -221,9 +221,13 @@ struct PrefixCache::Impl {
         },
         [&] { return within(low_water(options.memory)); },
         [&](Node& node) {
-          if (!writer || node.kept->stored || writer->open() >= kMostWriting) return leave(node);
+          const size_t bytes = node.kept->state->recurrent_bytes();
+          // Until it is written its memory is taken beyond the bound: one at a time, or an eighth.
+          const bool may_wait =
+              writer && (writer->open() == 0 || (writer->open() < kMostWriting && leaving + bytes <= options.memory / 8));
+          if (!may_wait || node.kept->stored) return leave(node);
           node.kept->leaving = true;
-          leaving += node.kept->state->recurrent_bytes();
+          leaving += bytes;
           write(node);
         });
     while (!within(options.memory) && writer && writer->open() > 0) take_written(/*wait=*/true);

@@ -25,7 +25,9 @@
 namespace quern {
 
 struct PrefixCacheOptions {
-  size_t memory = size_t{2} << 30;                   // bytes of states in memory; KV pages that several states share count once
+  // Bytes of states in memory; KV pages that several states share count once. States that are being written to the folder on their way
+  // out may take an eighth more, or one state.
+  size_t memory = size_t{2} << 30;
   std::filesystem::path folder;                      // where states are kept beyond the process; empty: nowhere
   size_t disk = size_t{16} << 30;                    // bytes of files there
   std::function<void(std::string)> on_warning = {};  // what is wrong with the folder, a line; called by the functions below
