@@ -18,7 +18,7 @@
 namespace quern {
 namespace {
 
-constexpr int kTurns = QUERN_LONG_TESTS ? 200 : 60;
+constexpr int kTurns = QUERN_LONG_TESTS ? 200 : 24;
 
 // What was read, and what was new: in a prompt, everything behind the place where it parts from what the sequence before it held.
 struct Account {
@@ -254,7 +254,7 @@ TEST(LongConversation, HoldsInLittleMemoryToo) {
   Server server({}, /*memory=*/size_t{12} << 20);
   Client client;
   Account account;
-  for (int turn = 0; turn < kTurns / 4; ++turn) client.turn(server, account);
+  for (int turn = 0; turn < std::min(kTurns, 50); ++turn) client.turn(server, account);
   expect_bar(account, "in 12 MB");
   EXPECT_LE(server.cache_stats().bytes, size_t{12} << 20);
 }
