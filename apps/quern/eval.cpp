@@ -1,7 +1,9 @@
 // quern eval tools: how well a model calls tools, and the same episodes as training data.
+#include <map>
 #include <optional>
 
 #include "agent/episode_player.h"
+#include "agent/sandbox/private_folder.h"
 #include "base/json.h"
 #include "eval/export.h"
 #include "eval/survival_chart.h"
@@ -15,12 +17,18 @@ struct Options {
   int64_t episodes = 100, length = 25, window = 8192;
   uint64_t seed = 1;
   std::string suite = "chain", split = "held-out", tool_choice = "auto", export_to, tokenizer, svg;
+  std::optional<int64_t> resume_at;
   bool unconstrained = false, compare = false, json = false, verbose = false;
 };
 
 Result<int> export_episodes(const Options& o) {
   ExportRequest request{.split = split_named(o.split), .episodes = o.episodes, .length = o.length, .seed = o.seed};
   QUERN_ASSIGN(request.suite, parse_suite(o.suite));
+  if (!o.common.chat_template.empty()) {
+    QUERN_ASSIGN(request.format, parse_chat_format(o.common.chat_template));
+  }
+  if (request.format == ChatFormat::thinking)
+    return fail(Errc::invalid_argument, "--export: --template instruct or coder; the episodes hold no reasoning");
   Progress progress("exporting");
   request.on_progress = [&](int64_t done, int64_t total) {
     progress.update(static_cast<double>(done), static_cast<double>(total));
@@ -38,6 +46,7 @@ Result<int> export_episodes(const Options& o) {
 struct Run {
   bool constrained = true;
   ToolScores scores;
+  std::map<std::string, ToolScores> by_kind;
   PlayWork work;
 
   std::string name() const { return constrained ? "constrained" : "unconstrained"; }
@@ -49,13 +58,19 @@ Result<void> play_all(const Engine& engine, const Options& o, std::vector<Run>& 
   Progress progress("evaluating");
   const auto total = static_cast<double>(o.episodes) * static_cast<double>(runs.size());
   double played = 0;
+  std::optional<PrivateFolder> states;
+  if (o.resume_at) {
+    QUERN_ASSIGN(states, PrivateFolder::create());
+  }
   for (int64_t i = 0; i < o.episodes; ++i) {
     const ToolEpisode episode = make_episode(suite, split_named(o.split), o.length, Random::mix(o.seed) + static_cast<uint64_t>(i));
     for (Run& run : runs) {
-      PlayOptions options{.constrained = run.constrained, .choice = {}};
+      PlayOptions options{.constrained = run.constrained, .choice = {}, .resume_at = o.resume_at, .state_file = {}};
+      if (states) options.state_file = states->path() / "state";
       if (o.tool_choice == "required") options.choice.kind = ToolChoice::Kind::required;
       QUERN_ASSIGN(const EpisodeRecord record, play_episode(engine, episode, options, run.work));
       run.scores.add(record.scores);
+      run.by_kind[episode.kind].add(record.scores);
       if (o.verbose && !record.difference.empty())
         fmt::print(stderr, "episode {} ({}, {}): {}\n", i, episode.kind, run.name(), record.difference);
       progress.update(++played, total);
@@ -80,6 +95,18 @@ Json as_json(const Run& run, const Options& o) {
   out["done"] = s.done;
   out["cut"] = s.cut;
   out["first_failure"] = std::move(failures);
+  for (const auto& [kind, scores] : run.by_kind) {
+    Json& counts = out["kinds"][kind];
+    counts["episodes"] = scores.episodes;
+    counts["complete"] = scores.complete;
+  }
+  if (o.resume_at) {
+    Json& resumed = out["resumed"];
+    resumed["at"] = *o.resume_at;
+    resumed["episodes"] = run.work.resumed;
+    resumed["prompt_tokens"] = run.work.resumed_prompt_tokens;
+    resumed["read_tokens"] = run.work.resumed_read_tokens;
+  }
   out["survival"] = survival_json(survival_curve(s));
   out["constrained"] = run.constrained;
   out["tokens"] = run.work.tokens;
@@ -99,7 +126,7 @@ Json as_json(const std::vector<Run>& runs, const Options& o) {
 }
 
 // A line a count, a column a run.
-std::string counts_text(const std::vector<Run>& runs) {
+std::string counts_text(const std::vector<Run>& runs, const Options& o) {
   const auto share = [](int64_t part, int64_t whole) {
     return whole > 0
                ? fmt::format("{} of {} ({:.2f} %)", part, whole, 100.0 * static_cast<double>(part) / static_cast<double>(whole))
@@ -125,6 +152,25 @@ std::string counts_text(const std::vector<Run>& runs) {
   row("constraint", [](const Run& run) {
     return run.constrained ? fmt::format("{:.1f} % of decode time", 100 * run.work.constrain_share()) : std::string("off");
   });
+  if (o.resume_at)
+    row("episodes, resumed", [](const Run& run) {
+      return fmt::format("{}, {} of {} tokens read", run.work.resumed, run.work.resumed_read_tokens,
+                         run.work.resumed_prompt_tokens);
+    });
+  return out;
+}
+
+// Complete episodes by kind, where there are several kinds. Every run has the same ones.
+std::string kinds_text(const std::vector<Run>& runs) {
+  if (runs[0].by_kind.size() < 2) return {};
+  std::string out = "\ncomplete, by kind\n";
+  for (const auto& [kind, first] : runs[0].by_kind) {
+    std::string line = fmt::format("  {:<19}", kind);
+    for (const Run& run : runs)
+      line += fmt::format("{:<28}", fmt::format("{} of {}", run.by_kind.at(kind).complete, first.episodes));
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += line + "\n";
+  }
   return out;
 }
 
@@ -134,9 +180,9 @@ std::vector<NamedCurve> curves_of(const std::vector<Run>& runs) {
   return curves;
 }
 
-std::string as_text(const std::vector<Run>& runs) {
+std::string as_text(const std::vector<Run>& runs, const Options& o) {
   const std::vector<NamedCurve> curves = curves_of(runs);
-  std::string out = counts_text(runs);
+  std::string out = counts_text(runs, o) + kinds_text(runs);
   if (curves[0].curve.length() > 1) out += "\n" + survival_text(curves);
   return out;
 }
@@ -153,7 +199,7 @@ Result<int> eval_tools(const Options& o) {
   std::vector<Run> runs = {Run{.constrained = !o.unconstrained}};
   if (o.compare) runs.push_back(Run{.constrained = false});
   QUERN_TRY(play_all(*engine, o, runs));
-  QUERN_TRY(print_out(o.json ? as_json(runs, o).dump() + "\n" : as_text(runs)));
+  QUERN_TRY(print_out(o.json ? as_json(runs, o).dump() + "\n" : as_text(runs, o)));
   if (chart) {
     QUERN_TRY(chart->write(chart_of(runs, o)));
     QUERN_TRY(chart->commit());
@@ -177,21 +223,30 @@ void add_eval_command(CLI::App& app, Body& body) {
       "How far chains come is a table: of all episodes, those whose first n calls were all the expected ones, and those without a\n"
       "malformed call among their first n. An answer that the context or its budget cuts ends its episode; a call it leaves open is "
       "none.\n\n"
+      "With --resume-at N each episode is cut off after its first N calls: the model's state is saved, a new session takes it up and\n"
+      "goes on. What comes of it must be what comes without.\n\n"
       "With --export the episodes are written, not played: F.jsonl has a conversation a line, any other name gets windows of token\n"
-      "ids (little-endian u16; bit 15 marks what the assistant says, bit 14 an episode's first token), --episodes of them.");
+      "ids (little-endian u16; bit 15 marks what the assistant says, bit 14 an episode's first token), --episodes of them. With\n"
+      "--template coder calls are written as XML.");
   tools->add_option("--episodes", o->episodes, "How many episodes")
       ->check(CLI::Range(int64_t{1}, int64_t{100'000'000}))
       ->capture_default_str();
   tools->add_option("--length", o->length, "Calls of an episode of the suite chain")
-      ->check(CLI::Range(int64_t{2}, int64_t{60}))
+      ->check(CLI::Range(int64_t{2}, int64_t{200}))
       ->capture_default_str();
-  tools->add_option("--suite", o->suite, "chain, single (one call each), files (the built-in tools) or mixed")
-      ->check(CLI::IsMember({"mixed", "single", "chain", "files"}))
+  tools
+      ->add_option("--suite", o->suite,
+                   "chain, single (one call each), files (the built-in tools), parallel, errors, documents (no calls) or mixed")
+      ->check(CLI::IsMember({"mixed", "single", "chain", "files", "parallel", "errors", "documents"}))
       ->capture_default_str();
   tools->add_option("--split", o->split, "held-out or training")
       ->check(CLI::IsMember({"held-out", "training"}))
       ->capture_default_str();
   tools->add_option("--seed", o->seed, "Seed of the episodes")->capture_default_str();
+  auto* resume =
+      tools->add_option("--resume-at", o->resume_at, "Save the model's state after N calls and go on from it in a new session")
+          ->type_name("N")
+          ->check(CLI::Range(int64_t{1}, int64_t{200}));
   auto* unconstrained = tools->add_flag("--unconstrained", o->unconstrained, "Let the model write calls freely");
   auto* choice = tools->add_option("--tool-choice", o->tool_choice, "auto, or required: every turn is calls, and no text")
                      ->check(CLI::IsMember({"auto", "required"}))
@@ -200,7 +255,7 @@ void add_eval_command(CLI::App& app, Body& body) {
   tools->add_flag("--compare", o->compare, "Play each episode twice, with and without the constraint, and report both")
       ->excludes(unconstrained, choice);
   auto* chart = tools->add_option("--svg", o->svg, "Draw how far chains come into this file");
-  tools->add_option("--export", o->export_to, "Write the episodes to this file")->excludes(chart);
+  tools->add_option("--export", o->export_to, "Write the episodes to this file")->excludes(chart, resume);
   tools->add_option("--tokenizer", o->tokenizer, "Tokenizer of exported windows; absent: the model's");
   tools->add_option("--window", o->window, "Tokens of an exported window")
       ->check(CLI::Range(int64_t{256}, int64_t{1} << 20))

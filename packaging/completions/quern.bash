@@ -36,7 +36,7 @@ _quern() {
     --isa) mapfile -t COMPREPLY < <(compgen -W 'scalar avx2 avx512 amx' -- "$cur"); return ;;
     --kv | --result-kv) mapfile -t COMPREPLY < <(compgen -W 'f32 bf16 int8' -- "$cur"); return ;;
     --template) mapfile -t COMPREPLY < <(compgen -W 'instruct thinking coder' -- "$cur"); return ;;
-    --suite) mapfile -t COMPREPLY < <(compgen -W 'chain single files mixed' -- "$cur"); return ;;
+    --suite) mapfile -t COMPREPLY < <(compgen -W 'chain single files mixed parallel errors documents' -- "$cur"); return ;;
     --quotes) mapfile -t COMPREPLY < <(compgen -W 'constrained free' -- "$cur"); return ;;
     --category)
       mapfile -t COMPREPLY < <(compgen -W 'simple_python multiple parallel parallel_multiple irrelevance live_simple live_multiple live_parallel live_parallel_multiple live_irrelevance live_relevance' -- "$cur")
@@ -63,7 +63,7 @@ _quern() {
       --max-header | --max-body | --max-bodies | --json-depth | --header-time | --body-time | --idle-time | --write-time | --request-time | \
       --max-requests | --max-connections | --max-per-address | --grace | --threads | -t | --context | --yarn | --system | --mcp | --allow-host | --input | --resume | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
       --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes | --feedback-tokens | --lengths | --max-length | \
-      --depths | --trials | --max-file | --max-quotes | --max-quote | --chunks | --limit) return ;;
+      --depths | --trials | --resume-at | --prune | --budget | --max-file | --max-quotes | --max-quote | --chunks | --limit) return ;;
     --text)
       case $command in calibrate | compare) _quern_files "$cur" ;; esac
       return ;;
@@ -75,7 +75,7 @@ _quern() {
   if [[ $cur == -* ]]; then
     local options='--help -h'
     case $command in
-      run) options+=" --root --input --mcp --policy --resume --in-doubt --list --journal --no-journal --schema --yes -y --dry-run --json --report --max-turns --temperature --seed --unconstrained $model_options" ;;
+      run) options+=" --root --input --mcp --policy --resume --in-doubt --list --prune --journal --no-journal --schema --yes -y --dry-run --json --report --max-turns --budget --temperature --seed --unconstrained $model_options" ;;
       mcp) options+=" --models --tasks --root --yes -y $model_options" ;;
       serve)
         options+=" --host --port -p --api-key-file --tls-cert --tls-key --allowed-host --cors --model -m --models --catalogue --memory --keep"
@@ -111,7 +111,7 @@ _quern() {
         elif [[ $second == needle ]]; then
           options+=" --lengths --max-length --depths --trials --seed --kind --split --svg --verbose --json $model_options"
         else
-          options+=" --episodes --length --suite --split --seed --unconstrained --tool-choice --compare --svg --export"
+          options+=" --episodes --length --suite --split --seed --resume-at --unconstrained --tool-choice --compare --svg --export"
           options+=" --tokenizer --window --verbose --json $model_options"
         fi ;;
     esac

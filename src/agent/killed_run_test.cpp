@@ -1,5 +1,5 @@
 // Real runs, killed: pebble sorts a folder in a process of its own, which dies by kill -9 at random moments and is started again. The folder
-// ends as it should, no change is made twice, and the model does not read again what it had read.
+// ends as it should, no change is made twice, and the model does not read again what it had read. So do chains of 25 dependent calls.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
@@ -19,6 +19,9 @@
 #include "agent/tools/file_tools.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "eval/episodes.h"
+#include "eval/file_world.h"
+#include "text/file_tools.h"
 
 namespace quern {
 namespace {
@@ -38,9 +41,9 @@ class LongKilledRun : public testing::Test {
     fs::create_directory(root());
     for (const auto& [name, folder] : kFiles) ASSERT_TRUE(write_file(root() / name, "content of " + name));
   }
-  fs::path root() const { return top_.path() / "root"; }
-  fs::path journal_path() const { return top_.path() / "journal.db"; }
-  fs::path log_path() const { return top_.path() / "log"; }
+  fs::path root() const { return place_ / "root"; }
+  fs::path journal_path() const { return place_ / "journal.db"; }
+  fs::path log_path() const { return place_ / "log"; }
 
   static Result<std::unique_ptr<Engine>> load() {
     return Engine::load({.model = fs::path(QUERN_REPO) / "models/pebble", .threads = 1});
@@ -77,8 +80,7 @@ class LongKilledRun : public testing::Test {
   }
 
   LoopOptions loop_options() const {
-    LoopOptions options{
-        .name = "sort", .instruction = kInstruction, .system = std::string(kDefaultSystemPrompt), .root = root().string()};
+    LoopOptions options{.name = "sort", .instruction = instruction_, .system = system_, .root = root().string()};
     options.changes = ChangePolicy::allow;
     options.checkpoint_after_s = 0;
     return options;
@@ -100,9 +102,11 @@ class LongKilledRun : public testing::Test {
     options.journal = run->get();
     // What a person would do who is asked about a call that was cut off: look.
     options.in_doubt = [&](const Tool&, const ToolCall& call) {
-      const Json *from = call.arguments.find("from"), *path = call.arguments.find("path");
-      const bool took_effect = from ? !fs::exists(root() / from->as_string()) : path && fs::exists(root() / path->as_string());
-      if (took_effect) log("seen " + call.name + " " + call.arguments.dump());
+      const std::string line = call.name + " " + call.arguments.dump();
+      const auto times = [&](std::string_view word) { return std::ranges::count(logged(word), line); };
+      const bool took_effect = call.name == "move_file" ? !fs::exists(root() / call.arguments.find("from")->as_string())
+                                                        : times("done ") == times("begin ");
+      if (took_effect) log("seen " + line);
       return took_effect ? InDoubt::done : InDoubt::repeat;
     };
     options.cancelled = cancelled_;
@@ -127,9 +131,90 @@ class LongKilledRun : public testing::Test {
     return WIFSIGNALED(status);
   }
 
+  // Lives until it has completed this many calls in all, or to its end.
+  bool process_killed_after_calls(size_t calls, int& status) const {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(work(1000));
+    while (logged("done ").size() < calls) {
+      if (::waitpid(child, &status, WNOHANG) == child) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+    return WIFSIGNALED(status);
+  }
+
   TemporaryFolder top_;
+  fs::path place_ = top_.path();
+  std::string instruction_ = kInstruction, system_ = std::string(kDefaultSystemPrompt);
   std::function<bool()> cancelled_;
 };
+
+// The episode's folder, written down.
+void lay_out(const FileWorld& world, const fs::path& root) {
+  fs::create_directories(root);
+  for (const std::string& folder : world.folders) fs::create_directories(root / folder);
+  for (const auto& [name, text] : world.files) ASSERT_TRUE(write_file(root / name, text));
+}
+
+FileWorld found_in(const fs::path& root) {
+  FileWorld world;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    const std::string path = entry.path().lexically_relative(root).string();
+    if (entry.is_directory())
+      world.add_folder(path);
+    else
+      world.add_file(path, read_file(entry.path()).value_or("unreadable"));
+  }
+  return world;
+}
+
+// A chain on files, with nothing but the file tools, asked for in one message.
+std::optional<ToolEpisode> chain_on_files(uint64_t seed, int64_t length) {
+  ToolEpisode episode = make_episode(Suite::chain, Split::training, length, seed);
+  const auto& messages = episode.conversation.messages;
+  const auto users = std::ranges::count(messages, Role::user, &Message::role);
+  if (!dynamic_cast<const FileWorld*>(episode.world.get()) || users != 1) return std::nullopt;
+  if (episode.conversation.tools.size() != file_tools::definitions().size()) return std::nullopt;
+  return episode;
+}
+
+// Calls that change something, "move_file {…}", in order; what only reads may be made again.
+std::vector<std::string> changes_among(std::vector<std::string> calls) {
+  std::erase_if(calls, [](const std::string& call) { return !file_tools::changes_files(call.substr(0, call.find(' '))); });
+  return calls;
+}
+
+std::vector<std::string> changes_of(const ToolEpisode& episode) {
+  std::vector<std::string> calls;
+  for (const Message& message : episode.conversation.messages)
+    for (const ToolCall& call : message.tool_calls) calls.push_back(call.name + " " + call.arguments.dump());
+  return changes_among(std::move(calls));
+}
+
+TEST_F(LongKilledRun, ChainsOf25CallsEndAsIfNothingHadHappened) {
+  Random random(static_cast<uint64_t>(::getpid()) + 2);
+  int played = 0;
+  for (uint64_t seed = 1; played < 4; ++seed) {
+    const auto episode = chain_on_files(seed, 25);
+    if (!episode) continue;
+    SCOPED_TRACE(fmt::format("seed {}, {}", seed, episode->kind));
+    place_ = top_.path() / std::to_string(++played);
+    lay_out(dynamic_cast<const FileWorld&>(*episode->world), root());
+    system_.clear();
+    for (const Message& message : episode->conversation.messages) {
+      if (message.role == Role::system) system_ = message.content;
+      if (message.role == Role::user) instruction_ = message.content;
+    }
+    int status = 0;
+    for (const size_t calls : {2 + random.below(8), 12 + random.below(6), 19 + random.below(5)})
+      ASSERT_TRUE(process_killed_after_calls(calls, status)) << "ended before " << calls << " calls: " << WEXITSTATUS(status);
+    ASSERT_FALSE(process_killed_after_calls(1000, status));
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << WEXITSTATUS(status) << testing::PrintToString(logged("failed "));
+    EXPECT_EQ(found_in(root()).state(), episode->final_state);
+    EXPECT_EQ(changes_among(logged("done ")), changes_of(*episode)) << "each change is made once";
+  }
+}
 
 TEST_F(LongKilledRun, EndsAsIfNothingHadHappened) {
   Random random(static_cast<uint64_t>(::getpid()));

@@ -16,6 +16,8 @@ constexpr int kMaxSchemaDepth = 50;
 
 constexpr std::array kCategories = {
     BfclCategory{"simple_python", BfclRule::one_call},
+    BfclCategory{"simple_java", BfclRule::one_call, false, BfclLanguage::java},
+    BfclCategory{"simple_javascript", BfclRule::one_call, false, BfclLanguage::javascript},
     BfclCategory{"multiple", BfclRule::choose},
     BfclCategory{"parallel", BfclRule::in_parallel},
     BfclCategory{"parallel_multiple", BfclRule::in_parallel},
@@ -75,8 +77,9 @@ Result<void> check_function(const Json& function, const std::string& where) {
   return {};
 }
 
-Result<BfclItem> read_item(const Json& line, const std::string& where) {
+Result<BfclItem> read_item(const Json& line, BfclLanguage language, const std::string& where) {
   BfclItem item;
+  item.language = language;
   QUERN_ASSIGN(const Json* id, member(line, "id", Json::Kind::string, where));
   QUERN_ASSIGN(const Json* question, member(line, "question", Json::Kind::array, where));
   QUERN_ASSIGN(const Json* functions, member(line, "function", Json::Kind::array, where));
@@ -85,7 +88,7 @@ Result<BfclItem> read_item(const Json& line, const std::string& where) {
   for (const Json& function : functions->as_array()) {
     QUERN_TRY(check_function(function, where));
     item.functions.push_back(function);
-    item.tools.push_back(bfcl_tool(function));
+    item.tools.push_back(bfcl_tool(function, language));
   }
   if (item.functions.empty()) return fail(Errc::malformed, "{}: no function", where);
   return item;
@@ -135,6 +138,39 @@ Json schema_of(const Json& doc, int depth) {
   return out;
 }
 
+std::string_view language_name(BfclLanguage language) {
+  return language == BfclLanguage::java ? "Java 8" : language == BfclLanguage::javascript ? "JavaScript" : "Python";
+}
+
+std::string text_member(const Json& object, std::string_view name) {
+  const Json* value = object.find(name);
+  return value && value->is_string() ? value->as_string() : std::string();
+}
+
+// What a parameter of another language than Python is, in words, since its value is a string whatever its type.
+std::string source_description(const Json& doc, BfclLanguage language) {
+  const std::string type = text_member(doc, "type");
+  std::string text = text_member(doc, "description");
+  text += type.empty() || type == "any" ? fmt::format(" The source text of any {} expression.", language_name(language))
+                                        : fmt::format(" The source text of a {} {}.", language_name(language), type);
+  if (const Json* items = doc.find("items"); items && items->is_object())
+    text += fmt::format(" Its elements are {}.", text_member(*items, "type"));
+  if (const Json* properties = doc.find("properties"); properties && properties->is_object())
+    text += fmt::format(" Its entries: {}", properties->dump());
+  return text;
+}
+
+Json source_schema(const Json& parameters, BfclLanguage language) {
+  Json plain = parameters;
+  for (auto& [name, doc] : plain["properties"].as_object()) {
+    Json text = Json::object();
+    text["type"] = "string";
+    text["description"] = source_description(doc, language);
+    doc = std::move(text);
+  }
+  return schema_of(plain, 0);
+}
+
 }  // namespace
 
 std::span<const BfclCategory> bfcl_categories() { return kCategories; }
@@ -144,18 +180,23 @@ Result<BfclCategory> find_bfcl_category(std::string_view name) {
     if (category.name == name) return category;
   if (name.starts_with("multi_turn"))
     return fail(Errc::invalid_argument, "category {}: its services are Python classes, which quern does not run", name);
-  if (name == "simple_java" || name == "simple_javascript")
-    return fail(Errc::invalid_argument, "category {}: its values are source code, which quern does not read", name);
   if (name.starts_with("memory") || name.starts_with("web_search") || name == "format_sensitivity")
     return fail(Errc::invalid_argument, "category {}: needs services that quern does not have", name);
   return fail(Errc::invalid_argument, "category {}: not one of BFCL's", name);
 }
 
-Json bfcl_tool(const Json& function) {
+Json bfcl_tool(const Json& function, BfclLanguage language) {
   Json inner = Json::object(), tool = Json::object();
   inner["name"] = *function.find("name");
-  if (const Json* description = function.find("description")) inner["description"] = *description;
-  inner["parameters"] = schema_of(*function.find("parameters"), 0);
+  const Json* description = function.find("description");
+  if (language == BfclLanguage::python) {
+    if (description) inner["description"] = *description;
+    inner["parameters"] = schema_of(*function.find("parameters"), 0);
+  } else {
+    inner["description"] =
+        text_member(function, "description") + " It is a function of " + std::string(language_name(language)) + ".";
+    inner["parameters"] = source_schema(*function.find("parameters"), language);
+  }
   tool["type"] = "function";
   tool["function"] = std::move(inner);
   return tool;
@@ -166,7 +207,7 @@ Result<std::vector<BfclItem>> load_bfcl(const fs::path& folder, const BfclCatego
   std::vector<BfclItem> items;
   std::unordered_map<std::string, size_t> by_id;
   QUERN_TRY(each_line(folder / file, [&](const Json& line, const std::string& where) -> Result<void> {
-    QUERN_ASSIGN(BfclItem item, read_item(line, where));
+    QUERN_ASSIGN(BfclItem item, read_item(line, category.language, where));
     if (!by_id.emplace(item.id, items.size()).second) return fail(Errc::malformed, "{}: id {} is there twice", where, item.id);
     items.push_back(std::move(item));
     return {};

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "eval/bfcl_source.h"
 #include "text/conversation.h"
 
 namespace quern {
@@ -30,6 +31,7 @@ struct BfclCategory {
   std::string_view name;
   BfclRule rule;
   bool live = false;  // asked by users, not written for the test
+  BfclLanguage language = BfclLanguage::python;
 };
 // Those that quern scores.
 std::span<const BfclCategory> bfcl_categories();
@@ -42,6 +44,7 @@ struct BfclItem {
   std::vector<Json> functions;  // as the file has them
   std::vector<Json> tools;      // as a model is told
   std::vector<Json> answers;    // each {"name": {"parameter": [values]}}
+  BfclLanguage language = BfclLanguage::python;
 };
 
 // Errors: not_found, malformed ("FILE:LINE: …").
@@ -56,7 +59,8 @@ struct BfclResult {
 Result<std::unordered_map<std::string, BfclResult>> load_bfcl_results(const std::filesystem::path& file);
 
 // A function's doc as a tool: dict, float, tuple, list and bool become JSON Schema's types, `any` none; only the named parameters
-// are allowed where some are named; what is no keyword (optional) and what only describes (format) is left out.
-Json bfcl_tool(const Json& function);
+// are allowed where some are named; what is no keyword (optional) and what only describes (format) is left out. Of another language than
+// Python every value is a string, the value's source text; its description says of which type.
+Json bfcl_tool(const Json& function, BfclLanguage language = BfclLanguage::python);
 
 }  // namespace quern

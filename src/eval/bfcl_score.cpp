@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 
 namespace quern {
 namespace {
@@ -27,17 +28,36 @@ Type type_of(const Json& value) {
   return Type::dict;
 }
 
-// What a doc's type stands for; the checker takes `any` for a string.
-std::optional<Type> documented_type(const Json* doc) {
-  const Json* type = doc && doc->is_object() ? doc->find("type") : nullptr;
-  if (!type || !type->is_string()) return std::nullopt;
-  constexpr std::pair<std::string_view, Type> kTypes[] = {
+using Types = std::span<const std::pair<std::string_view, Type>>;
+
+Types types_of(BfclLanguage language) {
+  static constexpr std::pair<std::string_view, Type> kPython[] = {
       {"string", Type::string}, {"any", Type::string},      {"integer", Type::integer}, {"float", Type::real},
       {"number", Type::real},   {"boolean", Type::boolean}, {"bool", Type::boolean},    {"array", Type::list},
       {"list", Type::list},     {"tuple", Type::list},      {"dict", Type::dict},       {"object", Type::dict},
   };
-  for (const auto& [name, meant] : kTypes)
-    if (type->as_string() == name) return meant;
+  static constexpr std::pair<std::string_view, Type> kJava[] = {
+      {"byte", Type::integer},  {"short", Type::integer}, {"integer", Type::integer}, {"long", Type::integer},
+      {"float", Type::real},    {"double", Type::real},   {"boolean", Type::boolean}, {"char", Type::string},
+      {"String", Type::string}, {"any", Type::string},    {"Array", Type::list},      {"ArrayList", Type::list},
+      {"Queue", Type::list},    {"Stack", Type::list},    {"HashMap", Type::dict},    {"Hashtable", Type::dict},
+  };
+  static constexpr std::pair<std::string_view, Type> kJavaScript[] = {
+      {"String", Type::string}, {"any", Type::string},      {"integer", Type::integer}, {"Bigint", Type::integer},
+      {"float", Type::real},    {"Boolean", Type::boolean}, {"dict", Type::dict},       {"array", Type::list},
+  };
+  return language == BfclLanguage::java ? Types(kJava) : language == BfclLanguage::javascript ? Types(kJavaScript) : Types(kPython);
+}
+
+std::string_view type_name(const Json* doc) {
+  const Json* type = doc && doc->is_object() ? doc->find("type") : nullptr;
+  return type && type->is_string() ? std::string_view(type->as_string()) : std::string_view();
+}
+
+// What a doc's type stands for; the checker takes `any` for a string.
+std::optional<Type> documented_type(const Json* doc, BfclLanguage language) {
+  for (const auto& [name, meant] : types_of(language))
+    if (type_name(doc) == name) return meant;
   return std::nullopt;
 }
 
@@ -144,19 +164,24 @@ bool value_fits(const Json& value, const Json& allowed, Type expected, std::opti
   return among(value, allowed);
 }
 
-BfclVerdict check_value(const std::string& name, Json value, const Json& doc, const Json& allowed) {
-  const std::optional<Type> expected = documented_type(&doc);
+BfclVerdict check_value(const std::string& name, Json value, const Json& doc, const Json& allowed, BfclLanguage language) {
+  const bool is_source = language != BfclLanguage::python;
+  if (is_source && !value.is_string())
+    return wrong("type", fmt::format("{}: {}, expected the source text of a value", name, shown(value)));
+  if (is_source) value = bfcl_source_value(language, std::string(value.as_string()), type_name(&doc), type_name(doc.find("items")));
+  const std::optional<Type> expected = documented_type(&doc, language);
   if (!expected) return among(value, allowed) ? right() : wrong_value(name, value, allowed);
   std::optional<Type> nested;
-  if (*expected == Type::list) nested = documented_type(doc.find("items"));
-  if (*expected == Type::real && type_of(value) == Type::integer) value = Json::number_literal(value.number_text() + ".0");
+  if (*expected == Type::list) nested = documented_type(doc.find("items"), language);
+  if (!is_source && *expected == Type::real && type_of(value) == Type::integer)
+    value = Json::number_literal(value.number_text() + ".0");
   const TypeCheck type = check_type(value, allowed, *expected, nested);
   if (!type.fits) return wrong("type", fmt::format("{}: {}, expected a {}", name, shown(value), doc.find("type")->as_string()));
   const bool fits = type.as_variable ? among(value, allowed) : value_fits(value, allowed, *expected, nested);
   return fits ? right() : wrong_value(name, value, allowed);
 }
 
-BfclVerdict check_call(const ToolCall& call, const Json& function, const Json& answer) {
+BfclVerdict check_call(const ToolCall& call, const Json& function, const Json& answer, BfclLanguage language) {
   const std::string& name = function.find("name")->as_string();
   if (call.name != name) return wrong("wrong_function", fmt::format("{}, expected {}", call.name, name));
   const Json& allowed = answer.as_object()[0].second;
@@ -169,7 +194,7 @@ BfclVerdict check_call(const ToolCall& call, const Json& function, const Json& a
   for (const auto& [parameter, value] : call.arguments.as_object()) {
     const Json *doc = properties.find(parameter), *values = allowed.find(parameter);
     if (!doc || !values) return wrong("unexpected_parameter", fmt::format("{}: not expected", parameter));
-    if (BfclVerdict verdict = check_value(parameter, value, *doc, *values); !verdict.right) return verdict;
+    if (BfclVerdict verdict = check_value(parameter, value, *doc, *values, language); !verdict.right) return verdict;
   }
   for (const auto& [parameter, values] : allowed.as_object())
     if (!call.arguments.find(parameter) && !may_be_left_out(values))
@@ -194,7 +219,7 @@ BfclVerdict check_unordered(const BfclItem& item, const std::vector<ToolCall>& c
     bool found = false;
     for (size_t i = 0; i < calls.size() && !found; ++i) {
       if (taken[i]) continue;
-      BfclVerdict verdict = check_call(calls[i], *function, answer);
+      BfclVerdict verdict = check_call(calls[i], *function, answer, item.language);
       found = taken[i] = verdict.right;
       if (!found && (calls[i].name == answer.as_object()[0].first || last.error == "no call left")) last = std::move(verdict);
     }
@@ -214,7 +239,7 @@ BfclVerdict score_bfcl(const BfclItem& item, BfclRule rule, const std::vector<To
   if (rule == BfclRule::in_parallel) return check_unordered(item, calls);
   const Json* function = rule == BfclRule::one_call ? &item.functions[0] : function_of(item, item.answers[0]);
   if (!function) return wrong("data", "the answer's function is not among the item's");
-  return check_call(calls[0], *function, item.answers[0]);
+  return check_call(calls[0], *function, item.answers[0], item.language);
 }
 
 }  // namespace quern

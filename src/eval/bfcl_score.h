@@ -4,7 +4,8 @@
 // know, for each of them an allowed value of the right type, and leaves out only what the answer allows to be left out ("" among its
 // values). An integer is good enough for a float. Strings count without case, spaces and , . / - _ * ^ and with either quote; in lists
 // and dicts so do those one level down. A value of the answer's type passes for the documented one (a variable's name), then compared
-// exactly. Lists keep their order, calls in parallel do not.
+// exactly. Lists keep their order, calls in parallel do not. Values of Java and JavaScript are source text, read by bfcl_source.h; an integer is
+// no float there.
 #pragma once
 
 #include <string>

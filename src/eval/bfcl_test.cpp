@@ -197,7 +197,8 @@ TEST_F(BfclFiles, ErrorsNameTheLine) {
     EXPECT_THAT(error(), HasSubstr(says));
   }
   EXPECT_THAT(find_bfcl_category("multi_turn_base").error().message, HasSubstr("Python classes"));
-  EXPECT_THAT(find_bfcl_category("simple_java").error().message, HasSubstr("source code"));
+  EXPECT_EQ(find_bfcl_category("simple_java")->language, BfclLanguage::java);
+  EXPECT_EQ(find_bfcl_category("simple_javascript")->language, BfclLanguage::javascript);
   EXPECT_FALSE(find_bfcl_category("nonsense"));
 }
 
@@ -212,6 +213,109 @@ TEST_F(BfclFiles, ResultsOfOthersAreRead) {
   EXPECT_EQ(results->at("a").calls.at(0).name, "close");
   EXPECT_FALSE(results->at("b").readable);
   EXPECT_TRUE(results->at("c").readable && results->at("c").calls.empty());
+}
+
+struct SourceValue {
+  const char *text, *type, *nested, *value;
+};
+
+void expect_values(BfclLanguage language, std::initializer_list<SourceValue> values) {
+  for (const auto& [text, type, nested, value] : values)
+    EXPECT_EQ(bfcl_source_value(language, text, type, nested).dump(), value) << type << " " << text;
+}
+
+TEST(BfclSource, ReadsJavaValues) {
+  expect_values(BfclLanguage::java,
+                {{"true", "boolean", "", "true"},
+                 {"True", "boolean", "", "\"True\""},
+                 {"-123", "integer", "", "-123"},
+                 {"12.5", "integer", "", "\"12.5\""},
+                 {"007", "short", "", "7"},
+                 {"3.14f", "float", "", "3.14"},
+                 {"3F", "float", "", "3.0"},
+                 {"3e-3F", "float", "", "3e-3"},
+                 {"3.14", "float", "", "\"3.14\""},
+                 {"3.14e2", "double", "", "3.14e2"},
+                 {"3", "double", "", "3.0"},
+                 {"123L", "long", "", "123"},
+                 {"123", "long", "", "\"123\""},
+                 {"'a'", "char", "", "\"'a'\""},
+                 {"a b", "String", "", "\"a b\""},
+                 {"12", "any", "", "\"12\""},
+                 {"new int[]{1, 2,3}", "Array", "integer", "[1, 2, 3]"},
+                 {"new int[] { }", "Array", "integer", "[]"},
+                 {"new long[]{1L, 2, 3L}", "Array", "long", "[1, \"2\", 3]"},
+                 {"new String[]{\"a\"}", "Array", "String", "[\"\\\"a\\\"\"]"},
+                 {"new Object[]{1, \"abc\", true, 2.5f, x}", "Array", "", "[1, \"abc\", true, 2.5, \"x\"]"},
+                 {"someArray", "Array", "integer", "\"someArray\""},
+                 {"new ArrayList<String>(Arrays.asList(\"a\", \"b\"))", "ArrayList", "String", "[\"a\", \"b\"]"},
+                 {"new ArrayList<>(Arrays.asList(1, \"abc\", true))", "ArrayList", "", "[1, \"abc\", true]"},
+                 {"new ArrayList<Float>() {{ add(1.0f); add(2.0f); }}", "ArrayList", "float", "[1.0, 2.0]"},
+                 {"new ArrayList<>()", "ArrayList", "any", "[]"},
+                 {"new ArrayList<>(Arrays.asList())", "ArrayList", "any", "\"new ArrayList<>(Arrays.asList())\""},
+                 {"new HashMap<String, Object>() {{ put(\"k 1\", 1); put(\"k2\", \"v\"); put(\"k3\",true); }}", "HashMap", "",
+                  "{\"k 1\": 1, \"k2\": \"v\", \"k3\": true}"},
+                 {"new HashMap<String, List<String>>() { { put(\"a\", b); } }", "HashMap", "", "{\"a\": \"b\"}"},
+                 {"new HashMap<>()", "HashMap", "", "{}"},
+                 {"new HashMap<>() {{}}", "HashMap", "", "{}"},
+                 {"options", "HashMap", "", "\"options\""}});
+}
+
+TEST(BfclSource, ReadsJavaScriptValues) {
+  expect_values(BfclLanguage::javascript,
+                {{"'a'", "String", "", "\"a\""},
+                 {"\"a\"", "String", "", "\"a\""},
+                 {"a", "String", "", "\"a\""},
+                 {"-3", "integer", "", "-3"},
+                 {"3.14", "float", "", "3.14"},
+                 {"1e3", "float", "", "\"1e3\""},
+                 {"123n", "Bigint", "", "123"},
+                 {"123", "Bigint", "", "\"123\""},
+                 {"false", "Boolean", "", "false"},
+                 {"[1, 'two', true]", "array", "", "[1, \"two\", true]"},
+                 {"new Array(1.5, 2.5)", "array", "float", "[1.5, 2.5]"},
+                 {"['a', \"b\"]", "array", "String", "[\"a\", \"b\"]"},
+                 {"[]", "array", "integer", "[]"},
+                 {" [ [1, 2], [3,  4]]", "array", "array", "[[1, 2], [3, 4]]"},
+                 {"new Array([1, 2], [3])", "array", "array", "[[1, 2], [3]]"},
+                 {"[{\"a\": 1}, {\"b\": 2}]", "array", "dict", "[{\"a\": 1}, {\"b\": 2}]"},
+                 {"items", "array", "", "\"items\""},
+                 {"{}", "dict", "", "{}"},
+                 {"{'a': 1, b: \"c\", \"d\": false}", "dict", "", "{\"a\": 1, \"b\": \"c\", \"d\": false}"},
+                 {"{\"i\": state, \"m\": [\"x\"], \"e\": [\"y\", \"z\"]}", "dict", "",
+                  "{\"i\": \"state\", \"m\": [\"x\"], \"e\": [\"y\", \"z\"]}"},
+                 {"options", "dict", "", "\"options\""},
+                 {"x => x", "any", "", "\"x => x\""}});
+}
+
+TEST(BfclSource, IsHeldAgainstTheAnswers) {
+  BfclItem java{.id = "t", .messages = {}, .functions = {}, .tools = {}, .answers = {}};
+  java.functions = {
+      parse(R"j({"name": "f", "description": "Does.", "parameters": {"type": "dict", "required": ["list"], "properties": {
+    "list": {"type": "ArrayList", "items": {"type": "integer"}, "description": "Some."},
+    "map": {"type": "HashMap"}, "size": {"type": "float"}, "any": {"type": "any"}}}})j")};
+  java.answers = parse(R"j([{"f": {"list": [[1, 2]], "map": [{"a": [1]}, ""], "size": [2.5, ""], "any": ["", "v"]}}])j").as_array();
+  java.language = BfclLanguage::java;
+  const auto verdict = [&](std::string_view arguments) {
+    const BfclVerdict said = score_bfcl(java, BfclRule::one_call, {{"f", parse(arguments)}});
+    return said.right ? "right" : said.kind;
+  };
+  EXPECT_EQ(verdict(R"j({"list": "new ArrayList<Integer>(Arrays.asList(1, 2))"})j"), "right");
+  EXPECT_EQ(verdict(R"j({"list": "new ArrayList<Integer>(Arrays.asList(2, 1))"})j"), "value");
+  EXPECT_EQ(verdict(R"j({"list": [1, 2]})j"), "type") << "it is to be source text";
+  EXPECT_EQ(verdict(R"j({"list": "numbers"})j"), "type");
+  EXPECT_EQ(verdict(R"j({"list": "new ArrayList<Integer>() {{ add(1); add(2); }}", "map": "new HashMap<>() {{ put(\"a\", 1); }}",
+                        "size": "2.5f"})j"),
+            "right");
+  EXPECT_EQ(verdict(R"j({"list": "new ArrayList<Integer>(Arrays.asList(1, 2))", "size": "2.5"})j"), "type");
+  EXPECT_EQ(verdict(R"j({"list": "new ArrayList<Integer>(Arrays.asList(1, 2))", "any": "V"})j"), "right");
+
+  const Json tool = bfcl_tool(java.functions[0], BfclLanguage::java);
+  const Json& parameters = *tool.find("function")->find("parameters");
+  EXPECT_EQ(parameters.find("properties")->find("list")->dump(),
+            R"j({"type": "string", "description": "Some. The source text of a Java 8 ArrayList. Its elements are integer."})j");
+  EXPECT_EQ(parameters.find("required")->dump(), R"j(["list"])j");
+  EXPECT_THAT(tool.find("function")->find("description")->as_string(), HasSubstr("a function of Java 8."));
 }
 
 }  // namespace

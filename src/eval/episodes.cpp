@@ -1,5 +1,7 @@
 #include "eval/episodes.h"
 
+#include <fmt/ranges.h>
+
 #include <array>
 
 #include "base/check.h"
@@ -8,7 +10,7 @@
 namespace quern {
 namespace {
 
-constexpr std::array<std::string_view, 4> kSuites = {"mixed", "single", "chain", "files"};
+constexpr std::array<std::string_view, 7> kSuites = {"mixed", "single", "chain", "files", "parallel", "errors", "documents"};
 
 // One group after the other with its share of the episodes.
 struct Group {
@@ -36,8 +38,10 @@ constexpr std::array<std::string_view, 11> kChains = {"sort_mapping",   "sort_ex
                                                       "index_fields",   "follow_files",   "file_script",     "service_loop",
                                                       "service_linked", "service_script", "service_script"};
 
-const Family& chain_family(std::string_view name) {
-  for (const std::span<const Family> group : {file_loop_families(), service_families()})
+constexpr std::array<std::string_view, 4> kRepairs = {"service_corrected", "service_corrected", "file_missing", "file_exists"};
+
+const Family& family_named(std::string_view name) {
+  for (const std::span<const Family> group : {file_loop_families(), service_families(), file_families()})
     for (const Family& family : group)
       if (family.name == name) return family;
   QUERN_CHECK(false, name);
@@ -50,7 +54,7 @@ std::string_view suite_name(Suite suite) { return kSuites[static_cast<size_t>(su
 Result<Suite> parse_suite(std::string_view name) {
   for (size_t i = 0; i < kSuites.size(); ++i)
     if (kSuites[i] == name) return static_cast<Suite>(i);
-  return fail(Errc::malformed, "no suite {}; there are mixed, single, chain and files", name);
+  return fail(Errc::malformed, "no suite {}; there are {}", name, fmt::join(kSuites, ", "));
 }
 
 ToolEpisode make_episode(Suite suite, Split split, int64_t length, uint64_t seed) {
@@ -62,9 +66,17 @@ ToolEpisode make_episode(Suite suite, Split split, int64_t length, uint64_t seed
       return draw(random, {{file_families(), 0.5}, {file_loop_families(), 0.5}}).play(random, split, 0);
     case Suite::chain:
       for (;;) {  // loops of two calls a file cannot meet every length; those that miss it are drawn again
-        ToolEpisode episode = chain_family(random.pick(kChains)).play(random, split, length);
+        ToolEpisode episode = family_named(random.pick(kChains)).play(random, split, length);
         if (episode.calls == length) return episode;
       }
+    case Suite::parallel:
+      return (random.chance(0.6) ? draw(random, file_parallel_families()) : family_named("service_parallel"))
+          .play(random, split, 0);
+    case Suite::errors:
+      return (random.chance(0.5) ? draw(random, file_fault_families()) : family_named(random.pick(kRepairs)))
+          .play(random, split, 0);
+    case Suite::documents:
+      return draw(random, document_families()).play(random, split, 0);
     case Suite::mixed:
       break;
   }

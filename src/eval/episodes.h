@@ -15,11 +15,15 @@ enum class Suite {
   single,  // one request, one call, on services with random schemas
   chain,   // `length` calls one after the other: loops, trails, scripts, on files and services
   files,   // the file tools, one call to a few dozen
+  // Not in `mixed`, which stays what pebble's numbers were measured on:
+  parallel,   // several calls in one turn, on files and services
+  errors,     // calls that fail, and what is done about it
+  documents,  // questions about documents, as `quern ask` puts them; no calls
 };
 std::string_view suite_name(Suite suite);
 Result<Suite> parse_suite(std::string_view name);
 
-// length: calls of a chain episode, 2 to 60; looked at by Suite::chain only.
+// length: calls of a chain episode, 2 to 200; looked at by Suite::chain only.
 ToolEpisode make_episode(Suite suite, Split split, int64_t length, uint64_t seed);
 
 }  // namespace quern

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <set>
 
+#include "base/file.h"
 #include "eval/evaluate.h"
 #include "eval/export.h"
 #include "eval/families/families.h"
+#include "formats/temporary_folder_test.h"
 #include "text/assistant_parser.h"
 #include "text/chat_template.h"
 #include "text/file_tools.h"
@@ -14,7 +16,8 @@ namespace quern {
 namespace {
 
 constexpr uint64_t kMany = QUERN_LONG_TESTS ? 3000 : 600;  // seeds
-constexpr Suite kAll[] = {Suite::mixed, Suite::single, Suite::chain, Suite::files};
+constexpr Suite kAll[] = {Suite::mixed,    Suite::single, Suite::chain,    Suite::files,
+                          Suite::parallel, Suite::errors, Suite::documents};
 
 // Plays what the expert did.
 ReplyFunction expert(const ToolEpisode& episode) {
@@ -49,7 +52,8 @@ TEST(Episodes, AreTheSameForTheSameSeedAndDifferForAnother) {
 TEST(LongEpisodes, EveryExpertCallIsValidUnderItsSchema) {
   for (const Split split : {Split::training, Split::held_out})
     for (uint64_t seed = 0; seed < kMany; ++seed) {
-      const ToolEpisode episode = make_episode(Suite::mixed, split, 0, seed);
+      const Suite suite = seed % 4 == 1 ? Suite::parallel : seed % 4 == 2 ? Suite::errors : Suite::mixed;
+      const ToolEpisode episode = make_episode(suite, split, 0, seed);
       for (const Message& message : episode.conversation.messages)
         for (const ToolCall& call : message.tool_calls) {
           const Json* tool = find_tool(episode.conversation.tools, call.name);
@@ -161,6 +165,87 @@ TEST(FileWorld, AnswersAsTheFileToolsDo) {
   EXPECT_EQ(world.files["docs/b.txt"], "two\nthree\n");
   EXPECT_EQ(run("delete_file", {{"path", "docs"}}), file_tools::not_empty("docs"));
   EXPECT_EQ(run("read_file", {{"path", "../a"}}), file_tools::outside_root("../a"));
+}
+
+// The same episodes in the coder format: what is written as XML reads back as the calls the expert made.
+TEST(LongExport, CallsInXmlReadBackAsTheyWere) {
+  constexpr std::string_view kBegin = "<|im_start|>assistant\n", kEnd = "<|im_end|>";
+  size_t calls = 0;
+  for (uint64_t seed = 0; seed < kMany / 6; ++seed) {
+    const ToolEpisode episode = make_episode(Suite::mixed, Split::training, 0, seed);
+    const std::string text = prompt_text(render(episode.conversation, ChatFormat::coder).value());
+    size_t at = 0;
+    for (const Message& message : episode.conversation.messages) {
+      if (message.role != Role::assistant) continue;
+      at = text.find(kBegin, at);
+      ASSERT_NE(at, std::string::npos) << episode.kind;
+      at += kBegin.size();
+      const AssistantTurn turn =
+          parse_assistant(text.substr(at, text.find(kEnd, at) - at), ChatFormat::coder, episode.conversation.tools);
+      ASSERT_EQ(turn.calls.size(), message.tool_calls.size()) << episode.kind;
+      for (size_t i = 0; i < turn.calls.size(); ++i) {
+        ASSERT_FALSE(turn.calls[i].error) << *turn.calls[i].error;
+        EXPECT_EQ(turn.calls[i].call.name, message.tool_calls[i].name);
+        EXPECT_EQ(turn.calls[i].call.arguments, message.tool_calls[i].arguments) << episode.kind;
+        ++calls;
+      }
+    }
+  }
+  EXPECT_GT(calls, 100u);
+}
+
+TEST(Export, WritesTheFormatThatIsAskedFor) {
+  const TemporaryFolder folder;
+  const auto exported = [&](ChatFormat format) {
+    ExportRequest request{.suite = Suite::single, .episodes = 3, .format = format, .on_progress = {}};
+    const auto path = folder.path() / "episodes.jsonl";
+    EXPECT_TRUE(export_jsonl(request, path));
+    return read_file(path).value_or("");
+  };
+  EXPECT_NE(exported(ChatFormat::coder).find("<function="), std::string::npos);
+  EXPECT_EQ(exported(ChatFormat::instruct).find("<function="), std::string::npos);
+}
+
+TEST(Episodes, ParallelOnesHaveSeveralCallsInATurn) {
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const ToolEpisode episode = make_episode(Suite::parallel, Split::training, 0, seed);
+    const auto& messages = episode.conversation.messages;
+    EXPECT_TRUE(std::any_of(messages.begin(), messages.end(), [](const Message& m) { return m.tool_calls.size() > 1; }))
+        << episode.kind;
+  }
+}
+
+TEST(Episodes, ErrorsComeFromCallsAndAreToldInTheAnswer) {
+  size_t faults = 0;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const ToolEpisode episode = make_episode(Suite::errors, Split::training, 0, seed);
+    if (episode.kind != "file_script_faults") continue;
+    const auto& messages = episode.conversation.messages;
+    const auto failed = std::count_if(messages.begin(), messages.end(),
+                                      [](const Message& m) { return m.role == Role::tool && m.content.starts_with("error"); });
+    EXPECT_GE(failed, 1);
+    EXPECT_EQ(episode.facts.size(), static_cast<size_t>(failed));
+    EXPECT_GT(episode.calls, failed) << "the rest is done";
+    ++faults;
+  }
+  EXPECT_GT(faults, 5u);
+}
+
+TEST(Episodes, DocumentsAreQuotedToTheLetter) {
+  size_t quotes = 0;
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    const ToolEpisode episode = make_episode(Suite::documents, Split::held_out, 0, seed);
+    EXPECT_TRUE(episode.conversation.tools.empty());
+    const std::string &prompt = episode.conversation.messages[1].content, said = episode.conversation.messages[2].content;
+    const auto answer = Json::parse(said, "answer");
+    ASSERT_TRUE(answer) << said;
+    for (const Json& quote : answer->find("quotes")->as_array()) {
+      EXPECT_NE(prompt.find("\n" + quote.find("text")->as_string() + "\n"), std::string::npos) << said;
+      EXPECT_NE(prompt.find(" " + quote.find("document")->dump() + ">"), std::string::npos) << said;
+      ++quotes;
+    }
+  }
+  EXPECT_GT(quotes, 60u);
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 #include "eval/sample.h"
-#include "text/chat_template.h"
 
 namespace quern {
 namespace {
@@ -45,7 +44,7 @@ Result<void> export_jsonl(const ExportRequest& request, const std::filesystem::p
     for (const Message& message : episode.conversation.messages) messages.push_back(message_json(message));
     line["messages"] = std::move(messages);
     line["tools"] = Json(episode.conversation.tools);
-    QUERN_ASSIGN(const Prompt prompt, render(episode.conversation, ChatFormat::instruct));
+    QUERN_ASSIGN(const Prompt prompt, render(episode.conversation, request.format));
     line["text"] = prompt_text(prompt);
     QUERN_TRY(file.write(line.dump() + "\n"));
     if (request.on_progress) request.on_progress(i + 1, request.episodes);
@@ -53,10 +52,10 @@ Result<void> export_jsonl(const ExportRequest& request, const std::filesystem::p
   return file.commit();
 }
 
-Result<std::vector<uint16_t>> packed_ids(const ToolEpisode& episode, const Tokenizer& tokenizer) {
+Result<std::vector<uint16_t>> packed_ids(const ToolEpisode& episode, const Tokenizer& tokenizer, ChatFormat format) {
   if (!has_turn_tokens(tokenizer) || tokenizer.vocab_size() > kStart)
     return fail(Errc::unsupported, "the tokenizer has no <|im_start|> and <|im_end|>, or more than 16,384 ids");
-  QUERN_ASSIGN(const Prompt prompt, render(episode.conversation, ChatFormat::instruct));
+  QUERN_ASSIGN(const Prompt prompt, render(episode.conversation, format));
   QUERN_ASSIGN(const std::vector<int32_t> ids, tokenizer.encode(prompt));
   QUERN_ASSIGN(const std::vector<bool> spoken, spoken_by_assistant(ids, tokenizer));
   std::vector<uint16_t> packed(ids.begin(), ids.end());
@@ -87,7 +86,7 @@ Result<void> export_windows(const ExportRequest& request, const Tokenizer& token
       } else if (waiting.size() >= kWaiting) {
         break;
       } else {
-        QUERN_ASSIGN(next, packed_ids(episode_at(request, index++), tokenizer));
+        QUERN_ASSIGN(next, packed_ids(episode_at(request, index++), tokenizer, request.format));
         if (next.size() > size) continue;  // longer than a window: not for training
         if (!fits(next)) {
           waiting.push_back(std::move(next));

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "eval/episodes.h"
+#include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace quern {
@@ -16,6 +17,7 @@ struct ExportRequest {
   int64_t episodes = 1000;
   int64_t length = 25;
   uint64_t seed = 1;
+  ChatFormat format = ChatFormat::instruct;  // what calls are written in; the episodes are the same in all
   std::function<void(int64_t done, int64_t total)> on_progress;
 };
 
@@ -30,6 +32,6 @@ Result<void> export_windows(const ExportRequest& request, const Tokenizer& token
                             const std::filesystem::path& out);
 
 // The ids of one episode with bits 14 and 15 as above.
-Result<std::vector<uint16_t>> packed_ids(const ToolEpisode& episode, const Tokenizer& tokenizer);
+Result<std::vector<uint16_t>> packed_ids(const ToolEpisode& episode, const Tokenizer& tokenizer, ChatFormat format);
 
 }  // namespace quern

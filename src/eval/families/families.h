@@ -19,6 +19,12 @@ struct Family {
 std::span<const Family> file_families();
 // Loops over a folder: sort, rename, collect; long scripts.
 std::span<const Family> file_loop_families();
+// Several calls in one turn.
+std::span<const Family> file_parallel_families();
+// Lists of which some steps cannot be done.
+std::span<const Family> file_fault_families();
+// Questions about documents; no tools.
+std::span<const Family> document_families();
 // One call of a service with a random schema.
 std::span<const Family> single_call_families();
 // Chains, loops, errors, questions and refusals over services.
