@@ -173,14 +173,9 @@ class Chat(Test):
         terminal.wait_for(r"\x1b\[\?2004h")
 
     def interrupt(self, terminal):
-        """Ctrl-C until there is a prompt: one that comes between two reads has no effect."""
-        for _ in range(5):
-            terminal.send("\x03")
-            try:
-                return terminal.wait_for(r"\x1b\[\?2004h", 10)
-            except AssertionError:
-                continue
-        raise AssertionError("no prompt after Ctrl-C")
+        """Ctrl-C, once: whatever goes on ends, and there is a prompt."""
+        terminal.send("\x03")
+        self.prompt(terminal)
 
     def command(self, terminal, line, says):
         terminal.send(line + "\n")
@@ -212,6 +207,16 @@ class Chat(Test):
         self.command(terminal, "/switch other", r"in other now, 4 messages")
         self.command(terminal, "/retry", r"tokens/s")
         self.command(terminal, "/edit And then?", r"tokens/s")
+        self.assertEqual(self.count(terminal), 4)
+        for keys in ("\x03", "\x15\n"):  # nothing is asked, so nothing is taken back
+            terminal.send("/edit\n")
+            terminal.wait_for(r"And then\?")
+            terminal.send(keys)
+            self.prompt(terminal)
+            self.assertEqual(self.count(terminal), 4)
+        terminal.send("/edit\n")
+        terminal.wait_for(r"And then\?")
+        self.question(terminal, " And now?")
         self.assertEqual(self.count(terminal), 4)
         self.command(terminal, "/new", r"/new")
         self.assertEqual(self.count(terminal), 0)
@@ -283,6 +288,24 @@ class Chat(Test):
         self.assertIn(self.count(terminal), (2, 4))
         terminal.send("/quit\n")
         self.assertEqual(terminal.finish(), 0)
+
+    def test_ctrl_c_at_every_moment(self):
+        terminal = self.chat()
+        for delay in range(40):  # at once, and up to 8 ms later: also between the prompt and the first read behind it
+            time.sleep(delay / 5000)
+            self.interrupt(terminal)
+        terminal.send("Hello.\n\x03")  # the answer, or what comes before it
+        terminal.wait_for(r"tokens/s|interrupted|\^C")
+        self.prompt(terminal)
+        self.command(terminal, "/set max_tokens=10", r"max_tokens=10")
+        terminal.send("h\u00e9llo \u20ac")
+        terminal.wait_for("h\u00e9llo \u20ac")
+        terminal.resize(60)
+        terminal.send("\x15")
+        self.question(terminal, "Hello.")
+        terminal.process.send_signal(signal.SIGTERM)
+        self.assertEqual(terminal.finish(), -signal.SIGTERM)
+        self.assertTrue(terminal.output.endswith("\x1b[?2004l"), terminal.output[-80:])
 
     def test_several_lines(self):
         terminal = self.chat()

@@ -217,12 +217,13 @@ Result<void> ChatConsole::edit(const std::string& rest) {
     chat_->undo();
     ask_and_show(rest);
   } else if (question.find('\n') == std::string::npos) {
-    chat_->undo();
     prefilled_ = question;
+    edits_last_ = true;  // nothing is taken back before another question is there
   } else {
     QUERN_ASSIGN(const std::string other, edited(question));
     if (trimmed(other).empty()) return fail(Errc::invalid_argument, "the question is empty; it stays as it was");
     chat_->undo();
+    view_.line(painted(visible_text(trimmed(other)), colour::dim, view_.coloured()));
     ask_and_show(std::string(trimmed(other)));
   }
   return {};

@@ -22,14 +22,16 @@ namespace fs = std::filesystem;
 
 volatile std::sig_atomic_t interrupted = 0;
 
-// While it lives, Ctrl-C is noticed and ends nothing.
+extern "C" void note_interrupt(int) { interrupted = 1; }
+
+// While it lives, Ctrl-C is noticed and ends nothing. Where that is so already, one that was noticed stays noticed.
 class CatchInterrupt {
  public:
   CatchInterrupt() {
-    interrupted = 0;
     struct sigaction action{};
-    action.sa_handler = [](int) { interrupted = 1; };
+    action.sa_handler = note_interrupt;
     ::sigaction(SIGINT, &action, &before_);
+    if (before_.sa_handler != note_interrupt) interrupted = 0;
   }
   ~CatchInterrupt() { ::sigaction(SIGINT, &before_, nullptr); }
   CatchInterrupt(const CatchInterrupt&) = delete;
@@ -170,7 +172,8 @@ EndEvent ChatConsole::ask(const std::string& question) {
   if (::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1)
     loop.confirm = [&](const Tool&, const ToolCall& call) {
       view_.pause();
-      return confirm_on_terminal(call_line(call.name, call.arguments), [] { return interrupted != 0; });
+      const std::string line = call_line(call.name, call.arguments);
+      return confirm_on_terminal(view_.shows_whole(line) ? "" : line, [] { return interrupted != 0; });
     };
   loop.cancelled = [&] { return interrupted != 0 || view_.broken(); };
   loop.on_text = [&](std::string_view text) { view_.show_text(text); };
@@ -241,9 +244,13 @@ Result<int> ChatConsole::converse() {
   view_.line(
       painted(fmt::format("quern chat with {} · /help shows the commands, Ctrl-D ends", visible_text(model_name_, Lines::join)),
               colour::dim, view_.coloured()));
+  const CatchInterrupt caught;
   while (!quit_ && !view_.broken()) {
+    interrupted = 0;
+    const bool other_words = std::exchange(edits_last_, false);
     const auto message = read_message();
     if (!message) break;
+    if (other_words && !message->starts_with('/') && message->find_first_not_of(" \t\r\n") != std::string::npos) chat_->undo();
     if (message->starts_with('/')) {
       if (const auto done = run_command(*message); !done) view_.error(done.error().message);
     } else if (message->find_first_not_of(" \t\r\n") != std::string::npos) {

@@ -90,7 +90,7 @@ class ChatConsole {
   std::unique_ptr<LineEditor> editor_;
   std::string attached_, saved_as_, prefilled_;
   int64_t attachments_ = 0, questions_ = 0;
-  bool quit_ = false;
+  bool quit_ = false, edits_last_ = false;  // the next question stands in place of the last
 };
 
 }  // namespace quern

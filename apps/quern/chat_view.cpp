@@ -98,6 +98,10 @@ void ChatView::end(const EndEvent& event) {
                  colour::dim, coloured_));
 }
 
+bool ChatView::shows_whole(std::string_view call_line) const {
+  return live_ && display_width(call_line) + 2 < terminal_columns(STDOUT_FILENO, 120);
+}
+
 void ChatView::line(std::string_view text) {
   status_.hide();
   write(text);

@@ -27,6 +27,7 @@ class ChatView {
   void line(std::string_view text);   // a line of the program's own
   void error(std::string_view text);  // in red, "quern: …" on standard error
   bool broken() const { return broken_; }
+  bool shows_whole(std::string_view call_line) const;  // a call that is this long
   bool live() const { return live_; }
   bool coloured() const { return coloured_; }
   // What was said counts, since the beginning.

@@ -24,7 +24,8 @@ std::optional<std::string> read_terminal_line(const std::function<bool()>& inter
 
 Decision confirm_on_terminal(const std::string& call_line, const std::function<bool()>& interrupted) {
   while (true) {
-    fmt::print(stderr, "{}\n  do it? [y]es, [n]o, [a]ll that follow, [q]uit: ", call_line);
+    if (!call_line.empty()) fmt::print(stderr, "{}\n", call_line);
+    fmt::print(stderr, "  do it? [y]es, [n]o, [a]ll that follow, [q]uit: ");
     const auto answer = read_terminal_line(interrupted);
     if (!answer) {
       fmt::print(stderr, "\n");

@@ -5,9 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <clocale>
-#include <csignal>
 #include <cstring>
 
 #include "base/file.h"
@@ -21,14 +19,6 @@ namespace {
 constexpr int kHistoryLines = 1000;
 constexpr size_t kMostHistoryBytes = 1 << 20, kMostPasteBytes = 4 << 20;
 constexpr std::string_view kPasteOn = "\x1b[?2004h", kPasteOff = "\x1b[?2004l", kPasteEnd = "\x1b[201~";
-
-void to_terminal(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t put = ::write(STDOUT_FILENO, text.data(), text.size());
-    if (put < 0 && errno != EINTR) return;
-    text.remove_prefix(put > 0 ? static_cast<size_t>(put) : 0);
-  }
-}
 
 std::string common_beginning(const std::vector<std::string>& words) {
   std::string common = words.front();
@@ -50,6 +40,7 @@ Result<std::unique_ptr<LineEditor>> LineEditor::create(LineEditorOptions options
   std::setlocale(LC_CTYPE, "");
   if (MB_CUR_MAX < 4) std::setlocale(LC_CTYPE, "C.UTF-8");
   std::unique_ptr<LineEditor> made(new LineEditor(std::move(options)));
+  QUERN_ASSIGN(made->input_, LineInput::create(kPasteOff));
   made->editor_ = ::el_init("quern", stdin, stdout, stderr);
   made->history_ = ::history_init();
   if (!made->editor_ || !made->history_) return fail(Errc::io, "the terminal cannot be used for editing lines");
@@ -71,11 +62,14 @@ LineEditor& LineEditor::of(EditLine* editor) {
 
 char* LineEditor::prompt_of(EditLine* editor) { return of(editor).prompt_.data(); }
 
+int LineEditor::next_key(EditLine* editor, wchar_t* key) { return of(editor).input_->next(editor, key); }
+
 void LineEditor::bind() {
   ::el_set(editor_, EL_CLIENTDATA, this);
   ::el_set(editor_, EL_PROMPT_ESC, &LineEditor::prompt_of, '\1');
   ::el_set(editor_, EL_EDITOR, "emacs");
-  ::el_set(editor_, EL_SIGNAL, 1);  // of a resized window and a continued process libedit knows what to do
+  ::el_set(editor_, EL_SIGNAL, 0);  // they are LineInput's
+  ::el_set(editor_, EL_GETCFN, &LineEditor::next_key);
   HistEvent event{};
   ::history(history_, &event, H_SETSIZE, kHistoryLines);
   ::history(history_, &event, H_SETUNIQUE, 1);
@@ -180,19 +174,12 @@ LineEditor::Input LineEditor::read(std::string_view prompt, const std::string& p
   prompt_ = fmt::format("\1{}{}\1{}{}{}", kPasteOn, options_.coloured ? "\x1b[1;34m" : "", prompt.substr(0, prompt.size() - 1),
                         options_.coloured ? "\1\x1b[0m\1" : "", last);
   pastes_.clear();
-  // libedit calls the handlers that are in place when it begins to read; after SIGINT it gives up the line.
-  struct sigaction action{}, before{};
-  static volatile std::sig_atomic_t pressed = 0;
-  pressed = 0;
-  action.sa_handler = [](int) { pressed = 1; };
-  ::sigaction(SIGINT, &action, &before);
+  input_->begin();
   if (!prefilled.empty()) ::el_push(editor_, prefilled.c_str());
   int length = 0;
-  errno = 0;
   const char* line = ::el_gets(editor_, &length);
   to_terminal(kPasteOff);
-  ::sigaction(SIGINT, &before, nullptr);
-  if (pressed != 0) {
+  if (input_->end()) {
     ::el_reset(editor_);
     to_terminal("^C\n");
     return {Outcome::interrupted, {}};

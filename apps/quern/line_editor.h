@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "line_input.h"
 
 namespace quern {
 
@@ -21,7 +22,7 @@ struct LineEditorOptions {
   bool coloured = false;
 };
 
-// There is one at a time: libedit's signal handling belongs to the process.
+// There is one at a time: signal handling belongs to the process.
 class LineEditor {
  public:
   // io: there is no terminal that libedit could use.
@@ -42,6 +43,7 @@ class LineEditor {
   explicit LineEditor(LineEditorOptions options) : options_(std::move(options)) {}
   static LineEditor& of(EditLine* editor);
   static char* prompt_of(EditLine* editor);
+  static int next_key(EditLine* editor, wchar_t* key);
   static unsigned char on_paste(EditLine* editor, int key);
   static unsigned char on_complete(EditLine* editor, int key);
 
@@ -51,6 +53,7 @@ class LineEditor {
   std::string with_pastes(std::string line) const;
 
   LineEditorOptions options_;
+  std::unique_ptr<LineInput> input_;
   EditLine* editor_ = nullptr;
   History* history_ = nullptr;
   std::string prompt_;

@@ -8,7 +8,7 @@
 
 namespace quern {
 
-// The arguments' values, " -> " between them; text that could not be read as a call is shown as it is. Nothing in it is obeyed by a
+// "from -> to", the one argument's value, or several with their names: "write_file path: a.txt, text: hello"; text that could not be read as a call is shown as it is. Nothing in it is obeyed by a
 // terminal (text/display.h); it may be long.
 std::string call_line(std::string_view name, const Json& arguments);
 
