@@ -85,6 +85,7 @@ Json answer_json(const Answer& answer, const Reading& reading) {
     const CheckedQuote& checked = answer.quotes[i];
     Json quote = Json::object();
     quote["number"] = static_cast<int64_t>(i + 1);
+    if (const auto first = repeated_quote(answer.quotes, i)) quote["same_as"] = static_cast<int64_t>(*first + 1);
     quote["document"] = checked.quote.document;
     quote["text"] = checked.quote.text;
     quote["status"] = quote_status_name(checked.status);
@@ -137,19 +138,24 @@ std::string quotes_text(const Answer& answer, const AnswerStyle& style) {
   };
   std::string out;
   if (!answer.quotes.empty()) out += "\nQuotes:\n";
+  size_t different = 0, wrong = 0;
   for (size_t i = 0; i < answer.quotes.size(); ++i) {
+    if (repeated_quote(answer.quotes, i)) continue;  // it stands with the first of them
     const CheckedQuote& quote = answer.quotes[i];
+    ++different;
+    wrong += quote.stands() ? 0 : 1;
+    std::string numbers = fmt::format("{}", i + 1);
+    for (size_t k = i + 1; k < answer.quotes.size(); ++k)
+      if (repeated_quote(answer.quotes, k) == i) numbers += fmt::format(", {}", k + 1);
     const std::string status(quote_status_name(quote.status));
-    out += fmt::format("  [{}] {}  ", i + 1, colored("1", terminal_text(place_text(quote))));
+    out += fmt::format("  [{}] {}  ", numbers, colored("1", terminal_text(place_text(quote))));
     out += quote.stands() ? colored("32", status) : colored("1;31", "WRONG: " + status);
     out += fmt::format("\n      \"{}\"\n", terminal_text(shortened(quote.quote.text)));
   }
   std::vector<std::string> marks;
   if (!answer.complete) marks.emplace_back("the answer is cut off");
   if (answer.quotes.empty()) marks.emplace_back("no quotes: nothing in this answer has been checked");
-  if (const auto wrong =
-          std::count_if(answer.quotes.begin(), answer.quotes.end(), [](const auto& quote) { return !quote.stands(); }))
-    marks.push_back(fmt::format("{} of {} quotes are not in the document they name", wrong, answer.quotes.size()));
+  if (wrong > 0) marks.push_back(fmt::format("{} of {} quotes are not in the document they name", wrong, different));
   for (const int64_t number : answer.dangling) marks.push_back(fmt::format("[{}] refers to no quote", number));
   if (!marks.empty()) out += "\n";
   for (const std::string& mark : marks) out += colored("1;31", "NOT CHECKED: " + mark) + "\n";

@@ -33,14 +33,15 @@ struct Answer {
 Result<Answer> ask(const Library& library, AnswerModel& model, const AskOptions& options, const AskEvents& events,
                    Reading& reading);
 
-// {"answer", "checked", "complete", "quotes": [{"number", "document", "file", "line", "last_line", "status", "text"}], …}
+// {"answer", "checked", "complete", "quotes": [{"number", "document", "file", "line", "last_line", "status", "text"}], …}; a quote that repeats another one
+// also has the number of that, "same_as".
 Json answer_json(const Answer& answer, const Reading& reading);
 
 struct AnswerStyle {
   bool color = false;
 };
-// What stands below the answer's text: its quotes, numbered, each with where it is and whether it is right; what is wrong with the
-// answer.
+// What stands below the answer's text: its quotes, numbered, each with where it is and whether it is right, and once, however often it was
+// made; what is wrong with the answer.
 std::string quotes_text(const Answer& answer, const AnswerStyle& style);
 
 // Text of files and models for a terminal: control characters but line breaks and tabs made visible.

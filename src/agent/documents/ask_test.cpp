@@ -111,6 +111,27 @@ TEST_F(AskTest, AWrongOneIsMarked) {
   EXPECT_FALSE(answer_json(answer, reading_).find("checked")->as_bool());
 }
 
+TEST_F(AskTest, AQuoteMadeTwiceIsShownOnce) {
+  write("mill.md", "It is closed in February.\n");
+  write("inn.md", "The inn: It is closed in February.\n");
+  const Answer answer = says(
+      R"({"quotes": [{"document": "mill.md", "text": "closed in February"}, {"document": "inn.md", "text": "closed in February"},)"
+      R"( {"document": "mill.md", "text": "closed in February"}, {"document": "mill.md", "text": "closed  in March"},)"
+      R"( {"document": "mill.md", "text": "closed in March"}], "answer": "Both [1], [2], [3]."})");
+  const std::string text = quotes_text(answer, {});
+  EXPECT_THAT(text, HasSubstr("[1, 3] "));
+  EXPECT_THAT(text, HasSubstr("[2] ")) << "of another document";
+  EXPECT_THAT(text, HasSubstr("[4, 5] "));
+  EXPECT_THAT(text, Not(HasSubstr("[3] ")));
+  EXPECT_THAT(text, HasSubstr("1 of 3 quotes are not in the document"));
+  EXPECT_TRUE(answer.dangling.empty());
+  const Json json = answer_json(answer, reading_);
+  const auto& quotes = json.find("quotes")->as_array();
+  ASSERT_EQ(quotes.size(), 5u);
+  EXPECT_EQ(quotes[2].find("same_as")->to_int64().value(), 1);
+  EXPECT_FALSE(quotes[1].find("same_as"));
+}
+
 TEST_F(AskTest, FreeQuotesAreAllowedAndChecked) {
   write("mill.md", "It is closed\n  in February.\n");
   const Answer answer = says(R"({"quotes": [{"document": "mill.md", "text": "closed in February"}], "answer": "In February [1]."})",

@@ -94,6 +94,14 @@ CheckedQuote check_quote(const Quote& quote, std::span<const QuotedSource> sourc
   return checked;
 }
 
+std::optional<size_t> repeated_quote(std::span<const CheckedQuote> quotes, size_t index) {
+  const CheckedQuote& quote = quotes[index];
+  const std::string words = folded(quote.quote.text, nullptr);
+  for (size_t i = 0; i < index; ++i)
+    if (quotes[i].quote.document == quote.quote.document && folded(quotes[i].quote.text, nullptr) == words) return i;
+  return std::nullopt;
+}
+
 std::vector<int64_t> dangling_references(std::string_view answer, size_t quotes) {
   std::vector<int64_t> dangling;
   for (size_t open = answer.find('['); open != std::string_view::npos; open = answer.find('[', open + 1)) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,10 @@ struct QuotedSource {
   std::vector<std::pair<size_t, size_t>> shown;  // begin, end; in order
 };
 CheckedQuote check_quote(const Quote& quote, std::span<const QuotedSource> sources);
+
+// Which earlier one of `quotes` the one at `index` repeats: the same words, but for white space, from the same document. Models do that; it
+// is shown once, under both numbers.
+std::optional<size_t> repeated_quote(std::span<const CheckedQuote> quotes, size_t index);
 
 // The numbers behind statements, "[2]", that refer to no quote.
 std::vector<int64_t> dangling_references(std::string_view answer, size_t quotes);
