@@ -91,7 +91,22 @@ BAD_TOOLS = [
 ]
 
 
+CELSIUS = {"type": "object", "properties": {"celsius": NUMBER}, "required": ["celsius"]}
+# Of tools with an outputSchema: what they return.
+OUTPUTS = {
+    "right": {"content": [], "structuredContent": {"celsius": 21.5}},
+    "with_text": {"content": [{"type": "text", "text": "21.5 degrees"}], "structuredContent": {"more": 1, "celsius": 21.5}},
+    "wrong": {"content": [], "structuredContent": {"celsius": "warm"}},
+    "missing": {"content": [{"type": "text", "text": "just text"}]},
+    "failed": {"content": [{"type": "text", "text": "no thermometer"}], "isError": True},
+    "unchecked": {"content": [], "structuredContent": {"celsius": "warm"}},
+}
+
+
 def list_tools(params):
+    if options.tools == "outputs":
+        return {"tools": [{"name": name, "inputSchema": schema(),
+                           "outputSchema": {"$ref": "http://127.0.0.1:1/"} if name == "unchecked" else CELSIUS} for name in OUTPUTS]}
     if options.tools == "bad":
         return {"tools": BAD_TOOLS}
     if options.tools == "many":
@@ -116,6 +131,8 @@ def work(arguments, token):
 
 def call(name, arguments, token):
     global changed
+    if name in OUTPUTS:
+        return OUTPUTS[name]
     if name == "echo":
         return text(arguments["text"])
     if name == "add":

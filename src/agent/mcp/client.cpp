@@ -9,6 +9,7 @@
 #include "agent/mcp/protocol.h"
 #include "agent/mcp/stdio_channel.h"
 #include "agent/sandbox/process.h"
+#include "constrain/constraint.h"
 
 namespace quern {
 namespace {
@@ -27,6 +28,14 @@ std::string file_uri(const std::filesystem::path& path) {
     uri += kept ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
   }
   return uri;
+}
+
+// Whether what a tool returns can be held against this schema.
+Result<void> can_check(const Json& schema) {
+  if (const size_t bytes = schema.dump().size(); bytes > kMaxSchemaBytes)
+    return fail(Errc::out_of_range, "it has {} bytes, at most {} are taken", bytes, kMaxSchemaBytes);
+  QUERN_TRY(compile_schema(schema, {}));
+  return {};
 }
 
 // Sleeps; false: the run ended meanwhile.
@@ -207,6 +216,12 @@ Result<std::vector<McpToolInfo>> McpClient::list_tools(const CallContext& contex
       continue;
     }
     tool.input_schema = *schema;
+    if (const Json* output = item.find("outputSchema"); output && !output->is_null()) {
+      if (const auto usable = can_check(*output))
+        tool.output_schema = *output;
+      else
+        warn(fmt::format("the outputSchema of the tool '{}' is not checked: {}", shown, mcp_line(usable.error().message)));
+    }
     if (const Json* hints = item.find("annotations")) {
       tool.read_only = bool_member(*hints, "readOnlyHint", false);
       tool.idempotent = bool_member(*hints, "idempotentHint", false);
@@ -216,11 +231,18 @@ Result<std::vector<McpToolInfo>> McpClient::list_tools(const CallContext& contex
   return tools;
 }
 
-ToolResult McpClient::call_tool(const std::string& name, const Json& arguments, const CallContext& context) {
+ToolResult McpClient::call_tool(const McpToolInfo& tool, const Json& arguments, const CallContext& context) {
   if (const auto alive = ensure_alive(context); !alive)
     return {fmt::format("error: the server {} was not asked: {}", config_.name, alive.error().message), true};
-  const auto answer = request("tools/call", json_object({{"name", name}, {"arguments", arguments}}), context);
-  if (answer) return text_of_call(*answer);
+  const auto answer = request("tools/call", json_object({{"name", tool.name}, {"arguments", arguments}}), context);
+  if (answer) {
+    ToolResult result = text_of_call(*answer);
+    const auto kept = tool.output_schema && !result.is_error ? check_output(*tool.output_schema, *answer) : Result<void>();
+    if (kept) return result;
+    return {fmt::format("error: the server {} does not keep to the outputSchema of {}: {}. The call was made; it returned:\n{}",
+                        config_.name, mcp_line(tool.name, 80), mcp_line(kept.error().message), result.text),
+            true};
+  }
   std::string text = fmt::format("error: the server {}: {}", config_.name, answer.error().message);
   if (connection_ && connection_->end_reason()) text += "; whether the call had an effect is not known";
   return {std::move(text), true};

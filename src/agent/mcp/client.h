@@ -27,6 +27,7 @@ struct McpOptions {
 struct McpToolInfo {
   std::string name, description;
   Json input_schema;
+  std::optional<Json> output_schema;           // of its structuredContent; absent also where it cannot be checked
   bool read_only = false, idempotent = false;  // as the server says
 };
 
@@ -40,10 +41,11 @@ class McpClient {
   bool has(std::string_view capability) const;  // "tools", "resources", "prompts"
   const std::string& protocol_version() const { return protocol_version_; }
 
-  // All pages. Of a tool only what can be read is kept: one without a name or a schema is left out with a warning.
+  // All pages. Of a tool only what can be read is kept: one without a name or a schema is left out with a warning, and so is an output
+  // schema that cannot be checked.
   Result<std::vector<McpToolInfo>> list_tools(const CallContext& context);
   // What a model is to read about the call, whatever happened.
-  ToolResult call_tool(const std::string& name, const Json& arguments, const CallContext& context);
+  ToolResult call_tool(const McpToolInfo& tool, const Json& arguments, const CallContext& context);
 
   Result<std::vector<Json>> list_resources(const CallContext& context);  // templates behind the resources: those have "uriTemplate"
   Result<Json> read_resource(const std::string& uri, const CallContext& context);

@@ -3,6 +3,7 @@
 #include "agent/mcp/connection.h"
 #include "agent/mcp/json_rpc.h"
 #include "base/utf8.h"
+#include "constrain/constraint.h"
 
 namespace quern {
 namespace {
@@ -70,6 +71,14 @@ ToolResult text_of_call(const Json& result) {
   if (out.text.empty() && structured && !structured->is_null()) out.text = structured->dump();  // else the text says the same
   if (out.text.empty()) out.text = out.is_error ? "error: the server does not say what went wrong" : "done";
   return bounded(std::move(out));
+}
+
+Result<void> check_output(const Json& schema, const Json& result) {
+  const Json* structured = result.find("structuredContent");
+  if (!structured || !structured->is_object()) return fail(Errc::mismatch, "there is no structuredContent");
+  const auto fits = check_json(schema, *structured);
+  // A limit of the check is no fault of the server's.
+  return fits || fits.error().code != Errc::mismatch ? Result<void>() : fits;
 }
 
 ToolResult text_of_resource(const Json& result) {

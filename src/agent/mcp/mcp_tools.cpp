@@ -59,8 +59,8 @@ Tool tool_of(const ServerPointer& server, const McpToolInfo& info, const std::st
   tool.origin = server->config().name;
   tool.changes = !(trusted && info.read_only);
   tool.idempotent = trusted && info.idempotent;
-  tool.execute = [server, own = info.name](const Json& arguments, const CallContext& context) {
-    return server->call_tool(own, arguments, context);
+  tool.execute = [server, info](const Json& arguments, const CallContext& context) {
+    return server->call_tool(info, arguments, context);
   };
   tool.preview = [server](const Json&, const CallContext&) {
     return ToolResult{fmt::format("nothing was done: in a dry run the server {} is not asked", server->config().name)};

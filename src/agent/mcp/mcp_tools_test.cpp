@@ -55,6 +55,22 @@ TEST_F(McpTools, ReturnEveryKindOfContentAsText) {
   EXPECT_EQ(error("test__refuse"), "error: the server test: no\\nthank you (error -32602)");
 }
 
+TEST_F(McpTools, AreHeldToTheirOutputSchemas) {
+  ASSERT_TRUE(start(python({"--tools", "outputs"})));
+  EXPECT_EQ(text("test__right"), R"({"celsius": 21.5})");
+  EXPECT_EQ(text("test__with_text"), "21.5 degrees") << "the text says the same";
+  const ToolResult wrong = call("test__wrong");
+  EXPECT_TRUE(wrong.is_error);
+  EXPECT_THAT(wrong.text,
+              HasSubstr("error: the server test does not keep to the outputSchema of wrong: does not satisfy the schema"));
+  EXPECT_THAT(wrong.text, HasSubstr(". The call was made; it returned:\n{\"celsius\": \"warm\"}"));
+  EXPECT_THAT(call("test__missing").text, HasSubstr("there is no structuredContent"));
+  EXPECT_THAT(call("test__missing").text, HasSubstr("just text"));
+  EXPECT_EQ(error("test__failed"), "no thermometer") << "of an error no schema speaks";
+  EXPECT_EQ(text("test__unchecked"), R"({"celsius": "warm"})");
+  EXPECT_THAT(warnings(), ElementsAre(HasSubstr("the outputSchema of the tool 'unchecked' is not checked: ")));
+}
+
 TEST_F(McpTools, AnswerWhatAServerAsks) {
   const auto server = start(python());
   ASSERT_TRUE(server);
