@@ -1,11 +1,11 @@
 // quern run: carries out a task file or a sentence by calling tools.
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <optional>
 
-#include "agent/engine_model.h"
 #include "agent/sandbox/process.h"
 #include "agent/task/place.h"
 #include "agent/task/run_record.h"
@@ -16,6 +16,7 @@
 #include "base/utf8.h"
 #include "command.h"
 #include "confirm.h"
+#include "run_models.h"
 #include "run_view.h"
 
 namespace quern {
@@ -28,9 +29,10 @@ volatile std::sig_atomic_t interrupted = 0;
 struct Options {
   CommonOptions common;
   std::string task, root, policy, journal, resume, report, in_doubt;
-  std::vector<std::string> inputs, mcp;
+  std::vector<std::string> inputs, mcp, budgets;
   bool yes = false, dry_run = false, unconstrained = false, json = false, schema = false, list = false, no_journal = false;
   int64_t max_turns = 0;
+  std::optional<int64_t> prune;
   std::optional<uint64_t> seed;
   std::optional<double> temperature;
 };
@@ -95,7 +97,7 @@ Result<std::shared_ptr<Journal>> open_journal(const Options& o) {
   if (!o.journal.empty()) return Journal::open(o.journal);
   const auto path = Journal::default_path(std::getenv("XDG_STATE_HOME"), std::getenv("HOME"));
   auto journal = path ? Journal::open(*path) : Result<std::shared_ptr<Journal>>(tl::unexpected(path.error()));
-  if (journal || !o.resume.empty() || o.list) return journal;
+  if (journal || !o.resume.empty() || o.list || o.prune) return journal;
   fmt::print(stderr, "quern run: no journal: {} (--journal FILE writes one elsewhere)\n", journal.error().message);
   return nullptr;
 }
@@ -107,44 +109,12 @@ struct Run {
   Task task;
   RunChoices choices;
   std::map<std::string, std::string> inputs;
-  std::unique_ptr<Engine> engine;
-  std::unique_ptr<EngineModel> model;
+  RunModels models;
   Place place;
   RunTools tools;
   SecretStore secrets;
   RunnerOptions options;
 };
-
-// The command's model, else the task's: a path from the task's folder, or whatever --model takes.
-std::string model_named(const Run& run) {
-  const std::string& named = run.task.model.named;
-  if (!run.choices.model.empty() || named.empty()) return run.choices.model;
-  std::error_code ignored;
-  const fs::path beside = run.task.folder / named;
-  return fs::exists(beside, ignored) ? beside.string() : named;
-}
-
-Result<std::unique_ptr<Engine>> load_engine(const Options& o, RunView& view, const Run& run) {
-  QUERN_ASSIGN(const fs::path path, find_model(model_named(run)));
-  view.set_model(replace_invalid_utf8(path.string()));
-  QUERN_ASSIGN(EngineOptions options, o.common.engine_for(path));
-  if (!options.chat_format && !run.task.model.chat_template.empty()) {
-    QUERN_ASSIGN(options.chat_format, parse_chat_format(run.task.model.chat_template));
-  }
-  return Engine::load(options);
-}
-
-// The command's word, else the task's, else greedy with seed 1.
-SamplingParams sampling_of(const Run& run) {
-  const TaskModel& said = run.task.model;
-  SamplingParams sampling = run.engine->default_sampling();
-  sampling.temperature = run.choices.temperature ? *run.choices.temperature : said.temperature.value_or(0);
-  if (said.top_p) sampling.top_p = *said.top_p;
-  if (said.top_k) sampling.top_k = *said.top_k;
-  if (said.min_p) sampling.min_p = *said.min_p;
-  sampling.seed = run.choices.seed ? *run.choices.seed : said.seed.value_or(1);
-  return sampling;
-}
 
 // The task, from the command line or from the journal of a run that is continued; what the command says now comes first.
 Result<void> find_what_to_do(const Options& o, Run& run) {
@@ -170,6 +140,8 @@ Result<void> find_what_to_do(const Options& o, Run& run) {
   if (o.max_turns > 0) run.choices.max_turns = o.max_turns;
   if (o.unconstrained) run.choices.unconstrained = true;
   run.choices.mcp.insert(run.choices.mcp.end(), o.mcp.begin(), o.mcp.end());
+  run.choices.budgets.insert(run.choices.budgets.end(), o.budgets.begin(), o.budgets.end());
+  for (const std::string& budget : run.choices.budgets) QUERN_TRY(run.task.set_budget(budget));
   return run.task.fill(run.inputs, variable);
 }
 
@@ -181,7 +153,7 @@ Result<void> find_tools(const Options& o, RunView& view, Run& run) {
   options.command_environment = harmless_environment(environ);
   options.server_environment = mcp_environment(environ);
   options.version = QUERN_VERSION;
-  options.format = run.engine->chat_format() == ChatFormat::coder ? CallFormat::xml : CallFormat::hermes;
+  options.format = run.models.of(run.task.steps.front()).format() == ChatFormat::coder ? CallFormat::xml : CallFormat::hermes;
   options.cancelled = [] { return interrupted != 0; };
   options.on_warning = [&](const std::string& line) {
     view.clear_status();
@@ -197,11 +169,10 @@ Result<void> find_tools(const Options& o, RunView& view, Run& run) {
   }
   QUERN_ASSIGN(run.tools, make_run_tools(run.task, options));
   QUERN_ASSIGN(run.secrets, secrets_of(run.task, run.tools.registry));
-  return prepare_steps(
-      run.task, run.tools.registry, [&](const ToolRegistry& offered, const std::optional<Json>& answer) -> Result<void> {
-        const auto ready = run.model->prepare(offered.definitions(), answer);
-        return ready ? ready : fail(ready.error().code, "{} (--unconstrained runs without)", ready.error().message);
-      });
+  return prepare_steps(run.task, run.tools.registry, [&](const TaskStep& step, const ToolRegistry& offered) -> Result<void> {
+    const auto ready = run.models.of(step).prepare(offered.definitions(), step.output.schema);
+    return ready ? ready : fail(ready.error().code, "{} (--unconstrained runs without)", ready.error().message);
+  });
 }
 
 void fill_options(const Options& o, RunView& view, Run& run) {
@@ -224,6 +195,7 @@ void fill_options(const Options& o, RunView& view, Run& run) {
   options.on_text = [&](std::string_view) { view.count_token(); };
   options.on_output = [&](std::string_view text) { view.show_output(text); };
   options.on_event = [&](const Event& event) { view.show(event); };
+  options.model_of = [&run](const TaskStep& step) -> ChatModel& { return run.models.of(step); };
   options.journal = run.record.get();
   options.secrets = &run.secrets;
 }
@@ -235,20 +207,19 @@ Result<EndEvent> run_named(const Options& o, RunView& view) {
   if (!o.policy.empty()) {
     QUERN_ASSIGN(run.options.limits, load_policy(o.policy));
   }
-  QUERN_ASSIGN(run.engine, load_engine(o, view, run));
-  const SamplingParams sampling = sampling_of(run);
-  QUERN_ASSIGN(run.model, EngineModel::create(*run.engine, {.sampling = sampling, .constrained = !run.choices.unconstrained}));
+  QUERN_ASSIGN(run.models, RunModels::load(run.task, run.choices, o.common));
+  view.set_model(run.models.path());
   QUERN_TRY(find_tools(o, view, run));
   end_on_interrupt();
-  run.options.seed = sampling.seed;
+  run.options.seed = run.models.seed();
   if (run.place.fresh)
-    QUERN_TRY(
-        set_up({.task = run.task, .root = run.place.root, .seed = sampling.seed, .cancelled = [] { return interrupted != 0; }}));
+    QUERN_TRY(set_up(
+        {.task = run.task, .root = run.place.root, .seed = run.models.seed(), .cancelled = [] { return interrupted != 0; }}));
   if (run.journal && !run.record) {
     QUERN_ASSIGN(run.record, run.journal->begin(describe_run(run.task, run.place.root, run.choices)));
   }
   fill_options(o, view, run);
-  return run_task(run.task, *run.model, run.tools.registry, run.options);
+  return run_task(run.task, run.models.of(run.task.steps.front()), run.tools.registry, run.options);
 }
 
 Result<int> list_runs(const Options& o) {
@@ -259,12 +230,33 @@ Result<int> list_runs(const Options& o) {
   return kSuccess;
 }
 
+Result<int> prune_runs(const Options& o) {
+  Options recorded = o;
+  recorded.dry_run = false;
+  QUERN_ASSIGN(const auto journal, open_journal(recorded));
+  if (!journal) return fail(Errc::invalid_argument, "run --prune: there is no journal with --no-journal");
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const int64_t before = std::chrono::duration_cast<std::chrono::seconds>(now).count() - *o.prune * 24 * 60 * 60;
+  QUERN_ASSIGN(const auto removed, journal->prune(before, o.dry_run ? Journal::Prune::preview : Journal::Prune::act));
+  if (o.json) {
+    QUERN_TRY(print_out(json_of_runs(removed).dump() + "\n"));
+  } else {
+    const std::string count = fmt::format("{} run{} {}\n", removed.size(), removed.size() == 1 ? "" : "s",
+                                          o.dry_run             ? "would be removed"
+                                          : removed.size() == 1 ? "was removed"
+                                                                : "were removed");
+    QUERN_TRY(print_out((removed.empty() ? "" : list_of_runs(removed)) + count));
+  }
+  return kSuccess;
+}
+
 Result<int> run(const Options& o) {
   if (o.schema) {
     QUERN_TRY(print_out(task_schema()));
     return kSuccess;
   }
   if (o.list) return list_runs(o);
+  if (o.prune) return prune_runs(o);
   RunView view(o.json);
   const auto end = run_named(o, view);
   if (!end) {
@@ -298,7 +290,8 @@ void add_run_command(CLI::App& app, Body& body) {
       "its setup: fills; that folder is named at the end and kept. Tools never reach outside the folder. Those that change files "
       "ask first;\n"
       "without a terminal they are refused unless --yes. The run succeeds when the model is done and the task's check: agrees.\n\n"
-      "MODEL and --mcp servers may stand in the task file as well. Every run is recorded: --list shows them, --resume goes on with one.\n\n"
+      "MODEL and --mcp servers may stand in the task file as well. Every run is recorded: --list shows them, --resume goes on with one,\n"
+      "--prune removes old ones.\n\n"
       "Exit: 0 success, 1 the task failed or a budget ended, 2 wrong usage, 130 interrupted. docs/run-tasks.md describes task "
       "files.");
   command->add_option("task", o->task, "A .yaml file, a folder with a task.yaml, or a sentence")->type_name("TASK");
@@ -325,6 +318,11 @@ void add_run_command(CLI::App& app, Body& body) {
       ->check(CLI::IsMember({"repeat", "done", "failed"}))
       ->type_name("WHAT");
   command->add_flag("--list", o->list, "List the journal's runs: id, when, status, task");
+  command
+      ->add_option("--prune", o->prune,
+                   "Remove what the journal holds of runs that began more than this many days ago; with --dry-run: show them")
+      ->type_name("DAYS")
+      ->check(CLI::Range(int64_t{0}, int64_t{36500}));
   command->add_option("--journal", o->journal, "Where runs are recorded; absent: ~/.local/state/quern/journal.db")
       ->type_name("FILE");
   command->add_flag("--no-journal", o->no_journal, "Record nothing; the run cannot be resumed")->excludes("--journal");
@@ -334,13 +332,19 @@ void add_run_command(CLI::App& app, Body& body) {
   command->add_option("--report", o->report, "Also write the run as an HTML page to hand on")->type_name("FILE.html");
   command->add_option("--max-turns", o->max_turns, "Answers the model may give; absent: the task's budget, or 60")
       ->check(CLI::Range(int64_t{1}, int64_t{100000}));
+  command
+      ->add_option(
+          "--budget", o->budgets,
+          "What the whole run may use, in place of the task's budget: calls, total_tokens, seconds or cost; may be given again")
+      ->type_name("NAME=NUMBER")
+      ->allow_extra_args(false);
   command->add_option("--temperature", o->temperature, "0 is greedy; absent: the task's, or 0")->check(CLI::Range(0.0, 100.0));
   command->add_option("--seed", o->seed, "Seed of the sampler, and $SEED of setup: and check:; absent: the task's, or 1");
   o->common.add_to(*command, "bf16");
   command->callback([o, &body] {
-    const int things = !o->task.empty() + !o->resume.empty() + o->schema + o->list;
+    const int things = !o->task.empty() + !o->resume.empty() + o->schema + o->list + o->prune.has_value();
     if (things == 0) throw CLI::RequiredError("TASK");
-    if (things > 1) throw CLI::ExcludesError("TASK", "--resume, --list and --schema");
+    if (things > 1) throw CLI::ExcludesError("TASK", "--resume, --list, --prune and --schema");
     body = [o] { return run(*o); };
   });
 }

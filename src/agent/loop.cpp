@@ -100,6 +100,10 @@ class Loop {
     if (options_.users_words) provenance_.output(options_.instruction);
     conversation_.add(Role::user, options_.instruction);
     if (past().finished) return recall_end(*past().finished);
+    for (const Reply& cut : past().cut) {
+      count_work(cut);
+      seconds_before_ += cut.prefill_s + cut.decode_s;
+    }
     resuming_ = !past().turns.empty() || !past().checkpoints.empty();
     state_restored_ = states_.restore(journal());
     return {};
@@ -214,6 +218,10 @@ class Loop {
 
   void count(const Reply& reply) {
     ++counts_.turns;
+    count_work(reply);
+  }
+
+  void count_work(const Reply& reply) {
     counts_.prompt_tokens += reply.prompt_tokens;
     counts_.reused_tokens += reply.reused_tokens;
     counts_.tokens += reply.tokens;

@@ -244,6 +244,10 @@ Result<std::vector<RunSummary>> Journal::runs(int64_t most) {
   const std::lock_guard guard(mutex_);
   QUERN_ASSIGN(SqlStatement rows, database_.prepare(std::string(kSummary) + "ORDER BY number DESC LIMIT ?"));
   rows.bind(1, most);
+  return read_summaries(rows);
+}
+
+Result<std::vector<RunSummary>> Journal::read_summaries(SqlStatement& rows) const {
   std::vector<RunSummary> all;
   for (;;) {
     QUERN_ASSIGN(const bool row, rows.step());
@@ -251,6 +255,39 @@ Result<std::vector<RunSummary>> Journal::runs(int64_t most) {
     QUERN_ASSIGN(RunSummary one, read_summary(rows));
     all.push_back(std::move(one));
   }
+}
+
+// False: somebody is at it. Its folder goes last: what a process that dies here leaves is files that nothing points to.
+Result<bool> Journal::remove_run(const std::string& id) {
+  const auto held = hold(id, 0);
+  if (!held && held.error().code == Errc::denied) return false;
+  if (!held) return tl::unexpected(held.error());
+  QUERN_ASSIGN(SqlTransaction transaction, SqlTransaction::begin(database_));
+  for (const char* what :
+       {"DELETE FROM records WHERE run = (SELECT number FROM runs WHERE id = ?)", "DELETE FROM runs WHERE id = ?"}) {
+    QUERN_ASSIGN(SqlStatement statement, database_.prepare(what));
+    QUERN_TRY(statement.bind(1, id).run());
+  }
+  QUERN_TRY(transaction.commit());
+  std::error_code ignored;
+  fs::remove_all(folder_of(id), ignored);
+  return true;
+}
+
+Result<std::vector<RunSummary>> Journal::prune(int64_t before, Prune how) {
+  const std::lock_guard guard(mutex_);
+  QUERN_ASSIGN(SqlStatement rows, database_.prepare(std::string(kSummary) + "WHERE began < ? ORDER BY number"));
+  QUERN_ASSIGN(std::vector<RunSummary> old, read_summaries(rows.bind(1, before)));
+  rows.reset();
+  std::erase_if(old, [](const RunSummary& run) { return run.state == RunState::running; });
+  if (how == Prune::preview) return old;
+  std::vector<RunSummary> removed;
+  for (RunSummary& run : old) {
+    QUERN_ASSIGN(const bool gone, remove_run(run.id));
+    if (gone) removed.push_back(std::move(run));
+  }
+  if (!removed.empty()) (void)database_.execute("VACUUM");  // not while another process reads; the room is used again in any case
+  return removed;
 }
 
 Result<RunSummary> Journal::summary(std::string_view id) {

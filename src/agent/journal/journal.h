@@ -84,6 +84,11 @@ class Journal : public std::enable_shared_from_this<Journal> {
   Result<RunSummary> summary(std::string_view id);
   Result<std::vector<JournalRecord>> records(std::string_view id);  // of all steps, in order
 
+  enum class Prune { act, preview };
+  // Removes the runs that began before that time (seconds since 1970), whatever became of them, with all that is kept of them; one that a
+  // process is at stays. Those that were removed, or would be, the oldest first.
+  Result<std::vector<RunSummary>> prune(int64_t before, Prune how);
+
   const std::filesystem::path& path() const { return path_; }
 
  private:
@@ -93,6 +98,8 @@ class Journal : public std::enable_shared_from_this<Journal> {
   std::filesystem::path folder_of(std::string_view id) const;
   void remove_old_folders();
   Result<UniqueFd> hold(const std::string& id, int64_t process) const;
+  Result<bool> remove_run(const std::string& id);
+  Result<std::vector<RunSummary>> read_summaries(SqlStatement& rows) const;
   Result<RunSummary> read_summary(const SqlStatement& row) const;
   Result<std::vector<JournalRecord>> read_records(SqlStatement& rows) const;
 

@@ -303,6 +303,45 @@ TEST_F(JournalTest, AFullDiskIsAnErrorAndWhatWasThereStays) {
   EXPECT_TRUE((*run)->record("main", RecordKind::call, 100, Json()));
 }
 
+TEST_F(JournalTest, OldRunsAreRemovedOnRequest) {
+  const auto journal = open();
+  std::vector<std::string> ids;
+  for (int i = 0; i < 4; ++i) {
+    const auto run = journal->begin(description).value();
+    ids.push_back(run->id());
+    ASSERT_TRUE(run->record("main", RecordKind::call, 1, Json(), std::string(100'000, 'x')));
+    ASSERT_TRUE(write_file(run->folder() / "x.state", "state"));
+    if (i == 1) {
+      ASSERT_TRUE(run->end(RunState::failed, "no"));
+    }
+  }
+  auto held = journal->resume(ids[0]).value();
+  {
+    auto database = SqlDatabase::open(path, SqlDatabase::Mode::create).value();
+    ASSERT_TRUE(database.execute("UPDATE runs SET began = number * 100"));  // 100, 200, 300, 400
+  }
+  const auto names = [](const Result<std::vector<RunSummary>>& runs) {
+    std::vector<std::string> all;
+    for (const RunSummary& run : runs.value()) all.push_back(run.id);
+    return all;
+  };
+  EXPECT_THAT(names(journal->prune(400, Journal::Prune::preview)), testing::ElementsAre(ids[1], ids[2]));
+  EXPECT_EQ(journal->runs()->size(), 4U);
+  const auto before = std::filesystem::file_size(path);
+  EXPECT_THAT(names(journal->prune(400, Journal::Prune::act)), testing::ElementsAre(ids[1], ids[2]));
+  EXPECT_THAT(names(journal->runs()), testing::ElementsAre(ids[3], ids[0])) << "one is held, one is not old enough";
+  EXPECT_EQ(journal->resume(ids[1]).error().code, Errc::not_found);
+  EXPECT_TRUE(journal->records(ids[2])->empty());
+  EXPECT_FALSE(std::filesystem::exists(path.string() + ".d/" + ids[2]));
+  EXPECT_TRUE(std::filesystem::exists(held->folder() / "x.state"));
+  EXPECT_TRUE(held->record("main", RecordKind::call, 2, Json()));
+  EXPECT_LE(std::filesystem::file_size(path), before);
+  held.reset();
+  EXPECT_EQ(names(journal->prune(1'000'000, Journal::Prune::act)).size(), 2U);
+  EXPECT_TRUE(journal->runs()->empty());
+  EXPECT_TRUE(names(journal->prune(1'000'000, Journal::Prune::act)).empty());
+}
+
 TEST(JournalPlace, FollowsTheXdgRules) {
   EXPECT_EQ(Journal::default_path("/state", "/home/a")->string(), "/state/quern/journal.db");
   EXPECT_EQ(Journal::default_path("relative", "/home/a")->string(), "/home/a/.local/state/quern/journal.db");

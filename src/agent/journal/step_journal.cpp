@@ -113,7 +113,9 @@ Result<void> StepJournal::read(const JournalRecord& record) {
       turn.prompt_sha256 = fields.text("prompt_sha256");
       if (std::find(kFinish.begin(), kFinish.end(), finish) == kFinish.end()) fields.note("finish");
       if (finish == kFinish[0])
-        past_.turns.insert_or_assign(record.number, std::move(turn));  // a turn that was cut is asked for again
+        past_.turns.insert_or_assign(record.number, std::move(turn));
+      else
+        past_.cut.push_back(std::move(turn.reply));
       break;
     }
     case RecordKind::decision:

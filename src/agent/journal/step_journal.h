@@ -50,6 +50,7 @@ struct PastCall {
 
 struct Past {
   std::map<int64_t, PastTurn> turns;  // those that were complete
+  std::vector<Reply> cut;             // those that were not, which are asked for again: what they used is used
   std::map<int64_t, PastCall> calls;
   std::map<int64_t, std::string> checks;  // what the check said of an answer, by its turn
   std::map<int64_t, Json> compactions;    // by the turn they came before

@@ -4,20 +4,11 @@
 #include <set>
 
 #include "agent/events.h"
+#include "agent/journal/used.h"
 
 namespace quern {
 namespace {
 
-// What the records say of a run's totals, where no end event was recorded for the run as a whole.
-struct Totals {
-  RunCounts counts;
-  std::string answer;
-};
-
-double number_of(const Json& data, std::string_view key) {
-  const Json* value = data.find(key);
-  return value && value->is_number() ? value->as_double() : 0;
-}
 bool flag_of(const Json& data, std::string_view key) {
   const Json* value = data.find(key);
   return value && value->is_bool() && value->as_bool();
@@ -42,7 +33,7 @@ Json event(std::string_view type) {
 }
 
 // One record as the event it was made of; null for those that are the journal's own business.
-Json event_of(const JournalRecord& record, Totals& totals) {
+Json event_of(const JournalRecord& record) {
   Json json;
   switch (record.kind) {
     case RecordKind::begin:
@@ -57,26 +48,17 @@ Json event_of(const JournalRecord& record, Totals& totals) {
       json["type"] = "turn";
       json["turn"] = record.number;
       json["text"] = record.text;
-      ++totals.counts.turns;
-      totals.counts.tokens += static_cast<int64_t>(number_of(record.data, "tokens"));
-      totals.counts.prompt_tokens += static_cast<int64_t>(number_of(record.data, "prompt_tokens"));
-      totals.counts.decode_s += number_of(record.data, "decode_s");
-      totals.counts.prefill_s += number_of(record.data, "prefill_s");
       return json;
     case RecordKind::decision:
       json = event(flag_of(record.data, "allowed") ? "confirmed" : "refused");
       json["call"] = record.number;
       json["reason"] = member(record.data, "reason");
-      totals.counts.refused += flag_of(record.data, "allowed") ? 0 : 1;
       return json;
     case RecordKind::result:
       json = record.data;
       json["type"] = "result";
       json["call"] = record.number;
       json["text"] = record.text;
-      totals.counts.errors += flag_of(record.data, "is_error") ? 1 : 0;
-      totals.counts.changes += flag_of(record.data, "changed") ? 1 : 0;
-      totals.counts.tools_s += number_of(record.data, "seconds");
       return json;
     case RecordKind::check:
       json = event("check");
@@ -84,8 +66,6 @@ Json event_of(const JournalRecord& record, Totals& totals) {
       json["output"] = record.text;
       return json;
     case RecordKind::finished:
-      if (const Json* answer = record.data.find("answer"); answer && answer->is_string()) totals.answer = answer->as_string();
-      return json;
     case RecordKind::call:  // call_event()
     case RecordKind::output:
     case RecordKind::compaction:
@@ -131,14 +111,12 @@ Result<RunRecord> record_of_journal(Journal& journal, std::string_view id) {
   start["started"] = local_time(run.began);
   start["run"] = run.id;
   record.add(start);
-  Totals totals;
   std::set<std::pair<std::string, int64_t>> announced;
   for (const JournalRecord& one : records) {
     const bool of_call = one.kind == RecordKind::call || one.kind == RecordKind::decision || one.kind == RecordKind::result;
     const bool first = of_call && announced.emplace(one.step, one.number).second;
     if (first) record.add(call_event(records, one));
-    if (first) ++totals.counts.calls;
-    if (const Json json = event_of(one, totals); !json.is_null()) record.add(json);
+    if (const Json json = event_of(one); !json.is_null()) record.add(json);
   }
   if (run.state != RunState::running && run.state != RunState::interrupted) {
     EndEvent end;
@@ -146,11 +124,12 @@ Result<RunRecord> record_of_journal(Journal& journal, std::string_view id) {
                  : run.state == RunState::failed ? RunStatus::failed
                                                  : RunStatus::cancelled;
     end.reason = run.reason;
-    end.answer = totals.answer;
+    for (const JournalRecord& one : records)
+      if (const Json* answer = one.data.find("answer"); one.kind == RecordKind::finished && answer && answer->is_string())
+        end.answer = answer->as_string();
     end.root = run.description.root;
     end.run = run.id;
-    totals.counts.seconds = totals.counts.prefill_s + totals.counts.decode_s + totals.counts.tools_s;
-    end.counts = totals.counts;
+    end.counts = used_by(records, {});
     record.add(event_json(end));
   }
   return record;

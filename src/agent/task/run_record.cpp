@@ -50,6 +50,8 @@ RunDescription describe_run(const Task& task, const std::filesystem::path& root,
   said["unconstrained"] = choices.unconstrained;
   said["mcp"] = Json::array();
   for (const std::string& server : choices.mcp) said["mcp"].push_back(server);
+  said["budgets"] = Json::array();
+  for (const std::string& budget : choices.budgets) said["budgets"].push_back(budget);
   return {.name = task.name, .root = root.string(), .task = std::move(said)};
 }
 
@@ -79,9 +81,10 @@ Result<DescribedRun> described_run(const RunDescription& description) {
   if (const Json* turns = said.find("max_turns"); turns && turns->is_number())
     run.choices.max_turns = turns->to_int64().value_or(0);
   if (const Json* free = said.find("unconstrained"); free && free->is_bool()) run.choices.unconstrained = free->as_bool();
-  if (const Json* servers = said.find("mcp"); servers && servers->is_array())
-    for (const Json& server : servers->as_array())
-      if (server.is_string()) run.choices.mcp.push_back(server.as_string());
+  for (const auto& [key, into] : {std::pair("mcp", &run.choices.mcp), {"budgets", &run.choices.budgets}})
+    if (const Json* list = said.find(key); list && list->is_array())
+      for (const Json& one : list->as_array())
+        if (one.is_string()) into->push_back(one.as_string());
   return run;
 }
 

@@ -16,7 +16,8 @@ struct RunChoices {
   std::optional<double> temperature;
   int64_t max_turns = 0;
   bool unconstrained = false;
-  std::vector<std::string> mcp;  // servers beside the task's
+  std::vector<std::string> mcp;      // servers beside the task's
+  std::vector<std::string> budgets;  // "calls=200", in place of the task's
 };
 
 // Of a task whose inputs have their values; secrets are left out.

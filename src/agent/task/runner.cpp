@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "agent/journal/used.h"
 #include "agent/task/attachments.h"
 #include "agent/task/checks.h"
 #include "agent/tools/builtin_tools.h"
@@ -52,7 +53,7 @@ class Runner {
     end.answer = outcome.output.is_null() ? answer_ : text_of(outcome.output);
     end.root = replace_invalid_utf8(options_.root.string());
     end.check_passed = outcome.check_passed;
-    counts_.seconds = std::max(counts_.seconds, seconds_since(start_));
+    counts_.seconds = std::max(counts_.seconds, seconds());
     end.counts = counts_;
     if (options_.journal) {
       end.run = options_.journal->id();
@@ -72,6 +73,8 @@ class Runner {
   void emit(const Event& event) const {
     if (options_.on_event) options_.on_event(event);
   }
+  // Of the run, in this process and, as their records say, in those before it.
+  double seconds() const { return seconds_before_ + seconds_since(start_); }
   bool dry_run() const { return options_.changes == ChangePolicy::preview; }
 
   void start() const {
@@ -194,7 +197,7 @@ class Runner {
     const auto start = Clock::now();
     const auto before = journal(key) ? journal(key)->progress(key) : Result<StepProgress>(StepProgress{});
     if (!before) return failed(before.error().message);
-    if (before->state == StepState::finished) return recall(step, key, scope, before->output);
+    if (before->state == StepState::finished) return recall(step, key, scope, *before);
     auto instruction = instruction_before(*before, step, scope);
     auto tools = tools_of(task_, step, all_);
     for (const Error* error : {instruction ? nullptr : &instruction.error(), tools ? nullptr : &tools.error()})
@@ -208,11 +211,14 @@ class Runner {
     return outcome;
   }
 
-  // A conversation that an earlier process held to its end.
-  Outcome recall(const TaskStep& step, const std::string& key, const Scope& scope, const Json& end) {
+  // A conversation that an earlier process held to its end. What it used counts.
+  Outcome recall(const TaskStep& step, const std::string& key, const Scope& scope, const StepProgress& before) {
+    const Json& end = before.output;
     EndEvent recalled;
     recalled.status = RunStatus::success;
     recalled.counts = counts_;
+    recalled.counts += used_by(before.records, step.budget.prices);
+    recalled.counts.seconds = seconds() + recalled.counts.seconds - counts_.seconds;
     if (const Json* answer = end.find("answer"); answer && answer->is_string()) recalled.answer = answer->as_string();
     if (const Json* check = end.find("check"); check && check->is_string()) recalled.check_passed = check->as_string() == "passed";
     Outcome outcome = finish(step, key, scope, recalled);
@@ -260,7 +266,7 @@ class Runner {
                      .budget = step.budget,
                      .run_budget = run_budget,
                      .before = counts_};
-    loop.before.seconds = seconds_since(start_);
+    loop.before.seconds = seconds();
     if (options_.max_turns > 0) loop.budget.turns = options_.max_turns;
     loop.changes = allow_all_ ? ChangePolicy::allow : options_.changes;
     set_policy(step, loop);
@@ -294,7 +300,7 @@ class Runner {
     loop.step = key;
     loop.in_doubt = options_.in_doubt;
     loop.secrets = options_.secrets;
-    return finish(step, key, scope, run_loop(model_, tools, loop));
+    return finish(step, key, scope, run_loop(options_.model_of ? options_.model_of(step) : model_, tools, loop));
   }
 
   void set_policy(const TaskStep& step, LoopOptions& loop) const {
@@ -329,6 +335,7 @@ class Runner {
   // The conversation's end as the step's: its output read, and written where it is to be.
   Outcome finish(const TaskStep& step, const std::string& key, const Scope& scope, const EndEvent& end) {
     counts_ = end.counts;
+    seconds_before_ = std::max(seconds_before_, counts_.seconds - seconds_since(start_));
     answer_ = end.answer;
     Outcome outcome{end.status, end.reason, end.answer, end.check_passed};
     if (!outcome.done()) return outcome;
@@ -399,6 +406,7 @@ class Runner {
   std::string answer_;
   bool allow_all_ = false;
   const Clock::time_point start_ = Clock::now();
+  double seconds_before_ = 0;  // this process
 };
 
 // Those that are there, and those that would be if a task asked for them.
@@ -433,11 +441,11 @@ Result<ToolRegistry> tools_of(const Task& task, const TaskStep& step, const Tool
 }
 
 Result<void> prepare_steps(const Task& task, const ToolRegistry& all,
-                           const std::function<Result<void>(const ToolRegistry&, const std::optional<Json>&)>& prepare) {
+                           const std::function<Result<void>(const TaskStep&, const ToolRegistry&)>& prepare) {
   for (const auto* steps : {&task.on_failure, &task.steps})  // the first step's last: it is the one that is used next
     for (auto step = steps->rbegin(); step != steps->rend(); ++step) {
       const auto tools = tools_of(task, *step, all);
-      const auto ready = tools ? prepare(*tools, step->output.schema) : Result<void>(tl::unexpected(tools.error()));
+      const auto ready = tools ? prepare(*step, *tools) : Result<void>(tl::unexpected(tools.error()));
       if (!ready) return step->name.empty() ? ready : with_context(ready.error(), "step " + step->name);
     }
   return {};

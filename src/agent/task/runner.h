@@ -27,8 +27,9 @@ struct RunnerOptions {
   std::function<InDoubt(const Tool&, const ToolCall&)> in_doubt;
   JournalRun* journal =
       nullptr;  // not owned; nullptr: nothing is recorded. A run that is continued does nothing again that is done
-  const SecretStore* secrets = nullptr;  // not owned
-  std::function<bool()> refresh_tools;   // before each answer: true where run_task's registry holds other tools than before
+  const SecretStore* secrets = nullptr;                 // not owned
+  std::function<ChatModel&(const TaskStep&)> model_of;  // who holds its conversations; empty: run_task's model all of them
+  std::function<bool()> refresh_tools;  // before each answer: true where run_task's registry holds other tools than before
   std::function<bool()> cancelled;
   std::function<void(std::string_view)> on_text, on_output;
   EventSink on_event;
@@ -42,9 +43,9 @@ bool tool_fits(std::string_view entry, std::string_view name);
 // The tools of `all` that a step's conversations are offered, in `all`'s order. not_found: a glob that fits none.
 Result<ToolRegistry> tools_of(const Task& task, const TaskStep& step, const ToolRegistry& all);
 
-// Calls prepare with the tools and the answer's schema of each step: what is wrong is found before anything is done.
+// Calls prepare with each step and its tools: what is wrong is found before anything is done.
 Result<void> prepare_steps(const Task& task, const ToolRegistry& all,
-                           const std::function<Result<void>(const ToolRegistry&, const std::optional<Json>&)>& prepare);
+                           const std::function<Result<void>(const TaskStep&, const ToolRegistry&)>& prepare);
 
 // The secret inputs, each for those of `all` that its globs fit. Errors: SecretStore's; not_found: a glob that fits none.
 Result<SecretStore> secrets_of(const Task& task, const ToolRegistry& all);

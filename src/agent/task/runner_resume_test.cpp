@@ -37,7 +37,8 @@ class TaskResume : public testing::Test {
     if (id.empty()) {
       task = *Task::from_text(std::string(text), top.path() / "task.yaml");
       EXPECT_TRUE(task.fill({{"word", "x"}}));
-      record = journal->begin(describe_run(task, root(), {.model = "m", .seed = 7, .temperature = 0.5, .mcp = {}})).value();
+      record = journal->begin(describe_run(task, root(), {.model = "m", .seed = 7, .temperature = 0.5, .mcp = {}, .budgets = {}}))
+                   .value();
       id = record->id();
     } else {
       record = journal->resume(id).value();
@@ -46,7 +47,11 @@ class TaskResume : public testing::Test {
       task = std::move(described->task);
       EXPECT_TRUE(task.fill(described->inputs));
     }
+    if (!budget.empty()) {
+      EXPECT_TRUE(task.set_budget(budget));
+    }
     model = std::make_unique<ScriptedModel>(std::move(lines));
+    if (cut) model->finish = FinishReason::length;
     steps.clear();
     RunnerOptions options;
     options.root = root();
@@ -71,7 +76,8 @@ class TaskResume : public testing::Test {
   std::unique_ptr<JournalRun> record;
   std::unique_ptr<ScriptedModel> model;
   std::vector<std::string> steps;
-  std::string id;
+  std::string id, budget;
+  bool cut = false;
 };
 
 TEST_F(TaskResume, FinishedStepsAreNotRunAgainAndTheirOutputsAreThere) {
@@ -129,14 +135,51 @@ on_failure: [{name: tell, task: z}]
   EXPECT_EQ(model->shown.size(), 0U);
 }
 
+TEST_F(TaskResume, ItsBudgetsHoldOverAllItsProcesses) {
+  // Every answer is 10 tokens read and 5 generated, in half a second.
+  const std::string_view text = R"(inputs: {word: }
+budget: {total_tokens: 30}
+steps: [{name: one, task: x}, {name: two, task: y}, {name: three, task: z}]
+)";
+  EXPECT_EQ(process(text, {"1", "never"}, 1).status, RunStatus::cancelled);
+  EndEvent end = process(text, {"2", "3"});
+  EXPECT_EQ(end.reason, "step three: the budget of 30 tokens in all is used up");
+  EXPECT_EQ(end.counts.tokens, 10);
+  EXPECT_EQ(end.counts.turns, 2);
+  EXPECT_GE(end.counts.seconds, 0.5);
+  end = process(text, {"3"});
+  EXPECT_EQ(end.reason, "step three: the budget of 30 tokens in all is used up");
+  EXPECT_EQ(end.counts.tokens, 10);
+  EXPECT_GE(end.counts.seconds, 1.0);
+  budget = "total_tokens=31";
+  EXPECT_EQ(process(text, {"3"}).status, RunStatus::success);
+}
+
+TEST_F(TaskResume, AnAnswerThatWasCutHasUsedItsTokens) {
+  const std::string_view text = "inputs: {word: }\ntask: x\nbudget: {total_tokens: 44}\n";
+  cut = true;
+  EXPECT_THAT(process(text, {"half an ans"}).reason, HasSubstr("an answer reached the budget"));
+  EXPECT_EQ(process(text, {"half an ans"}).counts.tokens, 10);
+  cut = false;
+  const EndEvent end = process(text, {call_text("list_files", R"({"folder": "."})"), "Done."});
+  EXPECT_EQ(end.reason, "the budget of 44 tokens in all is used up");
+  EXPECT_EQ(end.counts.turns, 1);
+  EXPECT_EQ(end.counts.tokens, 15);
+}
+
 TEST_F(TaskResume, ARunIsDescribedWithoutItsSecretsAndListed) {
   Task task =
       *Task::from_text("name: n\ntask: '{{word}} {{key}}'\ninputs: {word: , key: {secret: true, env: KEY}}", top.path() / "t.yaml");
   const auto environment = [](const std::string&) { return std::optional<std::string>("hidden-value"); };
   ASSERT_TRUE(task.fill({{"word", "w"}}, environment));
-  const RunDescription description =
-      describe_run(task, "/somewhere",
-                   {.model = "m", .seed = UINT64_MAX, .temperature = 0.25, .max_turns = 9, .unconstrained = true, .mcp = {"x"}});
+  const RunDescription description = describe_run(task, "/somewhere",
+                                                  {.model = "m",
+                                                   .seed = UINT64_MAX,
+                                                   .temperature = 0.25,
+                                                   .max_turns = 9,
+                                                   .unconstrained = true,
+                                                   .mcp = {"x"},
+                                                   .budgets = {"calls=3"}});
   EXPECT_THAT(description.task.dump(), testing::Not(HasSubstr("hidden-value")));
   const auto read = described_run(description);
   ASSERT_TRUE(read) << read.error().message;
@@ -148,6 +191,7 @@ TEST_F(TaskResume, ARunIsDescribedWithoutItsSecretsAndListed) {
   EXPECT_EQ(read->choices.max_turns, 9);
   EXPECT_TRUE(read->choices.unconstrained);
   EXPECT_THAT(read->choices.mcp, ElementsAre("x"));
+  EXPECT_THAT(read->choices.budgets, ElementsAre("calls=3"));
   EXPECT_FALSE(described_run({.name = "n", .root = "/", .task = Json::object()}));
 
   const auto begun =

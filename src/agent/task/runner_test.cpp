@@ -334,12 +334,45 @@ checks: ['test "$STEP_one_a" = first', 'test "$ANSWER" = second', 'test "$(cat "
   EXPECT_EQ(end.check_passed, false);
 }
 
+TEST_F(TaskRunner, EachStepHasItsOwnModel) {
+  const Task made = *Task::parse(R"yaml(model: big
+sampling: {temperature: 0.5, seed: 3, template: coder}
+steps: [{name: a, task: x}, {name: b, task: y, model: small, sampling: {temperature: 0, top_k: 5}}, {name: c, task: z, sampling: {seed: 4}}]
+)yaml",
+                                 "t");
+  const TaskModel a = made.model_of(made.steps[0]), b = made.model_of(made.steps[1]), c = made.model_of(made.steps[2]);
+  EXPECT_EQ(std::tie(a.named, a.chat_template), std::tuple("big", "coder"));
+  EXPECT_EQ(std::tuple(*a.temperature, *a.seed), std::tuple(0.5, 3U));
+  EXPECT_EQ(std::tie(b.named, b.chat_template), std::tuple("small", "")) << "the template is another model's";
+  EXPECT_EQ(std::tuple(*b.temperature, *b.seed, *b.top_k), std::tuple(0.0, 3U, 5));
+  EXPECT_EQ(std::tuple(c.named, *c.temperature, *c.seed), std::tuple("big", 0.5, 4U));
+
+  ScriptedModel big({"from big"}), small({"from small"});
+  RunnerOptions own;
+  own.root = root();
+  own.model_of = [&](const TaskStep& step) -> ChatModel& { return step.name == "b" ? small : big; };
+  EXPECT_EQ(run_task(made, big, tools, own).status, RunStatus::success);
+  EXPECT_EQ(big.shown.size(), 2U);
+  EXPECT_EQ(small.shown.size(), 1U);
+}
+
+TEST_F(TaskRunner, TheBudgetsOfTheRunCanBeSet) {
+  task = *Task::parse("task: x\nbudget: {calls: 3, turns: 9}", "t");
+  ASSERT_TRUE(task.set_budget("calls=7"));
+  ASSERT_TRUE(task.set_budget("seconds=0.5"));
+  EXPECT_EQ(task.budget.calls, 7);
+  EXPECT_EQ(task.budget.seconds, 0.5);
+  EXPECT_EQ(task.budget.turns, 9);
+  for (const char* wrong : {"", "calls", "calls=", "calls=x", "calls=-1", "calls=0", "turns=5", "prices=3", "=4"})
+    EXPECT_EQ(task.set_budget(wrong).error().code, Errc::invalid_argument) << wrong;
+}
+
 TEST_F(TaskRunner, PreparesEveryStepBeforeAnythingIsDone) {
   const Task made =
       *Task::parse("steps: [{name: a, task: x, output: {schema: {type: array}}}, {name: b, task: y, tools: [read_file]}]", "t");
   std::vector<std::string> prepared;
-  const auto note = [&](const ToolRegistry& offered, const std::optional<Json>& answer) -> Result<void> {
-    prepared.push_back(fmt::format("{} {}", offered.names().size(), answer.has_value()));
+  const auto note = [&](const TaskStep& step, const ToolRegistry& offered) -> Result<void> {
+    prepared.push_back(fmt::format("{} {}", offered.names().size(), step.output.schema.has_value()));
     return {};
   };
   ASSERT_TRUE(prepare_steps(made, tools, note));

@@ -1,6 +1,7 @@
 #include "agent/task/step_reader.h"
 
 #include "agent/task/policy_reader.h"
+#include "text/chat_template.h"
 
 namespace quern {
 namespace {
@@ -126,6 +127,33 @@ Result<void> read_budget(const NodeReader& reader, const YamlNode& node, Budget&
   return {};
 }
 
+Result<void> read_model(const NodeReader& reader, const YamlNode& map, TaskModel& model) {
+  if (const YamlNode* named = map.find("model")) {
+    QUERN_ASSIGN(model.named, reader.text(*named, "model"));
+  }
+  const YamlNode* node = map.find("sampling");
+  if (!node) return {};
+  QUERN_TRY(reader.expect_map(*node, "sampling", "temperature: and others"));
+  QUERN_TRY(reader.only_keys(*node, {"temperature", "top_p", "top_k", "min_p", "seed", "template"}));
+  const auto read = [&](std::string_view key, auto most, auto& into) -> Result<void> {
+    const YamlNode* value = node->find(key);
+    if (!value) return {};
+    QUERN_ASSIGN(into, reader.number(*value, fmt::format("sampling: {}", key), most, NodeReader::Least::zero));
+    return {};
+  };
+  QUERN_TRY(read("temperature", 100.0, model.temperature));
+  QUERN_TRY(read("top_p", 1.0, model.top_p));
+  QUERN_TRY(read("min_p", 1.0, model.min_p));
+  QUERN_TRY(read("top_k", int64_t{1} << 31, model.top_k));
+  QUERN_TRY(read("seed", UINT64_MAX, model.seed));
+  const YamlNode* format = node->find("template");
+  if (!format) return {};
+  QUERN_ASSIGN(model.chat_template, reader.text(*format, "sampling: template"));
+  if (parse_chat_format(model.chat_template)) return {};
+  return reader.error(*format, "sampling: template: expected instruct, thinking or coder, found {}",
+                      model.chat_template.substr(0, 40));
+}
+
 Result<std::vector<Check>> read_checks(const NodeReader& reader, const YamlNode& map) {
   std::vector<Check> checks;
   if (const YamlNode* node = map.find("check")) {
@@ -167,8 +195,8 @@ Result<void> read_step_body(const NodeReader& reader, const YamlNode& node, cons
 
 Result<TaskStep> read_step(const NodeReader& reader, const YamlNode& node, const StepPlace& place) {
   QUERN_TRY(reader.expect_map(node, "steps", "name: and task:"));
-  QUERN_TRY(reader.only_keys(
-      node, {"name", "task", "system", "tools", "files", "policy", "check", "checks", "output", "retries", "budget", "for_each"}));
+  QUERN_TRY(reader.only_keys(node, {"name", "task", "system", "model", "sampling", "tools", "files", "policy", "check", "checks",
+                                    "output", "retries", "budget", "for_each"}));
   const Task& task = *place.task;
   TaskStep step;
   step.retries = place.retries;
@@ -184,6 +212,7 @@ Result<TaskStep> read_step(const NodeReader& reader, const YamlNode& node, const
     known.item = true;
   }
   QUERN_TRY(read_step_body(reader, node, known, step));
+  QUERN_TRY(read_model(reader, node, step.model));
   if (const YamlNode* system = node.find("system")) {
     QUERN_ASSIGN(step.system, reader.text(*system, "system"));
   }

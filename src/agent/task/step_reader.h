@@ -17,6 +17,8 @@ struct StepPlace {
 Result<void> read_step_body(const NodeReader& reader, const YamlNode& node, const KnownNames& known, TaskStep& step);
 Result<TaskStep> read_step(const NodeReader& reader, const YamlNode& node, const StepPlace& place);
 Result<void> read_budget(const NodeReader& reader, const YamlNode& node, Budget& budget);
+// The keys `model` and `sampling` of a map.
+Result<void> read_model(const NodeReader& reader, const YamlNode& map, TaskModel& model);
 // The keys `check` and `checks` of a map.
 Result<std::vector<Check>> read_checks(const NodeReader& reader, const YamlNode& map);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/task/step_reader.h"
 #include "agent/task/task_reader.h"
 #include "agent/trust/secrets.h"
 #include "base/file.h"
@@ -33,6 +34,33 @@ Result<Task> Task::from_text(std::string text, const fs::path& file) {
   for (TaskInput& input : task.inputs)
     if (!input.file.empty()) input.file = task.folder / input.file;
   return task;
+}
+
+Result<void> Task::set_budget(const std::string& said) {
+  const size_t equals = said.find('=');
+  const std::string key = said.substr(0, equals);
+  if (equals == std::string::npos || (key != "calls" && key != "total_tokens" && key != "seconds" && key != "cost"))
+    return fail(Errc::invalid_argument, "budget {:?}: expected calls=, total_tokens=, seconds= or cost= and a number",
+                printable_line(said.substr(0, 60)));
+  YamlNode map, value;
+  map.kind = YamlNode::Kind::map;
+  value.kind = YamlNode::Kind::scalar;
+  value.scalar = said.substr(equals + 1);
+  map.line = value.line = 1;
+  map.members.push_back({key, std::move(value)});
+  const auto read = read_budget(NodeReader("--budget"), map, budget);
+  return read ? read : fail(Errc::invalid_argument, "{}", read.error().message);
+}
+
+TaskModel Task::model_of(const TaskStep& step) const {
+  TaskModel said = model;
+  if (!step.model.named.empty()) said.named = step.model.named, said.chat_template.clear();
+  if (!step.model.chat_template.empty()) said.chat_template = step.model.chat_template;
+  for (const auto part : {&TaskModel::temperature, &TaskModel::top_p, &TaskModel::min_p})
+    if (step.model.*part) said.*part = step.model.*part;
+  if (step.model.top_k) said.top_k = step.model.top_k;
+  if (step.model.seed) said.seed = step.model.seed;
+  return said;
 }
 
 Task Task::from_sentence(std::string sentence) {

@@ -94,6 +94,7 @@ struct TaskStep {
   std::string name;         // empty: the one step of a task without steps:
   std::string instruction;  // with its {{placeholders}}
   std::optional<std::string> system;
+  TaskModel model;                                // where it has another one than the task, or samples otherwise
   std::optional<std::vector<std::string>> tools;  // globs; absent: the task's
   std::vector<AttachedFile> files;
   Policy policy;  // before the task's
@@ -130,6 +131,11 @@ struct Task {
   // As load() would read it if the file held this text. io: no absolute path.
   static Result<Task> from_text(std::string text, const std::filesystem::path& file);
   static Task from_sentence(std::string sentence);
+
+  // "calls=200": one of the budgets of the whole run, in place of what the task says. invalid_argument: no such budget, or no such number.
+  Result<void> set_budget(const std::string& said);
+  // What a step says of its model, else what the task says. Another model does not have the template of the task's.
+  TaskModel model_of(const TaskStep& step) const;
 
   bool has_steps() const { return !steps.front().name.empty(); }
 

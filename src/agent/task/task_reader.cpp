@@ -19,11 +19,8 @@ class Reader {
     QUERN_TRY(reader_.only_keys(
         root_, {"name", "description", "task", "steps", "on_failure", "system", "model",   "sampling", "inputs", "files", "tools",
                 "mcp",  "policy",      "root", "setup", "check",      "checks", "retries", "access",   "output", "budget"}));
-    for (const auto& [key, into] : {std::pair("name", &task_.name),
-                                    {"description", &task_.description},
-                                    {"system", &task_.system},
-                                    {"setup", &task_.setup},
-                                    {"model", &task_.model.named}})
+    for (const auto& [key, into] :
+         {std::pair("name", &task_.name), {"description", &task_.description}, {"system", &task_.system}, {"setup", &task_.setup}})
       if (const YamlNode* node = root_.find(key)) {
         QUERN_ASSIGN(*into, reader_.text(*node, key));
       }
@@ -32,7 +29,7 @@ class Reader {
       if (!task_.setup.empty())
         return reader_.error(*node, "root: a task with setup: runs in a fresh folder; leave one of them out");
     }
-    QUERN_TRY(read_sampling());
+    QUERN_TRY(read_model(reader_, root_, task_.model));
     QUERN_TRY(read_inputs());
     if (const YamlNode* tools = root_.find("tools")) {
       QUERN_ASSIGN(task_.tools, reader_.texts(*tools, "tools"));
@@ -48,32 +45,6 @@ class Reader {
   }
 
  private:
-  Result<void> read_sampling() {
-    const YamlNode* node = root_.find("sampling");
-    if (!node) return {};
-    QUERN_TRY(reader_.expect_map(*node, "sampling", "temperature: and others"));
-    QUERN_TRY(reader_.only_keys(*node, {"temperature", "top_p", "top_k", "min_p", "seed", "template"}));
-    const auto read = [&](std::string_view key, auto most, auto& into) -> Result<void> {
-      const YamlNode* value = node->find(key);
-      if (!value) return {};
-      QUERN_ASSIGN(into, reader_.number(*value, fmt::format("sampling: {}", key), most, NodeReader::Least::zero));
-      return {};
-    };
-    TaskModel& model = task_.model;
-    QUERN_TRY(read("temperature", 100.0, model.temperature));
-    QUERN_TRY(read("top_p", 1.0, model.top_p));
-    QUERN_TRY(read("min_p", 1.0, model.min_p));
-    QUERN_TRY(read("top_k", int64_t{1} << 31, model.top_k));
-    QUERN_TRY(read("seed", UINT64_MAX, model.seed));
-    if (const YamlNode* format = node->find("template")) {
-      QUERN_ASSIGN(model.chat_template, reader_.text(*format, "sampling: template"));
-      if (!parse_chat_format(model.chat_template))
-        return reader_.error(*format, "sampling: template: expected instruct, thinking or coder, found {}",
-                             model.chat_template.substr(0, 40));
-    }
-    return {};
-  }
-
   Result<void> read_inputs() {
     const YamlNode* inputs = root_.find("inputs");
     if (!inputs) return {};
