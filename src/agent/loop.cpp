@@ -359,7 +359,7 @@ class Loop {
           fmt::format("journal: call {} was {}, the turn it stands in calls {}", own().calls, result.event.name, parsed.call.name));
     provenance_.called(parsed.call.name);
     if (before.decision && before.decision->allowed) provenance_.agreed(parsed.call.name);
-    if (result.refused && tool) count_refusal(*tool, before.decision && before.decision->reason == kRefusedByPolicy);
+    if (result.refused && tool) count_refusal(*tool, parsed.call, before.decision && before.decision->reason == kRefusedByPolicy);
     ++calls_recalled_;
     seconds_before_ += result.event.seconds;
     return take(result, tool, parsed, /*live=*/false);
@@ -379,18 +379,28 @@ class Loop {
     QUERN_STEP(ask_user(tool, call, before, refusal));
     if (!refusal.empty()) {
       result.refused = true;
-      count_refusal(tool, verdict(tool, call) == Verdict::deny);
+      count_refusal(tool, call, verdict(tool, call) == Verdict::deny);
       set(result, {"error: not allowed: " + refusal, true});
       return {};
     }
     return execute(tool, call, result);
   }
 
-  void count_refusal(const Tool& tool, bool by_policy) { unconfirmed_ += tool.changes && !by_policy; }
+  void count_refusal(const Tool& tool, const ToolCall& call, bool by_policy) {
+    unconfirmed_ += may_change(tool, call) && !by_policy;
+  }
+
+  // Of a suspect tool it does not count that a call only reads: what it is to read may be what an output wants to be told.
+  bool may_change(const Tool& tool, const ToolCall& call) const {
+    return provenance_.suspect(call.name) ? tool.changes : tool.changes_by(call.arguments);
+  }
 
   Verdict verdict(const Tool& tool, const ToolCall& call) const {
-    if (options_.policy) return options_.policy(tool, call);
-    return tool.changes ? Verdict::ask : Verdict::allow;
+    if (!options_.policy) return may_change(tool, call) ? Verdict::ask : Verdict::allow;
+    if (!tool.only_reads || !provenance_.suspect(call.name)) return options_.policy(tool, call);
+    Tool suspect = tool;
+    suspect.only_reads = nullptr;
+    return options_.policy(suspect, call);
   }
 
   Step record_decision(bool allowed, std::string reason) {
@@ -457,7 +467,7 @@ class Loop {
   }
 
   Step execute(const Tool& tool, const ToolCall& call, CallResult& result) {
-    const bool preview = tool.changes && options_.changes == ChangePolicy::preview;
+    const bool changes = may_change(tool, call), preview = changes && options_.changes == ChangePolicy::preview;
     Json arguments = call.arguments;
     if (options_.secrets && !preview) {
       auto revealed = options_.secrets->reveal(arguments, tool.name());
@@ -467,7 +477,7 @@ class Loop {
       }
       arguments = std::move(*revealed);
     }
-    QUERN_STEP(step_of(journal().call(own().calls, call.name, call.arguments, tool.changes && !preview, tool.idempotent)));
+    QUERN_STEP(step_of(journal().call(own().calls, call.name, call.arguments, changes && !preview, tool.idempotent)));
     CallContext context{.cancelled = [&] { return cancelled() || out_of_time(); }, .on_output = {}};
     if (options_.on_output)
       context.on_output = [&](std::string_view line) { options_.on_output(results_.redacted(std::string(line))); };
@@ -481,7 +491,7 @@ class Loop {
       set(result, {fmt::format("error: {}", e.what()), true});
     }
     result.event.seconds = seconds_since(start);
-    result.changed = tool.changes && !result.event.is_error;
+    result.changed = changes && !result.event.is_error;
     return {};
   }
 
@@ -497,15 +507,16 @@ class Loop {
   }
 
   // What is counted as a repetition is the result without the words that say so.
-  static SeenCall seen(const CallResult& result, const Tool* tool, std::string_view key) {
+  static SeenCall seen(const CallResult& result, const Tool* tool, const ParsedCall& parsed, std::string_view key) {
     std::string_view text = result.whole ? *result.whole : std::string_view(result.event.text);
     if (text.ends_with(Repeats::kWarning)) text.remove_suffix(Repeats::kWarning.size());
-    return {key, text, result.event.is_error, tool && tool->changes};
+    const bool changes = tool && (result.event.malformed ? tool->changes : tool->changes_by(parsed.call.arguments));
+    return {key, text, result.event.is_error, changes};
   }
 
   void nudge(CallResult& result, const Tool* tool, const ParsedCall& parsed) const {
     const std::string key = key_of(parsed);
-    if (repeats_.nudges(seen(result, tool, key))) result.event.text += Repeats::kWarning;
+    if (repeats_.nudges(seen(result, tool, parsed, key))) result.event.text += Repeats::kWarning;
   }
 
   // What follows from a result, new or recalled: counts, the model's next message, and whether this goes round in circles.
@@ -522,7 +533,7 @@ class Loop {
     const std::string key = key_of(parsed);
     conversation_.add(Role::tool, event.text, {own().calls, key.substr(0, key.find('\n')), false});
     if (live) emit(event);
-    if (auto reason = repeats_.count(seen(result, tool, key))) return stop(std::move(*reason));
+    if (auto reason = repeats_.count(seen(result, tool, parsed, key))) return stop(std::move(*reason));
     return {};
   }
 

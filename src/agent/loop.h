@@ -47,8 +47,8 @@ struct LoopOptions {
   Budget run_budget = Budget::unlimited();      // of the run it belongs to, `before` included
   RunCounts before;  // what the run has done so far: turns, calls and the end event's counts go on from there
   ChangePolicy changes = ChangePolicy::ask;
-  std::function<Verdict(const Tool&, const ToolCall&)> policy;          // empty: tools that change things ask, the others do not
-  std::function<Decision(const Tool&, const ToolCall&)> confirm;        // of `ask`; empty: nobody is there to say yes
+  std::function<Verdict(const Tool&, const ToolCall&)> policy;    // empty: calls that may change things ask, the others do not
+  std::function<Decision(const Tool&, const ToolCall&)> confirm;  // of `ask`; empty: nobody is there to say yes
   std::function<Result<CheckResult>(const std::string& answer)> check;  // once the model is done; empty: its word is taken
   int64_t retries = 0;                // how often a failed check is shown to the model, which then goes on
   std::optional<Json> answer_schema;  // what a model that is constrained holds its last answer to; checking it is `check`'s

@@ -100,7 +100,7 @@ Verdict Policy::decide(const Tool& tool, const ToolCall& call) const {
   for (const PolicyRule& rule : rules)
     if (fits(rule, tool, call)) return rule.verdict;
   if (fallback) return *fallback;
-  return tool.changes ? Verdict::ask : Verdict::allow;
+  return tool.changes_by(call.arguments) ? Verdict::ask : Verdict::allow;
 }
 
 Policy Policy::before(const Policy& other) const {

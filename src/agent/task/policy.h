@@ -52,7 +52,7 @@ struct PolicyRule {
 
 struct Policy {
   std::vector<PolicyRule> rules;
-  std::optional<Verdict> fallback;  // where no rule fits; absent: tools that change things ask, the others do not
+  std::optional<Verdict> fallback;  // where no rule fits; absent: calls that may change things ask, the others do not
 
   Verdict decide(const Tool& tool, const ToolCall& call) const;
   bool empty() const { return rules.empty() && !fallback; }

@@ -18,7 +18,7 @@ constexpr size_t kMostShown = 64 << 10;  // of an answer's body
 constexpr int kMostRedirects = 5;
 constexpr size_t kMostHeaders = 50;
 
-enum class Access { none, public_only, any };
+enum class Access { none, public_only, any };  // to which addresses
 
 // One entry of the list.
 struct AllowedHost {
@@ -71,9 +71,17 @@ class HttpTool {
     return {};
   }
 
+  // Nobody is asked about looking at what the list names; "*" names nothing.
+  bool only_reads(const Json& arguments) const {
+    const std::string method = text_argument(arguments, "method", "GET");
+    const auto url = parse_url(text_argument(arguments, "url"));
+    return (method == "GET" || method == "HEAD") && url && (is_named(*url) || access(*url) == Access::none);
+  }
+
   ToolResult run(const Json& arguments, const CallContext& context) const {
     auto request = made_from(arguments);
     if (!request) return tool_error(request.error().message);
+    const bool unasked = only_reads(arguments);
     request->cancelled = context.cancelled;
     const auto start = std::chrono::steady_clock::now();
     for (int hops = 0;; ++hops) {
@@ -86,6 +94,8 @@ class HttpTool {
       if (!is_redirect(response->status) || !location) return shown(*response);
       if (hops == kMostRedirects) return tool_error(fmt::format("more than {} redirects", kMostRedirects));
       if (const auto next = follow(*request, *location, response->status); !next) return tool_error(next.error().message);
+      if (const auto to = parse_url(request->url); unasked && to && access(*to) != Access::none && !is_named(*to))
+        return tool_error(fmt::format("it redirects to {}, which has to be asked for by itself", printable_name(request->url)));
     }
   }
 
@@ -102,6 +112,11 @@ class HttpTool {
     Access best = Access::none;
     for (const AllowedHost& host : hosts_) best = std::max(best, host.access(url));
     return best;
+  }
+
+  bool is_named(const Url& url) const {
+    return std::any_of(hosts_.begin(), hosts_.end(),
+                       [&](const AllowedHost& host) { return !host.host.empty() && host.access(url) != Access::none; });
   }
 
   std::string not_allowed(const Url& url) const {
@@ -220,6 +235,7 @@ Result<Tool> http_request_tool(HttpToolOptions options) {
           "body": {"type": "string", "description": "Any other body, with its Content-Type among the headers"}})",
                       1);
   tool.changes = true;
+  tool.only_reads = [http](const Json& arguments) { return http->only_reads(arguments); };
   tool.execute = [http](const Json& arguments, const CallContext& context) { return http->run(arguments, context); };
   tool.preview = [http](const Json& arguments, const CallContext&) { return http->preview(arguments); };
   return tool;

@@ -1,4 +1,4 @@
-// http_request: one HTTP request to a host that the task allows. Redirects are followed here and not by the client, so that each hop is
+// http_request: one HTTP request to a host that the task allows. GET and HEAD of a host that is named there only read; anything else asks. Redirects are followed here and not by the client, so that each hop is
 // held against the list, and every address against is_public_address, before anything is sent.
 #pragma once
 

@@ -1,5 +1,6 @@
 #include "agent/tools/http_tool.h"
 
+#include "agent/task/policy.h"
 #include "agent/tools/builtin_test.h"
 #include "base/http/server_test.h"
 
@@ -118,6 +119,33 @@ TEST_F(HttpRequestTool, HoldsEveryRedirectAgainstTheList) {
   said("http_request", at("/other", "api.test", R"(, "method": "POST", "body": "private")"));
   ASSERT_EQ(requests.size(), 2u);
   EXPECT_THAT(requests[1], AllOf(HasSubstr("GET /json"), Not(HasSubstr("private"))));
+}
+
+TEST_F(HttpRequestTool, NobodyIsAskedAboutLookingAtAHostThatIsNamed) {
+  const auto asks = [&](std::string_view host, std::string_view more = "") {
+    const Json arguments = parsed("http_request", at("/", host, more));
+    const ToolCall call{"http_request", arguments};
+    EXPECT_EQ(tool("http_request").changes_by(arguments), Policy().decide(tool("http_request"), call) == Verdict::ask);
+    return tool("http_request").changes_by(arguments);
+  };
+  allow({"api.test", "*.below.test", "*"});
+  EXPECT_FALSE(asks("api.test"));
+  EXPECT_FALSE(asks("a.below.test"));
+  EXPECT_FALSE(asks("api.test", R"(, "method": "HEAD")"));
+  for (const char* method : {"POST", "PUT", "PATCH", "DELETE"})
+    EXPECT_TRUE(asks("api.test", fmt::format(R"(, "method": "{}")", method))) << method;
+  EXPECT_TRUE(asks("below.test")) << "only * allows it";
+  EXPECT_TRUE(asks("public.test"));
+  EXPECT_TRUE(asks("api.test.public.test"));
+  allow({"api.test:1"});
+  EXPECT_FALSE(asks("api.test")) << "it is refused: there is nothing to ask";
+  refused("http_request", at("/"));
+
+  // What nobody was asked about stays with what is named.
+  allow({"api.test", "*"});
+  EXPECT_THAT(refused("http_request", at("/other")), HasSubstr("has to be asked for by itself"));
+  allow({"api.test", "other.test", "*"});
+  EXPECT_THAT(said("http_request", at("/other")), HasSubstr("{\"a\": 1}"));
 }
 
 TEST_F(HttpRequestTool, RefusesHeadersThatChangeTheMessage) {

@@ -29,14 +29,17 @@ struct CallContext {
 struct Tool {
   using Function = std::function<ToolResult(const Json& arguments, const CallContext& context)>;
 
-  Json definition;          // the whole object {"type": "function", "function": {"name": …, "parameters": …}}
-  std::string origin;       // the MCP server it comes from; empty: built in
-  bool changes = false;     // asks first
+  Json definition;       // the whole object {"type": "function", "function": {"name": …, "parameters": …}}
+  std::string origin;    // the MCP server it comes from; empty: built in
+  bool changes = false;  // asks first
+  std::function<bool(const Json& arguments)> only_reads;  // of a tool that changes: that this call does not; empty: every call may
   bool idempotent = false;  // of a tool that changes: doing it twice is as good as once, so a call that was cut off may be repeated
   Function execute;         // arguments are an object that passed check_arguments
   Function preview;         // of a tool that changes: says what execute would, and changes nothing; may be empty
 
   std::string_view name() const;
+  // Whether this call may change something.
+  bool changes_by(const Json& arguments) const { return changes && !(only_reads && only_reads(arguments)); }
 };
 
 // Tools in the order in which they were added, which is the order a model reads them in.
