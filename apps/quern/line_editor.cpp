@@ -175,6 +175,8 @@ LineEditor::Input LineEditor::read(std::string_view prompt, const std::string& p
                         options_.coloured ? "\1\x1b[0m\1" : "", last);
   pastes_.clear();
   input_->begin();
+  // Before the prompt is there: a Ctrl-D that the terminal still took for itself would be lost.
+  ::el_set(editor_, EL_PREP_TERM, 1);
   if (!prefilled.empty()) ::el_push(editor_, prefilled.c_str());
   int length = 0;
   const char* line = ::el_gets(editor_, &length);
