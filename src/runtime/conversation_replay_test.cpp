@@ -3,12 +3,14 @@
 // as the conversation grows, after the process was started again, and after a turn in the middle was changed.
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "base/random.h"
 #include "constrain/turn_machine.h"
 #include "model/model_test.h"
-#include "runtime/decoding.h"
 #include "runtime/engine_impl.h"
 #include "runtime/prefix_cache.h"
+#include "runtime/scheduler.h"
 #include "text/assistant_parser.h"
 #include "text/file_tools.h"
 #include "text/replay.h"
@@ -39,8 +41,12 @@ class Server {
         *engine_->impl().runner, PrefixCacheOptions{.memory = memory, .folder = folder, .on_warning = [](const std::string& line) {
                                                       ADD_FAILURE() << line;
                                                     }});
+    scheduler_ = std::make_unique<Scheduler>(*engine_, SchedulerOptions{.memory = size_t{1} << 30, .cache = cache_.get()});
   }
-  ~Server() { cache_->flush(); }
+  ~Server() {
+    scheduler_.reset();
+    cache_->flush();
+  }
 
   struct Turn {
     Generation generation;
@@ -53,36 +59,27 @@ class Server {
     replay_->recall(conversation);
     Turn turn;
     turn.prompt = encode_with_boundaries(*engine_->tokenizer(), render(conversation, engine_->chat_format()).value()).value();
-    GenerateRequest job = {.prompt = turn.prompt.ids, .sampling = {.temperature = 0.7, .seed = seed}, .max_tokens = 120};
-    auto matcher = constraint(conversation.tools);
-    job.constraint = matcher.get();
-    Timeline timeline = cache_->find(job.prompt);
-    const size_t reused = timeline.tokens().size();
-    size_t at = reused;
-    for (const size_t pause : cache_->worthwhile(job.prompt.size(), turn.prompt.boundaries, reused)) {
-      EXPECT_TRUE(timeline.feed(std::span(job.prompt).subspan(at, pause - at)));
-      cache_->put(timeline);
-      at = pause;
-    }
-    EXPECT_TRUE(timeline.feed(std::span(job.prompt).subspan(at)));
-    Decoding decoding(*engine_, job, {});
-    decoding.begin();
-    while (!decoding.over()) {
-      EXPECT_TRUE(timeline.feed(decoding.waiting()));
-      EXPECT_TRUE(decoding.step(timeline.logits()));
-    }
-    cache_->put(timeline);
-    turn.generation = std::move(decoding.result());
-    turn.generation.prompt_tokens = static_cast<int64_t>(job.prompt.size());
-    turn.generation.reused_tokens = static_cast<int64_t>(reused);
-    engine_->constraints().put("turn", std::move(matcher));
+    Job job;
+    job.request = {.prompt = turn.prompt.ids, .sampling = {.temperature = 0.7, .seed = seed}, .max_tokens = 120};
+    job.boundaries = turn.prompt.boundaries;
+    job.constraint = constraint(conversation.tools);
+    std::promise<Result<Generation>> promise;
+    std::unique_ptr<Matcher> back;
+    job.on_end = [&](Result<Generation> result, std::unique_ptr<Matcher> matcher) {
+      back = std::move(matcher);
+      promise.set_value(std::move(result));
+    };
+    auto ended = promise.get_future();
+    EXPECT_TRUE(scheduler_->submit(std::move(job)));
+    turn.generation = ended.get().value();
+    if (back) engine_->constraints().put("turn", std::move(back));
     replay_->remember(conversation, turn.generation.tokens);
     turn.said = parse_assistant(turn.generation.text, engine_->chat_format(), conversation.tools);
     return turn;
   }
   PrefixCacheStats cache_stats() {
     PrefixCacheStats stats;
-    stats = cache_->stats();
+    scheduler_->between_steps([&] { stats = cache_->stats(); });
     return stats;
   }
   ReplayStore::Stats replay_stats() const { return replay_->stats(); }
@@ -96,6 +93,7 @@ class Server {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<ReplayStore> replay_;
   std::unique_ptr<PrefixCache> cache_;
+  std::unique_ptr<Scheduler> scheduler_;
 };
 
 // The client: keeps messages as JSON, and writes each request as it pleases.
