@@ -121,7 +121,7 @@ int bench(const EngineOptions& options, int64_t prompt, int64_t tokens, int64_t 
 int main(int argc, char** argv) {
   CLI::App app("Tokens a second of many streams together");
   quern::EngineOptions options;
-  int64_t prompt = 32, tokens = 64, long_prompt = 0;
+  int64_t prompt = 8, tokens = 64, long_prompt = 0;
   std::vector<int64_t> counts{1, 4, 16, 64};
   app.add_option("model", options.model, "Folder or .gguf file")->required();
   app.add_option("-t", options.threads, "Threads; 0: the cores there are");

@@ -15,6 +15,7 @@
 #include "constrain/constraint.h"
 #include "runtime/engine_impl.h"
 #include "runtime/memory_plan.h"
+#include "runtime/prefix_cache.h"
 #include "runtime/tiny_engine_test.h"
 
 namespace quern {
@@ -426,6 +427,51 @@ TEST_F(Schedulers, GoOnInASessionAndOneJobAtATime) {
   EXPECT_EQ(two.wait()->reused_tokens, second->reused_tokens);
   ASSERT_TRUE(other.wait());
   scheduler.between_steps([&] { EXPECT_EQ(session->tokens(), reference.tokens()); });
+}
+
+// Turn after turn of two conversations, beside a stream: what was read or said before is not read again, and changes nothing.
+TEST_F(Schedulers, GoOnFromWhatTheCacheHolds) {
+  const auto e = engine(8192);
+  std::vector<int32_t> prompts[] = {text(1500, 3), text(1200, 4)};
+  std::vector<std::vector<int32_t>> want;
+  std::vector<std::vector<int32_t>> asked;
+  for (int turn = 0; turn < 3; ++turn)
+    for (auto& prompt : prompts) {
+      asked.push_back(prompt);
+      want.push_back(alone(*e, request(prompt, 20)));
+      prompt.insert(prompt.end(), want.back().begin(), want.back().end());
+      for (const int32_t id : text(40, turn)) prompt.push_back(id);
+    }
+  std::vector<int32_t> other(asked[0].begin(), asked[0].begin() + 700);  // parts from the first behind its first boundary
+  for (const int32_t id : text(100, 9)) other.push_back(id);
+  const std::vector<int32_t> want_other = alone(*e, request(other, 20));
+
+  PrefixCache cache(*e->impl().runner, {.memory = size_t{256} << 20});
+  Scheduler scheduler(*e, {.prefill_tokens = 100, .memory = size_t{1} << 30, .cache = &cache});
+  Ended stream;
+  const auto id = submit(scheduler, job(request({1}, 100'000)), stream);
+  for (size_t i = 0; i < asked.size(); i += 2) {
+    Ended ended[2];
+    for (size_t c = 0; c < 2; ++c) {
+      Job j = job(request(asked[i + c], 20), fmt::format("client {}", c));
+      j.boundaries = {700, asked[i + c].size() - 10};
+      submit(scheduler, std::move(j), ended[c]);
+    }
+    for (size_t c = 0; c < 2; ++c) {
+      ASSERT_TRUE(ended[c].wait());
+      EXPECT_EQ(ended[c].wait()->tokens, want[i + c]);
+      // All but the answer's last token, which was never fed.
+      const size_t held = i == 0 ? 0 : asked[i + c - 2].size() + want[i + c - 2].size() - 1;
+      EXPECT_EQ(ended[c].wait()->reused_tokens, static_cast<int64_t>(held));
+    }
+  }
+  Ended parted;
+  submit(scheduler, job(request(other, 20)), parted);
+  ASSERT_TRUE(parted.wait());
+  EXPECT_EQ(parted.wait()->tokens, want_other);
+  EXPECT_EQ(parted.wait()->reused_tokens, 700);
+  scheduler.cancel(id);
+  ASSERT_TRUE(stream.wait());
 }
 
 TEST_F(Schedulers, AdmitOnlyWhatTheMemoryHolds) {
