@@ -62,7 +62,7 @@ Result<void> follow(Hop& hop, const HttpResponse& response) {
   HttpHeaders kept;
   for (const auto& [name, value] : hop.headers.fields()) {
     if (!keeps_method && one_of(name, {"content-type"})) continue;
-    if (same_origin || one_of(name, {"accept", "accept-language", "user-agent"})) kept.add(name, value);
+    if (same_origin || one_of(name, {"accept", "accept-language", "user-agent", "range", "if-range"})) kept.add(name, value);
   }
   hop.headers = std::move(kept);
   if (!keeps_method) {

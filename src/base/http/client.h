@@ -70,7 +70,8 @@ struct HttpRequest {
 //   not_found    no such host
 //   unsupported  the URL's scheme; a body that is compressed all the same
 //   io           cannot connect, TLS refused, connection lost, too slow, cancelled
-// A redirect to another origin is sent no header that may hold a secret: only Accept, Accept-Language and User-Agent.
+// A redirect to another origin is sent no header that may hold a secret: only Accept, Accept-Language, User-Agent,
+// Range and If-Range.
 Result<HttpResponse> http_send(const HttpRequest& request);
 
 }  // namespace quern
