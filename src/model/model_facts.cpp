@@ -54,6 +54,15 @@ struct Counter {
 
 }  // namespace
 
+size_t kv_bytes_per_position(const ModelConfig& c) {
+  const auto full = static_cast<size_t>(std::count(c.layers.begin(), c.layers.end(), LayerKind::full_attention));
+  return full * 2 * static_cast<size_t>(c.num_key_value_heads * c.head_dim) * 2;
+}
+
+size_t sequence_state_bytes(const ModelConfig& c) {
+  return static_cast<size_t>(std::count(c.layers.begin(), c.layers.end(), LayerKind::linear_attention)) * DeltaState::bytes(c);
+}
+
 ModelFacts model_facts(const Model& model) {
   const ModelConfig& c = model.config;
   Counter counter{.config = c};
@@ -63,9 +72,8 @@ ModelFacts model_facts(const Model& model) {
   const int64_t head = model.lm_head.rows() * model.lm_head.cols();
   facts.prompt_parameters = facts.active_parameters - head;
   facts.bytes_per_token = static_cast<size_t>(counter.read);
-  const auto linear = static_cast<size_t>(std::count(c.layers.begin(), c.layers.end(), LayerKind::linear_attention));
-  facts.kv_bytes_per_position = (c.layers.size() - linear) * 2 * static_cast<size_t>(c.num_key_value_heads * c.head_dim) * 2;
-  facts.state_bytes = linear * DeltaState::bytes(c);
+  facts.kv_bytes_per_position = kv_bytes_per_position(c);
+  facts.state_bytes = sequence_state_bytes(c);
   return std::move(facts);
 }
 

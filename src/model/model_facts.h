@@ -28,6 +28,10 @@ struct ModelFacts {
   size_t state_bytes = 0;            // of a sequence, whatever its length
 };
 
+// What a sequence takes, by the config alone.
+size_t kv_bytes_per_position(const ModelConfig& config);  // in bf16
+size_t sequence_state_bytes(const ModelConfig& config);   // whatever its length
+
 // Vectors count as the f32 they are held in.
 ModelFacts model_facts(const Model& model);
 
