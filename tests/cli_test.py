@@ -6,7 +6,9 @@
 A class whose name begins with Long lets pebble work for a while; --short, for a sanitized binary, has it do less.
 """
 import filecmp
+import hashlib
 import html.parser
+import http.server
 import json
 import os
 import random
@@ -18,7 +20,10 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
+import urllib.parse
 import xml.etree.ElementTree
 
 REPO, QUERN = (os.path.abspath(path) for path in sys.argv[1:3])
@@ -26,11 +31,15 @@ SHORT = "--short" in sys.argv
 EPISODES = "1" if SHORT else "2"
 TINY = os.path.join(REPO, "tests/data/tiny")
 PEBBLE = os.path.join(REPO, "models/pebble")
-COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "schema", "quantize", "calibrate", "compare", "synth", "bench", "eval", "run", "report", "chat", "ask", "mcp"]
+COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "schema", "quantize", "calibrate", "compare", "synth", "bench", "eval", "run", "report", "chat", "ask", "mcp",
+            "pull", "list", "rm", "doctor"]
 
 
 STATE = tempfile.TemporaryDirectory(prefix="quern-cli-state-")
 os.environ["XDG_STATE_HOME"] = STATE.name  # where runs are recorded
+os.environ["XDG_DATA_HOME"] = os.path.join(STATE.name, "data")  # no models of whoever runs this
+for name in ("QUERN_MODELS", "HF_TOKEN", "HF_ENDPOINT", "HF_HOME"):
+    os.environ.pop(name, None)
 
 
 def quern(*args, stdin=""):
@@ -81,7 +90,7 @@ class Usage(Test):
         self.assertTrue(len(formats) == 1 and len(formats[0]) <= 82 and "iq4_xs" in formats[0] and "bf16" not in formats[0], formats)
 
     def test_wrong_usage_is_2(self):
-        for args in ([], ["nonsense"], ["generate", "--nonsense"], ["generate", "--prompt", "a", "--tokens", "1"], ["bench", "-r", "0"],
+        for args in (["nonsense"], ["pull"], ["pull", "org/model", "--jobs", "0"], ["rm"], ["generate", "--nonsense"], ["generate", "--prompt", "a", "--tokens", "1"], ["bench", "-r", "0"],
                      ["generate", "--prompt", "a", "--temperature", "much"], ["generate", "--prompt", "a", "--regex", "a", "--any-json"],
                      ["generate", "--prompt", "a", "--schema", "{}", "--grammar", "g"], ["generate", "--prompt", "a", "--regex", "a", "--ignore-eos"],
                      ["generate", "--prompt", "a", "--formats", "ignore"], ["schema"], ["schema", "s.json", "--formats", "maybe"],
@@ -110,6 +119,168 @@ class Usage(Test):
             self.assertTrue(options, words)
             for option in options:
                 self.assertRegex(completion, rf"(?<![a-z-]){option}(?![a-z-])", f"{words}: {option}")
+
+
+    def test_alone_it_says_what_it_can_do(self):
+        text = self.ok()
+        for part in ("quern run", "pebble", "This machine:", "mxfp4", "Try next"):
+            self.assertIn(part, text)
+        self.assertRegex(text, r"bf16 +folder +1\d\d\.\d GiB  (fits|needs)")
+
+    def test_doctor(self):
+        text = self.ok("doctor")
+        for part in ("processor", "memory bandwidth", "huge pages", "bubblewrap", "Landlock", "GPU", "disk", "models"):
+            self.assertRegex(text, rf"(?m)^{part} +(ok|could be better|missing) ")
+        document = json.loads(self.ok("doctor", "--json"))
+        self.assertTrue(all(check["state"] in ("ok", "better", "missing") and bool(check["advice"]) == (check["state"] != "ok") for check in document["checks"]), document)
+        self.assertGreater(document["memory_bytes"], 1 << 28)
+        self.assertEqual(document["plan_80b"][0]["format"], "bf16")
+
+    def test_interface_for_packaging(self):
+        interface = json.loads(self.ok("--describe-interface"))
+        self.assertEqual({command["name"] for command in interface["commands"]} - set(COMMANDS), {"serve"} & {command["name"] for command in interface["commands"]})
+        self.assertNotIn("describe-interface", self.ok("--help"))
+
+
+class Hub(http.server.ThreadingHTTPServer):
+    """A hub with one repository, org/tiny, on 127.0.0.1; slow where `pause` says so."""
+    COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+    def __init__(self, folder):
+        super().__init__(("127.0.0.1", 0), HubHandler)
+        self.files = {}
+        for name in sorted(os.listdir(folder)):
+            if os.path.isfile(os.path.join(folder, name)):
+                with open(os.path.join(folder, name), "rb") as file:
+                    self.files[name] = file.read()
+        self.pause, self.tokens, self.ranges = 0.0, set(), []
+        self.endpoint = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, request, client_address):
+        pass  # a client that was killed
+
+
+class HubHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def answer(self, status, body, headers=()):
+        self.send_response(status)
+        for name, value in (("Content-Length", str(len(body))), *headers):
+            self.send_header(name, value)
+        self.end_headers()
+        for at in range(0, len(body), 4096):
+            self.wfile.write(body[at : at + 4096])
+            time.sleep(self.server.pause)
+
+    def do_GET(self):
+        hub = self.server
+        hub.tokens.add(self.headers.get("Authorization", ""))
+        path = urllib.parse.unquote(self.path)
+        if path == "/api/models/org/tiny/revision/main?blobs=true":
+            files = [{"rfilename": name, "size": len(content), "lfs": {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}}
+                     for name, content in hub.files.items()]
+            return self.answer(200, json.dumps({"id": "org/tiny", "sha": hub.COMMIT, "siblings": files}).encode())
+        if path.startswith("/api/models/org/gated/"):
+            return self.answer(401, b"{}", [("X-Error-Code", "GatedRepo")])
+        content = hub.files.get(path.removeprefix(f"/org/tiny/resolve/{hub.COMMIT}/"))
+        if content is None:
+            return self.answer(404, b"")
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if not found:
+            return self.answer(200, content, [("ETag", '"e"')])
+        first, last = int(found[1]), int(found[2])
+        hub.ranges.append((path.rsplit("/", 1)[1], first))
+        self.answer(206, content[first : last + 1], [("ETag", '"e"'), ("Content-Range", f"bytes {first}-{last}/{len(content)}")])
+
+
+class Models(Test):
+    """pull, list, --model NAME, rm."""
+
+    def setUp(self):
+        super().setUp()
+        self.hub = Hub(TINY)
+        self.addCleanup(self.hub.server_close)
+        self.addCleanup(self.hub.shutdown)
+        self.models = self.path("models")
+        os.environ["QUERN_MODELS"] = self.models
+        self.addCleanup(os.environ.pop, "QUERN_MODELS")
+
+    def pull(self, *args):
+        return self.ok("pull", "org/tiny", "--endpoint", self.hub.endpoint, *args)
+
+    def test_from_pull_to_rm(self):
+        self.assertIn("model.safetensors", self.pull("--dry-run"))
+        self.assertFalse(os.path.exists(self.models))
+        document = json.loads(self.pull("--json"))
+        self.assertEqual((document["name"], document["fetched_bytes"]), ("tiny", document["bytes"]))
+        for file in document["files"]:
+            self.assertTrue(filecmp.cmp(os.path.join(self.models, "tiny", file["path"]), os.path.join(TINY, file["path"]), shallow=False))
+        self.assertIn("there already", self.pull())
+        listed = {model["name"]: model for model in json.loads(self.ok("list", "--json"))["models"]}
+        self.assertEqual((listed["tiny"]["repository"], listed["tiny"]["format"], listed["tiny"]["loads"]), ("org/tiny", "bf16", True))
+        self.assertTrue(listed["pebble"]["comes_with_quern"])
+        self.assertRegex(self.ok("list"), r"(?m)^tiny +bf16 \(\S+ bits\) .* org/tiny ")
+        for name in ("tiny", "org/tiny"):
+            self.assertEqual(json.loads(self.ok("inspect", name, "--json"))["vocab_size"], 512)
+        self.fails("inspect", "tinny", says="nor a model of that name in " + self.models + " (there are tiny, pebble)")
+        self.fails("rm", "tiny", says="--yes")
+        self.fails("rm", "../models", "--yes", says="is no name of a model")
+        self.assertIn("removed", self.ok("rm", "tiny", "--yes"))
+        self.assertEqual(os.listdir(self.models), [])
+        self.fails("rm", "tiny", "--yes", says="no such model")
+        self.fails("rm", "pebble", "--yes", says="no such model")
+
+    def test_killed_and_taken_up_again(self):
+        self.hub.files["model.safetensors"] += b" " * (6 << 20)  # longer, so that there is something to interrupt
+        self.hub.pause = 0.004
+        with subprocess.Popen([QUERN, "pull", "org/tiny", "--endpoint", self.hub.endpoint], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            part = os.path.join(self.models, "tiny.partial/model.safetensors.part")
+            for _ in range(600):
+                if os.path.exists(part) and os.path.getsize(part) > 2 << 20:
+                    break
+                time.sleep(0.05)
+            process.kill()
+        self.assertFalse(os.path.exists(os.path.join(self.models, "tiny")))
+        unfinished = json.loads(self.ok("list", "--json"))["unfinished"]
+        self.assertEqual([one["name"] for one in unfinished], ["tiny"])
+        self.assertIn("goes on", self.ok("list"))
+        self.hub.pause = 0
+        self.pull()
+        with open(os.path.join(self.models, "tiny/model.safetensors"), "rb") as file:
+            self.assertEqual(file.read(), self.hub.files["model.safetensors"])
+        resumed = [first for name, first in self.hub.ranges if name == "model.safetensors" and first > 0]
+        self.assertTrue(resumed, self.hub.ranges)
+
+    def test_tokens(self):
+        cache = self.path("home/.cache/huggingface")
+        os.makedirs(cache)
+        with open(os.path.join(cache, "token"), "w", encoding="utf-8") as file:
+            file.write("hf_saved\n")
+        environment = {**os.environ, "HOME": self.path("home"), "HF_ENDPOINT": self.hub.endpoint}
+        run = lambda *args, **more: subprocess.run([QUERN, "pull", *args], capture_output=True, text=True, env={**environment, **more}, timeout=60)
+        self.assertEqual(run("org/tiny").stderr, "")
+        self.assertEqual(self.hub.tokens, {"Bearer hf_saved"})
+        self.hub.tokens.clear()
+        self.assertEqual(run("org/tiny", "--name", "b", HF_TOKEN="hf_mine").stderr, "")
+        self.assertEqual(self.hub.tokens, {"Bearer hf_mine"})
+        self.hub.tokens.clear()
+        self.assertEqual(run("org/tiny", "--name", "c", "--endpoint", self.hub.endpoint).stderr, "", )
+        self.assertEqual(self.hub.tokens, {""})  # what was saved for one hub is not shown to another
+        done = run("org/gated")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ask readers to agree", done.stderr)
+        self.assertNotIn("hf_saved", done.stderr)
+
+    def test_wrong_content_leaves_nothing(self):
+        self.hub.files["config.json"] = b"{}"
+        self.fails("pull", "org/tiny", "--endpoint", self.hub.endpoint, says="cannot run this model")
+        self.assertFalse(os.path.exists(os.path.join(self.models, "tiny")))
+        self.fails("pull", "tiny", says="expected ORG/NAME")
+        self.fails("pull", "org/tiny", "--endpoint", "file:///etc", says="the hub's address")
 
 
 class Plumbing(Test):

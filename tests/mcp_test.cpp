@@ -94,7 +94,7 @@ TEST_F(QuernMcp, RunsTasksOfOneFolderByName) {
 
 TEST_F(QuernMcp, SaysWhyItCannotStart) {
   config_.command = {QUERN_BUILD "/quern", "mcp", "--model", "/nowhere"};
-  EXPECT_THAT(start_error(config_), HasSubstr("/nowhere: no such folder or file"));
+  EXPECT_THAT(start_error(config_), HasSubstr("/nowhere: no such file or folder"));
   config_.command = {QUERN_BUILD "/quern", "mcp", "--tasks", folder.path().string()};
   EXPECT_THAT(start_error(config_), HasSubstr("no task file there"));
 }

@@ -2,6 +2,7 @@
 #include "convert/calibrate.h"
 
 #include "base/file.h"
+#include "models.h"
 #include "trial.h"
 
 namespace quern {
@@ -72,7 +73,13 @@ void add_calibrate_command(CLI::App& app, Body& body) {
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 32))
       ->capture_default_str();
   o->common.add_engine_to(*command, "f32");
-  command->callback([o, &body] { body = [o] { return calibrate_model(*o); }; });
+  command->callback([o, &body] {
+    body = [o]() -> Result<int> {
+      QUERN_ASSIGN(const auto path, named_model(o->model));
+      o->model = path;
+      return calibrate_model(*o);
+    };
+  });
 }
 
 }  // namespace quern

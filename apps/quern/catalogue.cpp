@@ -4,17 +4,17 @@
 
 #include <algorithm>
 
-#include "formats/gguf.h"
+#include "catalogue/catalogue.h"
 
 namespace quern {
 
 namespace fs = std::filesystem;
 
-void add_found_model(std::vector<FoundModel>& models, const fs::path& path) {
+void add_found_model(std::vector<FoundModel>& models, const fs::path& path, const std::string& called) {
   std::error_code ignored;
   const fs::path whole = fs::weakly_canonical(path, ignored);
   if (std::any_of(models.begin(), models.end(), [&](const FoundModel& m) { return m.path == whole; })) return;
-  const std::string stem = whole.extension() == ".gguf" ? whole.stem().string() : whole.filename().string();
+  const std::string stem = called.empty() ? name_of_model(whole) : called;
   std::string name = stem;
   for (int number = 2; std::any_of(models.begin(), models.end(), [&](const FoundModel& m) { return m.name == name; }); ++number)
     name = fmt::format("{}-{}", stem, number);
@@ -22,17 +22,10 @@ void add_found_model(std::vector<FoundModel>& models, const fs::path& path) {
 }
 
 Result<void> add_models_of(std::vector<FoundModel>& models, const fs::path& folder) {
-  std::error_code error;
-  std::vector<fs::path> found;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    const fs::path& path = entry->path();
-    std::error_code ignored;
-    const bool is_gguf = path.extension() == ".gguf" && gguf_part(path.filename().string()) <= 1;
-    if (is_gguf || fs::is_regular_file(path / "config.json", ignored)) found.push_back(path);
-  }
-  if (error) return fail(Errc::not_found, "{}: {}", folder.string(), error.message());
-  std::sort(found.begin(), found.end());
-  for (const fs::path& path : found) add_found_model(models, path);
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored)) return fail(Errc::not_found, "{}: no such folder", folder.string());
+  QUERN_ASSIGN(const auto found, models_in(folder));
+  for (const CatalogueModel& model : found) add_found_model(models, model.path, model.name);
   return {};
 }
 

@@ -5,17 +5,15 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 
+#include "models.h"
 #include "text/model_text.h"
 
 namespace quern {
 namespace {
 
 double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-constexpr std::string_view kEmbeddedModel = "pebble";
 
 }  // namespace
 
@@ -24,7 +22,9 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
 }
 
 void CommonOptions::add_to(CLI::App& app, const std::string& default_kv) {
-  app.add_option("--model,-m", model, "Model folder or .gguf file; absent: the embedded model, pebble")->group("Model");
+  app.add_option("--model,-m", model,
+                 "Model folder, .gguf file, or a name that quern list shows; absent: the embedded model, pebble")
+      ->group("Model");
   add_engine_to(app, default_kv);
 }
 
@@ -85,18 +85,7 @@ Result<EngineOptions> CommonOptions::engine_for(const std::filesystem::path& pat
   return options;
 }
 
-Result<std::filesystem::path> find_model(const std::string& named) {
-  if (!named.empty()) return std::filesystem::path(named);
-  const char* configured = std::getenv("QUERN_MODELS");  // where models live, for moved installations
-  std::error_code ignored;
-  for (const std::string& models :
-       {std::string(configured ? configured : ""), std::string(QUERN_INSTALLED_MODELS), std::string(QUERN_SOURCE_MODELS)})
-    if (const auto folder = std::filesystem::path(models) / kEmbeddedModel;
-        !models.empty() && std::filesystem::exists(folder / "config.json", ignored))
-      return folder;
-  return fail(Errc::not_found, "the embedded model {} is in neither {} nor {} (QUERN_MODELS names another place)", kEmbeddedModel,
-              QUERN_INSTALLED_MODELS, QUERN_SOURCE_MODELS);
-}
+Result<std::filesystem::path> find_model(const std::string& named) { return named.empty() ? embedded_model() : named_model(named); }
 
 Result<Tokenizer> find_tokenizer(const std::string& named, const std::string& model) {
   if (!named.empty()) return load_tokenizer(named);

@@ -39,7 +39,7 @@ struct CommonOptions {
 KvFormat kv_named(std::string_view name);
 std::string_view kv_name(KvFormat format);
 
-// The folder or file of --model, or the embedded model's folder when none was named.
+// The folder or file of --model, which may be a name in the catalogue (models.h), or the embedded model's folder when none was named.
 Result<std::filesystem::path> find_model(const std::string& named);
 // The tokenizer of --tokenizer (a file, a folder, a GGUF file), or the model's.
 Result<Tokenizer> find_tokenizer(const std::string& named, const std::string& model);
@@ -67,6 +67,13 @@ void add_ask_command(CLI::App& app, Body& body);
 void add_chat_command(CLI::App& app, Body& body);
 void add_report_command(CLI::App& app, Body& body);
 void add_schema_command(CLI::App& app, Body& body);
+void add_pull_command(CLI::App& app, Body& body);
+void add_list_command(CLI::App& app, Body& body);
+void add_rm_command(CLI::App& app, Body& body);
+void add_doctor_command(CLI::App& app, Body& body);
+
+// What `quern` alone says: what it can do, with which models, on this machine.
+Result<int> welcome();
 
 // "1,2,3" or whitespace between; each a non-negative integer that fits 31 bits.
 Result<std::vector<int32_t>> parse_ids(std::string_view text, std::string_view where);

@@ -1,5 +1,6 @@
 // quern compare: what a model lost against the one it was made from.
 #include "comparison.h"
+#include "models.h"
 
 namespace quern {
 namespace {
@@ -74,7 +75,15 @@ void add_compare_command(CLI::App& app, Body& body) {
   command->add_option("--result-kv", o->result_kv, "Precision of RESULT's key-value cache; absent: as --kv")
       ->check(CLI::IsMember({"f32", "bf16", "int8"}))
       ->group("Model");
-  command->callback([o, &body] { body = [o] { return compare(*o); }; });
+  command->callback([o, &body] {
+    body = [o]() -> Result<int> {
+      for (std::string* model : {&o->source, &o->result}) {
+        QUERN_ASSIGN(const auto path, named_model(*model));
+        *model = path;
+      }
+      return compare(*o);
+    };
+  });
 }
 
 }  // namespace quern

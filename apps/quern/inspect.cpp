@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "command.h"
 #include "model/model_facts.h"
+#include "models.h"
 #include "text/chat_template.h"
 
 namespace quern {
@@ -16,14 +17,6 @@ struct Options {
   std::optional<int64_t> context;
   bool json = false;
 };
-
-std::string size_text(size_t bytes) {
-  constexpr std::string_view units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(units)) value /= 1024, ++unit;
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
-}
 
 Json as_json(const TensorTally& tally) {
   Json one = Json::object();

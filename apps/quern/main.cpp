@@ -5,6 +5,7 @@
 
 #include "base/system_error.h"
 #include "command.h"
+#include "interface.h"
 
 namespace quern {
 namespace {
@@ -19,15 +20,21 @@ int report(std::string message) {
 int run(int argc, char** argv) {
   CLI::App app{"quern runs the Qwen3-Next model family on your own machine and puts it to work.", "quern"};
   app.set_version_flag("--version", std::string("quern ") + QUERN_VERSION);
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   app.get_formatter()->column_width(34);
   app.footer("Each command has --help with an example. Without --model they use pebble, the model that comes with quern.");
-  Body body;
+  bool interface_wanted = false;
+  app.add_flag("--describe-interface", interface_wanted)->group("");  // for packaging: not among what --help shows
+  Body body = welcome;
   add_run_command(app, body);
   add_mcp_command(app, body);
   add_ask_command(app, body);
   add_report_command(app, body);
   add_chat_command(app, body);
+  add_pull_command(app, body);
+  add_list_command(app, body);
+  add_rm_command(app, body);
+  add_doctor_command(app, body);
   add_generate_command(app, body);
   add_logits_command(app, body);
   add_tokenize_command(app, body);
@@ -45,6 +52,11 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kSuccess : kUsage;
   }
+  if (interface_wanted)
+    body = [&app]() -> Result<int> {
+      QUERN_TRY(print_out(describe_interface(app).dump_indented() + "\n"));
+      return kSuccess;
+    };
   const Result<int> code = body();
   return code ? *code : report(code.error().message);
 }

@@ -10,6 +10,7 @@
 #include "agent/mcp/task_tool.h"
 #include "catalogue.h"
 #include "command.h"
+#include "models.h"
 
 extern char** environ;
 
@@ -30,17 +31,15 @@ struct Options {
 Result<std::vector<FoundModel>> find_models(const Options& o) {
   std::vector<FoundModel> entries;
   for (const std::string& model : o.models) {
-    std::error_code ignored;
-    if (!fs::exists(model, ignored)) return fail(Errc::not_found, "{}: no such folder or file", model);
-    add_found_model(entries, model);
+    QUERN_ASSIGN(const fs::path path, named_model(model));
+    add_found_model(entries, path);
   }
   if (!o.models_folder.empty()) QUERN_TRY(add_models_of(entries, o.models_folder));
   if (!entries.empty()) return entries;
   if (!o.models_folder.empty()) return fail(Errc::not_found, "{}: no model there", o.models_folder);
   QUERN_ASSIGN(const auto embedded, find_model(""));
   add_found_model(entries, embedded);
-  if (const char* configured = std::getenv("QUERN_MODELS"); configured && *configured)
-    QUERN_TRY(add_models_of(entries, configured));
+  for (const KnownModel& known : known_models()) add_found_model(entries, known.model.path, known.model.name);
   return entries;
 }
 
@@ -134,7 +133,9 @@ void add_mcp_command(CLI::App& app, Body& body) {
       "with --tasks, run_task. A model is loaded when it is first asked for; one at a time stays loaded. docs/mcp.md has the rest, and how\n"
       "quern itself uses the MCP servers of others.");
   command
-      ->add_option("--model,-m", o->models, "Model folder or .gguf file; may be given again. The first is used where none is named")
+      ->add_option(
+          "--model,-m", o->models,
+          "Model folder, .gguf file, or a name that quern list shows; may be given again. The first is used where none is named")
       ->allow_extra_args(false)
       ->group("Model");
   command->add_option("--models", o->models_folder, "A folder of models: its folders with a config.json, and .gguf files")

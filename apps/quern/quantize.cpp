@@ -9,6 +9,7 @@
 #include "base/cores.h"
 #include "base/file.h"
 #include "comparison.h"
+#include "models.h"
 #include "trial.h"
 
 namespace quern {
@@ -240,7 +241,11 @@ void add_quantize_command(CLI::App& app, Body& body) {
   command->callback([o, format, recipe, &body] {
     if (format->empty() && recipe->empty()) throw CLI::RequiredError("--format or --recipe");
     check_format(*o);
-    body = [o] { return quantize_model(*o); };
+    body = [o]() -> Result<int> {
+      QUERN_ASSIGN(const auto path, named_model(o->in));
+      o->in = path;
+      return quantize_model(*o);
+    };
   });
 }
 

@@ -5,7 +5,7 @@ _quern() {
   local engine_options='--threads -t --ops --isa --kv --context --yarn --template'
   local model_options="--model -m $engine_options"
   local input_options='--tokens --tokens-file'
-  local commands='run report chat ask mcp serve generate logits tokenize render inspect schema quantize calibrate compare synth bench eval'
+  local commands='run report chat ask mcp serve generate logits tokenize render inspect schema quantize calibrate compare synth bench eval pull list rm doctor'
   # Bash splits words at = and : as well; here "--input=month=may" is one word again.
   local cur prev words cword
   if declare -F _init_completion >/dev/null; then
@@ -51,7 +51,11 @@ _quern() {
       local formats='mxfp4 mxfp4-q8 qx86-hi q4 q6 q8 bf16 f32'
       [[ $command == quantize ]] && formats+=' q4_k_m f16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs'
       mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur"); return ;;
-    --model | -m | --models | --catalogue | --data | --trace | --tasks | --root) _quern_files "$cur" folders; return ;;
+    --model | -m)
+      _quern_files "$cur"
+      mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(_quern_models "$cur")
+      return ;;
+    --models | --catalogue | --data | --trace | --tasks | --root) _quern_files "$cur" folders; return ;;
     --docs | --question-file | --index | --results | --tokens-file | --file | --out | --tokenizer | --export | --svg | --schema | --grammar | --instances | --recipe | \
       --policy | --journal | --api-key-file | --tls-cert | --tls-key | --config | --report | --report-text | --importance | --feedback-text) _quern_files "$cur"; return ;;
     --tools) mapfile -t COMPREPLY < <(compgen -W 'none files all' -- "$cur"); return ;;
@@ -63,7 +67,7 @@ _quern() {
       --max-header | --max-body | --max-bodies | --json-depth | --header-time | --body-time | --idle-time | --write-time | --request-time | \
       --max-requests | --max-connections | --max-per-address | --grace | --threads | -t | --context | --yarn | --system | --mcp | --allow-host | --input | --resume | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
       --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes | --feedback-tokens | --lengths | --max-length | \
-      --depths | --trials | --resume-at | --prune | --budget | --max-file | --max-quotes | --max-quote | --chunks | --limit) return ;;
+      --depths | --trials | --revision | --include | --exclude | --name | --endpoint | --jobs | -j | --resume-at | --prune | --budget | --max-file | --max-quotes | --max-quote | --chunks | --limit) return ;;
     --text)
       case $command in calibrate | compare) _quern_files "$cur" ;; esac
       return ;;
@@ -104,6 +108,9 @@ _quern() {
       compare)
         options+=" --text --tokens --episodes --length --split --seed --report --result-kv --json $engine_options" ;;
       synth) options+=' --format --packed --mtp --force --threads -t' ;;
+      pull) options+=' --revision --include --exclude --name --endpoint --jobs -j --any --dry-run --json' ;;
+      list | doctor) options+=' --json' ;;
+      rm) options+=' --yes -y' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;
       eval)
         if [[ $second == bfcl ]]; then
@@ -122,12 +129,22 @@ _quern() {
   case $command in
     run | report | render | schema) _quern_files "$cur" ;;
     eval) [[ $second == bfcl ]] && _quern_files "$cur" folders ;;
-    inspect | calibrate | compare) _quern_files "$cur" folders ;;
+    rm) mapfile -t COMPREPLY < <(_quern_models "$cur") ;;
+    inspect)
+      _quern_files "$cur"
+      mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(_quern_models "$cur") ;;
+    calibrate | compare) _quern_files "$cur" folders ;;
     quantize) _quern_files "$cur" ;;
     synth)
       _quern_files "$cur"
       [[ -n $second ]] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'tiny mini slice4 slice8 full80' -- "$cur") ;;
   esac
+}
+
+# _quern_models WORD: names in the catalogue.
+_quern_models() {
+  local folder=${QUERN_MODELS:-${XDG_DATA_HOME:-$HOME/.local/share}/quern/models}
+  compgen -W "$(cd "$folder" 2>/dev/null && compgen -G '*' | sed -e '/\.partial$/d' -e 's/\.gguf$//') pebble" -- "$1"
 }
 
 # _quern_files WORD [folders]
