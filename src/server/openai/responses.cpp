@@ -1,0 +1,164 @@
+// /v1/responses and what is below it.
+#include "server/openai/handlers.h"
+#include "server/openai/response_answer.h"
+#include "server/openai/response_request.h"
+#include "server/openai/response_store.h"
+
+namespace quern {
+namespace {
+
+OpenAiError not_kept(const std::string& id, std::string_view param) {
+  OpenAiError error =
+      openai_error(Error{Errc::not_found,
+                         fmt::format("{}: no such response: they are kept in memory, as long as there is room", id.substr(0, 80))},
+                   param);
+  error.param = param;
+  error.code = param.empty() ? "response_not_found" : "previous_response_not_found";
+  if (!param.empty()) error.status = 400;
+  return error;
+}
+
+// One request for an answer.
+class ResponseCall {
+ public:
+  ResponseCall(ServerContext& context, ResponseStore& store, const ServerRequest& request, ServerResponse& response)
+      : run_(context, request, response), store_(store) {}
+
+  void answer() {
+    if (!read()) return;
+    if (asked_.stream)
+      run_.stream([this](EventStream&, const OpenAiError& error) {
+        ensure_answer(asked_.model);
+        answer_->fail(error);
+      });
+    const auto model = run_.acquire(asked_.model);
+    if (!model) return;
+    asked_.turn.sampling = asked_.sampling.over(model->engine->default_sampling());
+    auto turn = run_.begin(model, std::move(asked_.turn));
+    if (!turn) return;
+    ensure_answer(asked_.model.empty() ? model->entry.name : asked_.model);
+    const ClientWatch watch(run_.response(), {&*turn});
+    listen(*turn);
+  }
+
+  void count() {
+    if (!read()) return;
+    const auto model = run_.acquire(asked_.model);
+    if (!model) return;
+    const auto tokens = turn_prompt(*model, std::move(asked_.turn));
+    if (!tokens) return run_.fail(openai_error(tokens.error()));
+    run_.response().json(200,
+                         Json::Object{{"object", "response.input_tokens"}, {"input_tokens", static_cast<int64_t>(tokens->size())}});
+  }
+
+ private:
+  // The request, with the conversation it goes on with; false: the client was told what is wrong.
+  bool read() {
+    const auto body = request_json(run_.request(), run_.context());
+    if (!body) return refuse(openai_error(body.error()));
+    const std::string& client = run_.request().client;
+    auto asked = parse_response_request(*body, [&](const std::string& id) { return store_.find_item(id, client); });
+    if (!asked) return refuse(openai_error(asked.error()));
+    asked_ = std::move(*asked);
+    logprobs_ = asked_.turn.top_logprobs.has_value();
+    if (!asked_.previous.empty()) {
+      const auto previous = store_.find(asked_.previous, client);
+      if (!previous) return refuse(not_kept(asked_.previous, "previous_response_id"));
+      before_ = previous->all();
+    }
+    auto conversation = asked_.conversation(before_);
+    if (!conversation) return refuse(openai_error(conversation.error(), "input"));
+    asked_.turn.prompt = std::move(*conversation);
+    asked_.turn.move_volatile = run_.context().move_volatile;
+    return true;
+  }
+  bool refuse(const OpenAiError& error) {
+    run_.fail(error);
+    return false;
+  }
+
+  void ensure_answer(const std::string& model) {
+    if (answer_) return;
+    std::function<void(const Json&)> on_event;
+    if (asked_.stream) on_event = [this](const Json& event) { run_.events().json_event(event.find("type")->as_string(), event); };
+    answer_.emplace(ResponseAnswer::Options{.head = OpenAiHead("resp_", model, run_.context()),
+                                            .echo = asked_.echo,
+                                            .encrypted_reasoning = asked_.encrypted_reasoning,
+                                            .logprobs = logprobs_},
+                    std::move(on_event));
+    if (asked_.stream) answer_->begin();
+  }
+
+  void listen(TurnStream& turn) {
+    while (auto update = turn.next()) {
+      if (const auto failed = failure_of(*update)) return run_.fail(*failed);
+      if (const auto* end = std::get_if<TurnEnd>(&*update)) {
+        run_.note(*end);
+        answer_->end(*end, [this] { keep(); });
+        continue;
+      }
+      if (asked_.stream && !tell_progress(run_, *update)) return;
+      answer_->on(*update);
+      if (run_.begun() && !run_.events().open()) return;
+    }
+    if (!asked_.stream) run_.response().json(200, answer_->response());
+  }
+
+  // Kept before the client hears of the end: it may go on from the answer at once.
+  void keep() {
+    if (!asked_.store) return;
+    const Json response = answer_->response();
+    store_.put(response.find("id")->as_string(), {.client = run_.request().client,
+                                                  .response = response,
+                                                  .before = before_,
+                                                  .input = asked_.input,
+                                                  .output = answer_->output()});
+  }
+
+  OpenAiRun run_;
+  ResponseStore& store_;
+  ResponseRequest asked_;
+  bool logprobs_ = false;
+  ResponseItems before_;
+  std::optional<ResponseAnswer> answer_;
+};
+
+}  // namespace
+
+void handle_response(ServerContext& context, ResponseStore& store, const ServerRequest& request, ServerResponse& response) {
+  ResponseCall(context, store, request, response).answer();
+}
+
+void handle_response_tokens(ServerContext& context, ResponseStore& store, const ServerRequest& request, ServerResponse& response) {
+  ResponseCall(context, store, request, response).count();
+}
+
+void handle_stored_response(ResponseStore& store, const ServerRequest& request, ServerResponse& response) {
+  const std::string& id = request.parts.at("id");
+  const auto found = store.find(id, request.client);
+  if (!found) return send_openai_error(response, not_kept(id, ""));
+  response.json(200, found->response);
+}
+
+void handle_response_items(ResponseStore& store, const ServerRequest& request, ServerResponse& response) {
+  const std::string& id = request.parts.at("id");
+  const auto found = store.find(id, request.client);
+  if (!found) return send_openai_error(response, not_kept(id, ""));
+  Json data = Json::array();
+  for (const auto& item : found->input) data.push_back(*item);
+  const auto id_of = [&](size_t at) { return data.size() > 0 ? *data.as_array()[at].find("id") : Json(); };
+  Json first = id_of(0), last = data.size() > 0 ? id_of(data.size() - 1) : Json();
+  response.json(200, Json::Object{{"object", "list"},
+                                  {"data", std::move(data)},
+                                  {"first_id", std::move(first)},
+                                  {"last_id", std::move(last)},
+                                  {"has_more", false}});
+}
+
+void handle_deleted_response(ResponseStore& store, const ServerRequest& request, ServerResponse& response) {
+  const std::string& id = request.parts.at("id");
+  if (!store.remove(id, request.client)) return send_openai_error(response, not_kept(id, ""));
+  response.json(200, Json::Object{{"id", id}, {"object", "response"}, {"deleted", true}});
+}
+
+}  // namespace quern
