@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""`quern serve` with pebble, as clients of Anthropic's, Ollama's and its own API see it.
+"""`quern serve` with pebble, as clients of OpenAI's, Anthropic's, Ollama's and its own API see it.
 
     tests/dialects_test.py REPOSITORY QUERN BUILD [CLASS…]
 
-Anthropic's and Ollama's own clients for Node.js are installed into BUILD/tests/npm, as the tests of MCP servers install theirs.
+OpenAI's, Anthropic's and Ollama's own clients for Node.js are installed into BUILD/tests/npm, as the tests of MCP servers install theirs.
 """
 import fcntl
 import hashlib
@@ -129,6 +129,44 @@ class ClaudeNames(Served):
         body = {"model": "claude-haiku-4-5", "max_tokens": 4, "messages": [{"role": "user", "content": "Hi"}]}
         self.assertEqual(self.ok("POST", "/v1/messages", body)["model"], "claude-haiku-4-5")
         self.fails(404, "gpt-5", "POST", "/v1/messages", {**body, "model": "gpt-5"})
+
+
+class OpenAi(Served):
+    def test_its_own_client(self):
+        self.node("openai.mjs")
+
+    def test_codex(self):
+        """What it sends: a stateless conversation as items, tools of many types, reasoning sent back packed."""
+        body = {"model": "pebble", "instructions": "You are an agent.", "stream": True, "store": False, "parallel_tool_calls": False, "tool_choice": "auto",
+                "include": ["reasoning.encrypted_content"], "prompt_cache_key": "a", "reasoning": {"effort": "medium", "summary": "auto"}, "text": {"verbosity": "low"},
+                "tools": [{"type": "function", "name": "shell", "description": "Runs", "strict": False, "parameters": {"type": "object", "properties": {
+                    "command": {"type": "array", "items": {"type": "string"}}}, "required": ["command"], "additionalProperties": False}},
+                    {"type": "custom", "name": "apply_patch", "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"}}, {"type": "web_search", "external_web_access": False}],
+                "input": [{"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Rules."}]},
+                          {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "List the files."}]},
+                          {"type": "reasoning", "summary": [], "encrypted_content": "quern1.SG0u"},
+                          {"type": "function_call", "call_id": "1", "name": "shell", "arguments": "{\"command\": [\"ls\"]}"},
+                          {"type": "function_call_output", "call_id": "1", "output": "a.txt"}], "max_output_tokens": 8}
+        events = [json.loads(line[6:]) for line in self.events("POST", "/v1/responses", body).splitlines() if line.startswith("data: ")]
+        self.assertEqual(events[0]["type"], "response.created")
+        self.assertIn(events[-1]["type"], ("response.completed", "response.incomplete"))
+        self.assertEqual(events[-1]["response"]["metadata"]["ignored_tools"], "custom apply_patch, web_search")
+        self.assertTrue(any(event["type"] == "response.output_item.done" for event in events))
+
+    def test_errors_have_its_shape(self):
+        for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings"):
+            for body in (b"", b"{", b"[]", b"\xff", b"{}", b'{"model": 7}'):
+                status, answer = self.server.ask("POST", path, body)
+                self.assertEqual((status, answer["error"]["type"], sorted(answer["error"])), (400, "invalid_request_error", ["code", "message", "param", "type"]), (path, body, answer))
+        status, answer = self.server.ask("GET", "/v1/chat/completions")
+        self.assertEqual((status, answer["error"]["type"]), (405, "invalid_request_error"))
+
+    def test_document(self):
+        document = self.ok("GET", "/openapi.json")
+        self.assertEqual(document["openapi"], "3.1.0")
+        for path in document["paths"]:  # what is told of is there
+            status, answer = self.server.ask("OPTIONS", path.replace("{id}", "x"))
+            self.assertEqual(status, 204, (path, answer))
 
 
 class Ollama(Served):
