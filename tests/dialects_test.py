@@ -26,6 +26,14 @@ STATE = 6 * (4 * 64 * 64 + 3 * 512) * 4
 LIVE = 6 * STATE
 
 
+def read(path):
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
 def install():
     """The folder of the packages that package-lock.json names."""
     if not shutil.which("npm") or not shutil.which("node"):
@@ -37,7 +45,7 @@ def install():
         with open(os.path.join(source, "package-lock.json"), "rb") as file:
             wanted = hashlib.sha256(file.read()).hexdigest()
         installed = os.path.join(packages, "installed")
-        if not os.path.exists(installed) or open(installed, encoding="ascii").read() != wanted:
+        if read(installed) != wanted:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(os.path.join(source, name), packages)
             done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=packages,
