@@ -32,7 +32,8 @@ struct Account {
 class Server {
  public:
   explicit Server(const std::filesystem::path& folder, size_t memory = size_t{1} << 30) {
-    engine_ = Engine::load({.model = std::filesystem::path(QUERN_REPO) / "models" / "pebble", .threads = 1, .context = 65536}).value();
+    engine_ =
+        Engine::load({.model = std::filesystem::path(QUERN_REPO) / "models" / "pebble", .threads = 1, .context = 65536}).value();
     replay_ = std::make_unique<ReplayStore>(*engine_->tokenizer(), engine_->chat_format());
     if (!folder.empty()) {
       EXPECT_TRUE(replay_->keep_in(folder / "turns"));
