@@ -5,6 +5,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/gated_delta/gated_delta.h"
 #include "kernels/linear/linear.h"
+#include "kernels/quant_linear/quant_linear.h"
 
 namespace quern {
 namespace {
@@ -46,6 +47,59 @@ void linear_bf16(benchmark::State& state) {
 BENCHMARK(linear_bf16)
     ->ArgNames({"isa", "tokens"})
     ->ArgsProduct({{static_cast<int>(Isa::scalar), static_cast<int>(Isa::avx2)}, {1, 64}});
+
+// An expert's gate_proj, [512, 2048], in strips, times a run of tokens; one matrix after the other of `matrices`, each thread its own: what they
+// have of the caches goes by that. mxfp4: 0 for 8 bits in groups of 64.
+void quant_linear_strips(benchmark::State& state) {
+  if (skipped(state)) return;
+  constexpr int64_t kRows = 512, kColumns = 2048;
+  const bool mxfp4 = state.range(1) != 0;
+  const int64_t tokens = state.range(2), matrices = state.range(3);
+  const QuantFormat format = mxfp4 ? QuantFormat::mlx_mxfp4 : QuantFormat::mlx_affine_8_g64;
+  Random random(2);
+  std::vector<uint64_t> codes(static_cast<size_t>(matrices * kRows * kColumns / (mxfp4 ? 16 : 8)));
+  for (uint64_t& eight : codes) eight = random.next();
+  // Scales of about one.
+  const std::vector<uint8_t> powers(static_cast<size_t>(matrices * kRows * kColumns / 32), 127);
+  const std::vector<uint16_t> halves(static_cast<size_t>(matrices * kRows * kColumns / 64), 0x3F80);
+  const auto scales = mxfp4 ? std::as_bytes(std::span(powers)) : std::as_bytes(std::span(halves));
+  const QuantMatrix weight = QuantMatrix::make(format, matrices * kRows, kColumns,
+                                               {.codes = std::as_bytes(std::span(codes)),
+                                                .scales = scales,
+                                                .biases = mxfp4 ? std::span<const std::byte>() : scales,
+                                                .order = RowOrder::strips})
+                                 .value();
+  Int8Activations x;
+  x.resize(tokens, kColumns);
+  const std::vector<float> values = random_floats(tokens * kColumns);
+  for (int64_t t = 0; t < tokens; ++t) x.quantize(t, values.data() + t * kColumns);
+  PackedTokens packed;
+  packed.resize(tokens, kColumns);
+  for (int64_t i = 0; i < token_tiles(tokens); ++i) {
+    const TokenTile tile = token_tile(0, tokens, i);
+    std::vector<Int8Row> rows;
+    for (int64_t t = 0; t < tile.count; ++t) rows.push_back(x.row(tile.first + t));
+    packed.pack(mxfp4 ? InputForm::e2m1_tiles : InputForm::offset_tiles, tile, rows.data());
+  }
+  std::vector<float> out(static_cast<size_t>(tokens * kRows));
+  int64_t next = 0;
+  for (auto _ : state) {
+    const QuantMatrix matrix = weight.row_range(next++ % matrices * kRows, kRows);
+    quant_linear(isa_of(state), {.tiles = &packed, .tokens = tokens, .weight = &matrix, .out = out.data(), .out_stride = kRows}, 0,
+                 kRows);
+    benchmark::ClobberMemory();
+  }
+  state.counters["products/s"] =
+      benchmark::Counter(static_cast<double>(kRows * kColumns * tokens * state.iterations()), benchmark::Counter::kIsRate);
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(weight.bytes()) / matrices);
+}
+void quant_linear_shapes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"isa", "mxfp4", "tokens", "matrices"})->UseRealTime();
+  b->Args({static_cast<int>(Isa::avx512), 0, 512, 1});
+  for (const int64_t tokens : {1, 2, 4, 6, 8, 10, 12, 20})
+    for (const int64_t matrices : {1, 64, 256}) b->Args({static_cast<int>(Isa::avx512), 1, tokens, matrices});
+}
+BENCHMARK(quant_linear_strips)->Apply(quant_linear_shapes);
 
 // One key head with its two value heads, states 128 x 128; `chunk` tokens a call. chunk 1 is decoding.
 void gated_delta_rule(benchmark::State& state) {
