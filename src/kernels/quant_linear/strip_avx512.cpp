@@ -21,16 +21,15 @@ namespace {
 // For each token of a tile the sums of a block and those of all are in registers, 24 of 32.
 static_assert(kTokenTile == 12);
 constexpr int kTile = kTokenTile;
-// How a strip is asked for ahead of the products, for a single token, which waits for memory alone, and for several. Measured on Zen 4:
-//   one token, as a share of what plain reading reached in alternation: into the second-level cache from 2 KB ahead 0.98, 4 KB 0.97,
-//     16 KB 0.87, 64 KB 0.88; into the first, from 1 KB, 0.80
-//   five tokens, billions of products a second: into the second level from 2 KB ahead 82, 4 KB 100, 8 KB 105; into the first 1 KB 95,
-//     2 KB 105, 3 KB 110, 4 KB 104. Ten: 145, 142, 132; 136, 145, 145, 142
-template <int tokens>
-struct Ahead {
-  static constexpr int64_t kBytes = tokens == 1 ? 2048 : 3072;
-  static constexpr int kLocality = tokens == 1 ? 2 : 3;  // of __builtin_prefetch: the second-level cache, the first
-};
+// How a strip is asked for ahead of the products. Measured on Zen 4:
+//   several tokens: all of it. Five, billions of products a second: into the second level from 2 KB ahead 82, 4 KB 100, 8 KB 105; into the first
+//     1 KB 95, 2 KB 105, 3 KB 110, 4 KB 104. Ten: 145, 142, 132; 136, 145, 145, 142
+//   one token: the processor finds streams of codes by itself, and to ask for each line is in its way. Scales are read too slowly for it to run
+//     far enough ahead. Of what 8 bits reached when all was asked for 2 KB ahead, MXFP4, one stream and matrices anywhere in memory: all of it
+//     from 1.5, 2, 3 or 6 KB ahead 0.86 to 0.90 and 0.92 to 0.93; nothing 0.94, 0.93; scales 512 bytes ahead 0.94, 0.96, and one line of codes a
+//     block with them, from far enough that it is another page 0.96, 0.98; 8 bits: scales 1.02, 1.04
+constexpr int64_t kCodesAhead = 3072;
+constexpr int64_t kScalesAhead = 512, kPagesAhead = 8192;
 
 // Where the bit planes of a strip have a column.
 template <int bits>
@@ -44,10 +43,15 @@ struct Planes {
   // 32 columns on.
   void advance() { low += 64 * kWidths[0], high += 64 * kWidths[1]; }
   // What 32 columns take, so far ahead.
-  template <class To>
-  void prefetch() const {
-    for (int i = 0; i < kWidths[0]; ++i) __builtin_prefetch(low + To::kBytes + 64 * i, 0, To::kLocality);
-    for (int i = 0; i < kWidths[1]; ++i) __builtin_prefetch(high + To::kBytes + 64 * i, 0, To::kLocality);
+  void prefetch(int64_t ahead) const {
+    for (int i = 0; i < kWidths[0]; ++i) __builtin_prefetch(low + ahead + 64 * i);
+    for (int i = 0; i < kWidths[1]; ++i) __builtin_prefetch(high + ahead + 64 * i);
+  }
+  // The first plane's fields of columns 4k .. 4k + 3 in the lowest bits of their bytes; what is above them is anything.
+  __m512i columns_and_more(int k) const {
+    constexpr int kFields = 8 / kWidths[0];
+    const __m512i word = _mm512_loadu_si512(low + k / kFields * 64);
+    return k % kFields == 0 ? word : _mm512_srli_epi16(word, k % kFields * kWidths[0]);
   }
   // Codes of columns 4k .. 4k + 3, a row a lane.
   __m512i columns(int k) const {
@@ -74,9 +78,17 @@ struct Planes {
 struct Mxfp4 {
   static constexpr int kBits = 4, kGroup = 32;
   static constexpr bool kOffsets = false;
-  using Value = E2m1;
+  // As E2m1 does; vpermb looks at six bits of an index, so that its table has the values four times and nothing need be cut off.
+  static __m512i codes(const Planes<4>& planes, int k) {
+    const __m512i values = _mm512_broadcast_i32x4(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+    return _mm512_permutexvar_epi8(planes.columns_and_more(k), values);
+  }
+  // Half of it is a matter of the exponent, but for the two smallest and NaN.
   static __m512 scale(const QuantRow& strip, int64_t group) {
-    return half_e8m0(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes_at(strip.scales) + group * kRows)));
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes_at(strip.scales) + group * kRows));
+    if (_mm_cmpgt_epu8_mask(_mm_sub_epi8(bytes, _mm_set1_epi8(2)), _mm_set1_epi8(static_cast<char>(252))) != 0)
+      return half_e8m0(bytes);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu8_epi32(_mm_sub_epi8(bytes, _mm_set1_epi8(1))), 23));
   }
   static __m512 offset(const QuantRow&, int64_t) { return _mm512_setzero_ps(); }
 };
@@ -85,7 +97,7 @@ template <int bits, int group>
 struct Affine {
   static constexpr int kBits = bits, kGroup = group;
   static constexpr bool kOffsets = true;
-  using Value = AsIs;
+  static __m512i codes(const Planes<bits>& planes, int k) { return planes.columns(k); }
   static __m512 scale(const QuantRow& strip, int64_t at) { return load_scales(strip.scale_type, strip.scales, at * kRows, kRows); }
   static __m512 offset(const QuantRow& strip, int64_t at) { return load_scales(strip.scale_type, strip.biases, at * kRows, kRows); }
 };
@@ -131,6 +143,17 @@ inline __attribute__((always_inline)) bool add_powers(const QuantRow& strip, int
   return true;
 }
 
+// Asks for what a block of some tokens takes, ahead of it.
+template <class F, int count>
+inline __attribute__((always_inline)) void ask_ahead(const QuantRow& strip, int64_t block, const Planes<F::kBits>& planes) {
+  if constexpr (count > 1) return planes.prefetch(kCodesAhead);
+  constexpr int64_t kScaleBytes = F::kOffsets ? 2 : 1;  // of the format's own type
+  const int64_t scales = block * 32 / F::kGroup * kRows * kScaleBytes + kScalesAhead;
+  __builtin_prefetch(strip.scales + scales);
+  if constexpr (F::kOffsets) __builtin_prefetch(strip.biases + scales);
+  __builtin_prefetch(planes.low + kPagesAhead, 0, 2);
+}
+
 // out [count tokens][16 rows]
 template <class F, int count, bool plain>
 void multiply_strip(const StripSource& s, const PackedBlock<count>* x, float* out, int64_t out_stride) {
@@ -138,12 +161,12 @@ void multiply_strip(const StripSource& s, const PackedBlock<count>* x, float* ou
   __m512 total[count];
   for (__m512& of_token : total) of_token = _mm512_setzero_ps();
   for (int64_t block = 0; block < s.cols / 32; ++block, ++x, planes.advance()) {
-    planes.template prefetch<Ahead<count>>();
+    ask_ahead<F, count>(s.strip, block, planes);
     __m512i sum[count];
     for (int t = 0; t < count; ++t) sum[t] = F::kOffsets ? _mm512_setzero_si512() : _mm512_set1_epi32(x->sums[t]);
 #pragma GCC unroll 8
     for (int k = 0; k < 8; ++k) {
-      const __m512i codes = typename F::Value()(planes.columns(k));
+      const __m512i codes = F::codes(planes, k);
       for (int t = 0; t < count; ++t) sum[t] = _mm512_dpbusd_epi32(sum[t], codes, _mm512_set1_epi32(x->codes[t][k]));
     }
     if constexpr (plain)
