@@ -170,7 +170,7 @@ class Load:
                     self.unload(rng)
             except TimeoutError:
                 self.fail("stuck: no byte for two minutes")
-            except (OSError, http.client.HTTPException) as error:
+            except Exception as error:  # whatever it is, the run has failed, and says so
                 self.fail(repr(error))
 
     def run(self):
@@ -198,7 +198,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     pebble = os.path.join(os.path.abspath(options.repository), "models/pebble")
-    server = Server(os.path.abspath(options.quern), [f"pebble={pebble}", f"twin={pebble}"])
+    server = Server(os.path.abspath(options.quern), [f"pebble={pebble}", f"twin={pebble}"], "--cache-memory", "64M", "--log", "none")
     try:
         load = Load(server, options)
         load.learn()
