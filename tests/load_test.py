@@ -164,7 +164,7 @@ class Load:
                     self.stream(rng, leave_after=rng.randrange(6))
                 elif kind < 0.88:
                     self.leave_before_the_answer(rng)
-                elif kind < 0.98 or number:
+                elif kind < 0.97 or number % 64:
                     self.malformed(rng)
                 else:
                     self.unload(rng)
