@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 
 const client = new OpenAI({ baseURL: `${process.argv[2]}/v1`, apiKey: 'none', maxRetries: 0 });
-const messages = [{ role: 'user', content: 'Say hello.' }];
+const rules = 'You are brief. '.repeat(60);  // long enough to be worth keeping
+const messages = [{ role: 'system', content: rules }, { role: 'user', content: 'Say hello.' }];
 const common = { model: 'pebble', messages, temperature: 0, max_completion_tokens: 24 };
 const rejects = (promise, status, code, param) =>
   assert.rejects(promise, (e) => {
@@ -36,7 +37,7 @@ assert.deepEqual(again.choices.map((c) => c.message.content), several.choices.ma
 const parameters = { type: 'object', properties: { a: { type: 'integer' }, b: { type: 'integer' } }, required: ['a', 'b'], additionalProperties: false };
 const tools = [{ type: 'function', function: { name: 'add', description: 'Adds', parameters } }];
 const call = { ...common, tools, tool_choice: 'required', parallel_tool_calls: false, max_completion_tokens: 200 };
-const called = await client.chat.completions.stream(call).finalChatCompletion();
+const called = await client.chat.completions.stream({ ...call, stream_options: { include_usage: true } }).finalChatCompletion();
 const made = called.choices[0].message.tool_calls[0];
 assert.equal(called.choices[0].finish_reason, 'tool_calls');
 assert.equal(made.function.name, 'add');
@@ -62,10 +63,10 @@ const pieces = await collect(await client.completions.create({ model: 'pebble', 
 assert.equal(pieces.map((p) => p.choices[0]?.text ?? '').join(''), text.choices[0].text);
 
 // Responses, as a chain, and their events.
-const first = await client.responses.create({ model: 'pebble', input: 'Say hello.', temperature: 0, max_output_tokens: 24 });
+const first = await client.responses.create({ model: 'pebble', instructions: rules, input: 'Say hello.', temperature: 0, max_output_tokens: 24 });
 assert.equal(first.output_text, whole.choices[0].message.content);
 const events = await collect(
-  await client.responses.create({ model: 'pebble', input: 'And now?', previous_response_id: first.id, temperature: 0, max_output_tokens: 8, stream: true }),
+  await client.responses.create({ model: 'pebble', instructions: rules, input: 'And now?', previous_response_id: first.id, temperature: 0, max_output_tokens: 8, stream: true }),
 );
 assert.deepEqual(events.map((e) => e.sequence_number), events.map((_, i) => i));
 assert.equal(events[0].type, 'response.created');
