@@ -32,7 +32,7 @@ EPISODES = "1" if SHORT else "2"
 TINY = os.path.join(REPO, "tests/data/tiny")
 PEBBLE = os.path.join(REPO, "models/pebble")
 COMMANDS = ["generate", "logits", "tokenize", "render", "inspect", "schema", "quantize", "calibrate", "compare", "synth", "bench", "eval", "run", "report", "chat", "ask", "mcp",
-            "pull", "list", "rm", "doctor"]
+            "serve", "pull", "list", "rm", "doctor"]
 
 
 STATE = tempfile.TemporaryDirectory(prefix="quern-cli-state-")

@@ -63,6 +63,7 @@ void add_eval_needle_command(CLI::App& eval, Body& body);  // called by add_eval
 void add_eval_bfcl_command(CLI::App& eval, Body& body);
 void add_run_command(CLI::App& app, Body& body);
 void add_mcp_command(CLI::App& app, Body& body);
+void add_serve_command(CLI::App& app, Body& body);
 void add_ask_command(CLI::App& app, Body& body);
 void add_chat_command(CLI::App& app, Body& body);
 void add_report_command(CLI::App& app, Body& body);

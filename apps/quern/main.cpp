@@ -28,6 +28,7 @@ int run(int argc, char** argv) {
   Body body = welcome;
   add_run_command(app, body);
   add_mcp_command(app, body);
+  add_serve_command(app, body);
   add_ask_command(app, body);
   add_report_command(app, body);
   add_chat_command(app, body);

@@ -130,6 +130,7 @@ void Connection::read() {
 void Connection::on_read(const Code& code, size_t bytes) {
   reading_ = false;
   if (phase_ == Phase::closed) return;
+  if (ending_tls_) return end_tls();
   if (code) {
     at_end_ = true;
     // Nobody who waits for an answer closes their side of the connection; if somebody does, they have stopped waiting.
@@ -137,8 +138,8 @@ void Connection::on_read(const Code& code, size_t bytes) {
     return advance();
   }
   if (phase_ == Phase::lingering) {
-    accounted_ += bytes;
-    return accounted_ > kDiscarded ? close() : read();
+    discarded_ += bytes;
+    return discarded_ > kDiscarded ? close() : read();
   }
   input_.append(part_.data(), bytes);
   if (phase_ == Phase::answering) return read();
@@ -184,7 +185,6 @@ void Connection::advance() {
 }
 
 void Connection::account_body(size_t bytes) {
-  if (phase_ == Phase::lingering) return;
   core_.body_bytes += bytes - accounted_;
   accounted_ = bytes;
 }
@@ -380,13 +380,20 @@ void Connection::next_request() {
 void Connection::linger() {
   phase_ = Phase::lingering;
   limit(phase_timer_, kLinger_s, &Connection::late);
-  if (tls_ && whole_request_ && !reading_) {
-    tls_->async_shutdown([self = shared_from_this()](const Code&) { self->close(); });
-    return;
-  }
   Code ignored;
-  if (!tls_) socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-  read();
+  if (!tls_) {
+    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+    return read();
+  }
+  if (!whole_request_) return read();
+  // TLS has an end of its own, which tells that nothing was cut off. It can follow only when the read that looks for a client's going has ended.
+  ending_tls_ = true;
+  if (!reading_) return end_tls();
+  socket_.cancel(ignored);
+}
+
+void Connection::end_tls() {
+  tls_->async_shutdown([self = shared_from_this()](const Code&) { self->close(); });
 }
 
 }  // namespace quern

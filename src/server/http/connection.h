@@ -77,6 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void record();
   void next_request();
   void linger();
+  void end_tls();
 
   ServerCore& core_;
   Socket socket_;
@@ -88,7 +89,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::array<char, 16 << 10> part_;
   std::string input_;  // read, and not parsed yet
-  bool reading_ = false, at_end_ = false;
+  bool reading_ = false, at_end_ = false, ending_tls_ = false;
+  size_t discarded_ = 0;  // while lingering
 
   std::optional<RequestParser> parser_;
   bool checked_ = false;  // admit() said yes

@@ -27,8 +27,8 @@ struct HttpLimits {
   double write_s = 30;              // for a client to take 64 KiB of an answer, or the rest of it
   double exchange_s = 0;            // from a request's first byte to its answer's last
   double silence_s = 15;            // after which a stream sends a sign of life
-  size_t connections = 1024, per_address = 512;
-  size_t handlers = 512;  // requests that are handled at the same time; more are told to come back
+  size_t connections = 2048, per_address = 1024;
+  size_t handlers = 1024;  // requests that are handled at the same time; more are told to come back
 };
 
 struct HttpServerOptions {
