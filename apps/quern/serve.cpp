@@ -217,7 +217,8 @@ Result<int> serve(CLI::App& command, ServeOptions& o) {
                         .version = QUERN_VERSION,
                         .data = data.path,
                         .json_depth = static_cast<size_t>(o.json_depth),
-                        .move_volatile = !o.keep_volatile};
+                        .move_volatile = !o.keep_volatile,
+                        .claude_names = o.claude_names};
   const auto start = Clock::now();
   const auto models = pool->list();
   std::atomic<bool> loading = std::any_of(models.begin(), models.end(), [](const ModelState& m) { return m.entry.pinned; });

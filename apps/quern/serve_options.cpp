@@ -51,6 +51,12 @@ void add_model_options(CLI::App& command, ServeOptions& o) {
           "nobody uses make room, the longest unused first")
       ->check(size())
       ->group(group);
+  command
+      .add_flag(
+          "--claude-names", o.claude_names,
+          "Requests of Anthropic's API for a model whose name begins with claude- and is not there get the first model: such clients "
+          "ask for several of them")
+      ->group(group);
   command.add_option("--keep", o.keep, "How long a model stays loaded after its last use, where its own entry does not say")
       ->check(duration())
       ->capture_default_str()

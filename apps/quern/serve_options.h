@@ -16,7 +16,7 @@ struct ServeOptions {
   std::string catalogue;
   std::vector<ModelEntry> configured;  // of the configuration file
   std::string memory, keep = "forever", cache_memory = "2G", cache_disk = "16G", data;
-  bool no_data = false, keep_volatile = false;
+  bool no_data = false, keep_volatile = false, claude_names = false;
   int64_t max_running = 256, max_waiting = 1024, prefill_tokens = 512;
 
   std::string host = "127.0.0.1", tls_cert, tls_key, api_key_file;

@@ -83,7 +83,7 @@ _quern() {
       mcp) options+=" --models --tasks --root --yes -y $model_options" ;;
       serve)
         options+=" --host --port -p --api-key-file --tls-cert --tls-key --allowed-host --cors --model -m --models --catalogue --memory --keep"
-        options+=" --max-running --max-waiting --prefill-tokens --cache-memory --cache-disk --data --no-data --keep-volatile-lines"
+        options+=" --max-running --max-waiting --prefill-tokens --cache-memory --cache-disk --data --no-data --keep-volatile-lines --claude-names"
         options+=" --max-header --max-body --max-bodies --json-depth --header-time --body-time --idle-time --write-time --request-time"
         options+=" --max-requests --max-connections --max-per-address --grace --log --log-prompts --trace --config --print-config"
         options+=" $engine_options" ;;
