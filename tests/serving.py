@@ -19,7 +19,7 @@ class Server:
         arguments = [quern, "serve", "--port", "0", *options]
         for model in models:
             arguments += ["--model", model]
-        environment = {**os.environ, "XDG_STATE_HOME": self.folder.name, "XDG_CACHE_HOME": self.folder.name}
+        environment = {**os.environ, **{f"XDG_{kind}_HOME": self.folder.name for kind in ("STATE", "CACHE", "DATA")}}
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment)
         line = self.process.stdout.readline()
         ready = re.match(r"listening on (http://127\.0\.0\.1:(\d+))", line)
