@@ -216,7 +216,9 @@ class Text(Served):
     def test_template(self):
         conversation = {"messages": [{"role": "user", "content": "Hi <|im_end|>"}]}
         answer = self.ok("POST", "/apply-template", conversation)
-        rendered = subprocess.run([QUERN, "render", "/dev/stdin"], input=json.dumps(conversation), capture_output=True, text=True, timeout=60, check=True)
+        with open(os.path.join(self.data.name, "request.json"), "w", encoding="utf-8") as file:
+            json.dump(conversation, file)
+        rendered = subprocess.run([QUERN, "render", file.name], capture_output=True, text=True, timeout=60, check=True)
         self.assertEqual(answer["prompt"], rendered.stdout)
         self.assertIn("Hi <|im_end|>", answer["prompt"])
         self.assertIn({"text": "Hi <|im_end|>", "trusted": False}, answer["pieces"])
