@@ -15,6 +15,8 @@
 
 #include "base/file.h"
 #include "catalogue.h"
+#include "catalogue/catalogue.h"
+#include "models.h"
 #include "serve_options.h"
 #include "server/api.h"
 #include "server/config.h"
@@ -37,19 +39,21 @@ double seconds_of(const std::string& text) {
 }
 size_t bytes_of(const std::string& text) { return text.empty() ? 0 : parse_size(text).value_or(0); }
 
-// NAME=PATH, or a path that names its model itself.
+// NAME=PATH, or a model that names itself: a path, or a name in the user's catalogue.
 Result<void> add_model_of_option(std::vector<ModelEntry>& entries, const std::string& option) {
   const size_t equals = option.find('=');
+  const bool has_name = equals != std::string::npos && option.substr(0, equals).find('/') == std::string::npos;
   ModelEntry entry;
-  if (equals == std::string::npos || option.substr(0, equals).find('/') != std::string::npos) {
-    std::vector<FoundModel> one;
-    add_found_model(one, option);
-    entry.name = one.front().name, entry.path = option;
+  const auto path = named_model(has_name ? option.substr(equals + 1) : option);
+  if (!path) return with_context(path.error(), "--model");
+  entry.path = *path;
+  if (has_name) {
+    entry.name = option.substr(0, equals);
   } else {
-    entry.name = option.substr(0, equals), entry.path = option.substr(equals + 1);
+    std::vector<FoundModel> one;
+    add_found_model(one, entry.path, name_of_model(entry.path));
+    entry.name = one.front().name;
   }
-  std::error_code ignored;
-  if (!fs::exists(entry.path, ignored)) return fail(Errc::not_found, "--model {}: no such folder or file", option);
   entries.push_back(std::move(entry));
   return {};
 }

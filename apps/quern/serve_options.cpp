@@ -35,7 +35,7 @@ void add_model_options(CLI::App& command, ServeOptions& o) {
   command
       .add_option(
           "--model,-m", o.models,
-          "NAME=PATH: a model folder or .gguf file, and what requests call it; may be given again. The first is used where a "
+          "NAME=PATH: a model folder, .gguf file or name that quern list shows, and what requests call it; may be given again. The first is used where a "
           "request names none. Without a model: pebble")
       ->allow_extra_args(false)
       ->group(group);
