@@ -81,9 +81,9 @@ TEST(RunReport, TellsARunFromBeginningToEnd) {
   expect_well_formed(page);
   for (const char* part :
        {"<h1>letters<span class=\"badge success\">success</span></h1>", "Do &lt;b&gt;it&lt;/b&gt;.", "<dd>some/model</dd>",
-        "<dd>passed</dd>", "First.", "write_file path: a.txt, text: one 2 ", "confirmed: asked", "refused: asked", "error: not allowed",
-        "Changed files (2)", "<span class=\"r\">-two</span><span class=\"a\">+2</span>", "b.txt → c/b.txt", "all is well",
-        "<div class=\"answer text\">Done.</div>", "rect class=\"writing\""})
+        "<dd>passed</dd>", "First.", "write_file path: a.txt, text: one 2 ", "confirmed: asked", "refused: asked",
+        "error: not allowed", "Changed files (2)", "<span class=\"r\">-two</span><span class=\"a\">+2</span>", "b.txt → c/b.txt",
+        "all is well", "<div class=\"answer text\">Done.</div>", "rect class=\"writing\""})
     EXPECT_THAT(page, HasSubstr(part));
 }
 
