@@ -449,7 +449,7 @@ TEST_F(HttpServerTest, Tls) {
   const TestCertificate certificate;
   HttpServerOptions options = recorded();
   options.tls_cert = certificate.path, options.tls_key = certificate.key_path;
-  options.limits.handshake_s = 2;
+  options.limits.handshake_s = 5;
   const TestHttpServer server(router, options);
   EXPECT_THAT(server.url("/"), StartsWith("https://127.0.0.1:"));
   const auto ask = [&](std::string path, std::string body = "") {
