@@ -54,7 +54,9 @@ class Reader {
   std::string place_, error_;
 };
 
-Json message_json(const Message& m) {
+}  // namespace
+
+Json message_to_json(const Message& m) {
   Json json = Json::object();
   json["role"] = role_name(m.role);
   json["content"] = m.content;
@@ -72,7 +74,7 @@ Json message_json(const Message& m) {
   return json;
 }
 
-Result<Message> read_message(const Json& json, const std::string& place, std::string_view where) {
+Result<Message> message_from_json(const Json& json, const std::string& place, std::string_view where) {
   Reader reader(json, place);
   Message m;
   const std::string role = reader.text("role");
@@ -97,8 +99,6 @@ Result<Message> read_message(const Json& json, const std::string& place, std::st
   return m;
 }
 
-}  // namespace
-
 std::string SavedChat::to_json() const {
   Json json = Json::object();
   json["quern_chat"] = kVersion;
@@ -111,7 +111,7 @@ std::string SavedChat::to_json() const {
   how["min_p"] = sampling.min_p;
   how["seed"] = sampling.seed;
   Json& said = json["messages"] = Json::array();
-  for (const Message& m : messages) said.push_back(message_json(m));
+  for (const Message& m : messages) said.push_back(message_to_json(m));
   return json.dump_indented() + "\n";
 }
 
@@ -141,7 +141,7 @@ Result<SavedChat> SavedChat::from_json(std::string_view text, std::string_view w
   QUERN_TRY(how.done(where));
   if (messages->size() > kMostMessages) return fail(Errc::out_of_range, "{}: more than {} messages", where, kMostMessages);
   for (size_t i = 0; i < messages->size(); ++i) {
-    QUERN_ASSIGN(Message message, read_message(messages->as_array()[i], fmt::format("messages[{}]", i), where));
+    QUERN_ASSIGN(Message message, message_from_json(messages->as_array()[i], fmt::format("messages[{}]", i), where));
     if (message.role == Role::system && i > 0)
       return fail(Errc::malformed, "{}: messages[{}]: a system message stands only at the beginning", where, i);
     chat.messages.push_back(std::move(message));

@@ -7,10 +7,15 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "runtime/engine.h"
 #include "text/conversation.h"
 
 namespace quern {
+
+// A message to be kept, and back. `where` and `place` open the error: "where: place.role: expected …" (malformed).
+Json message_to_json(const Message& message);
+Result<Message> message_from_json(const Json& json, const std::string& place, std::string_view where);
 
 struct SavedChat {
   static constexpr int64_t kVersion = 1;

@@ -1,0 +1,378 @@
+#include "server/page/answer.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "agent/chat/chat.h"
+#include "base/utf8.h"
+#include "server/http/event_stream.h"
+#include "server/page/served_chat_model.h"
+#include "text/assistant_stream.h"
+#include "text/display.h"
+
+namespace quern {
+namespace {
+
+constexpr size_t kTitleWidth = 60;
+
+const Json* member(const Json& json, std::string_view key) {
+  const Json* value = json.find(key);
+  return value && !value->is_null() ? value : nullptr;
+}
+
+std::string text_of(const Json& json, std::string_view key) {
+  const Json* text = member(json, key);
+  return text && text->is_string() ? text->as_string() : std::string();
+}
+
+template <class Number>
+Result<std::optional<Number>> number(const Json& json, std::string_view key, double low, double high) {
+  const Json* value = member(json, key);
+  if (!value) return std::optional<Number>();
+  if (!value->is_number() || !(value->as_double() >= low && value->as_double() <= high))
+    return fail(Errc::invalid_argument, "settings.{}: expected a number from {} to {}", key, low, high);
+  return std::optional<Number>(static_cast<Number>(value->as_double()));
+}
+
+// What the model reads of a question: the files, then the words.
+Result<Message> message_of(const Json& parts) {
+  Message message;
+  for (const Json& part : parts.as_array()) {
+    const std::string type = text_of(part, "type"), text = text_of(part, "text");
+    if (type == "attachment")
+      message.content += fmt::format("<file name={}>\n{}{}</file>\n\n", Json(text_of(part, "name")).dump(), text,
+                                     text.ends_with('\n') || text.empty() ? "" : "\n");
+    else if (type == "text")
+      message.content += text;
+    else
+      return fail(Errc::invalid_argument, "parts: type {}: expected text or attachment", Json(type).dump());
+  }
+  if (message.content.empty()) return fail(Errc::invalid_argument, "parts: nothing is asked");
+  return message;
+}
+
+std::string title_of(const Json& parts) {
+  for (const Json& part : parts.as_array())
+    if (text_of(part, "type") == "text") {
+      const std::string text = text_of(part, "text");
+      return cut_to_width(visible_text(text.substr(0, text.find('\n')), Lines::join), kTitleWidth);
+    }
+  return parts.size() ? text_of(parts.as_array().front(), "name") : std::string();
+}
+
+// The answer as it grows: what is told to the page, and what is kept.
+class Answer {
+ public:
+  Answer(EventStream& events, ChatFormat format) : events_(events), format_(format) { begin_turn(); }
+
+  void begin_turn() {
+    stream_.emplace(format_ == ChatFormat::thinking,
+                    [this](AssistantStream::Part part, std::string_view text) { said(part, text); });
+  }
+  void text(std::string_view text) { stream_->feed(text); }
+  void reading(int64_t done, int64_t total) {
+    Json json = Json::object();
+    json["done"] = done;
+    json["total"] = total;
+    tell("reading", json);
+  }
+
+  void event(const Event& event, int64_t context) {
+    if (const auto* turn = std::get_if<TurnEvent>(&event)) {
+      stream_->finish();
+      begin_turn();
+      use(*turn, context);
+    } else if (const auto* call = std::get_if<CallEvent>(&event)) {
+      this->call(*call);
+    } else if (const auto* confirm = std::get_if<ConfirmEvent>(&event)) {
+      if (Json* part = last_call()) (*part)["decision"] = confirm->allowed ? "allowed" : "denied";
+    } else if (const auto* result = std::get_if<ResultEvent>(&event)) {
+      this->result(*result);
+    }
+  }
+
+  void approval(const std::string& id, std::string_view reason) {
+    Json json = Json::object();
+    json["id"] = id;
+    json["call"] = call_id();
+    json["reason"] = reason;
+    tell("approval", json);
+  }
+  void error(const std::string& message) {
+    Json part = Json::object();
+    part["type"] = "error";
+    part["text"] = message;
+    parts_.push_back(std::move(part));
+    Json json = Json::object();
+    json["message"] = message;
+    tell("error", json);
+  }
+
+  bool open() const { return events_.open(); }
+  const Json& parts() const { return parts_; }
+  const Json& usage() const { return usage_; }
+  const std::string& warning() const { return warning_; }
+
+ private:
+  std::string call_id() const { return fmt::format("call_{}", calls_); }
+  Json* last_call() {
+    Json::Array& parts = parts_.as_array();
+    const auto found = std::find_if(parts.rbegin(), parts.rend(), [](const Json& part) { return text_of(part, "type") == "call"; });
+    return found == parts.rend() ? nullptr : &*found;
+  }
+  void tell(std::string_view name, const Json& json) { events_.json_event(name, json); }
+
+  void said(AssistantStream::Part part, std::string_view text) {
+    if (part == AssistantStream::Part::call) return;  // told when it is complete
+    const std::string_view type = part == AssistantStream::Part::thinking ? "thinking" : "text";
+    Json::Array& parts = parts_.as_array();
+    if (parts.empty() || text_of(parts.back(), "type") != type) {
+      Json fresh = Json::object();
+      fresh["type"] = type;
+      fresh["text"] = "";
+      parts.push_back(std::move(fresh));
+    }
+    Json& grown = *parts.back().find("text");
+    grown = grown.as_string() + std::string(text);
+    Json json = Json::object();
+    json["text"] = text;
+    tell(type, json);
+  }
+
+  void use(const TurnEvent& turn, int64_t context) {
+    decoded_s_ += turn.decode_s;
+    tokens_ += turn.tokens;
+    usage_ = Json::object();
+    usage_["prompt_tokens"] = turn.prompt_tokens;
+    usage_["reused_tokens"] = turn.reused_tokens;
+    usage_["tokens"] = tokens_;
+    usage_["decode_s"] = decoded_s_;
+    usage_["context"] = context;
+    tell("usage", usage_);
+  }
+
+  void call(const CallEvent& call) {
+    ++calls_;
+    warning_ = call.warning;
+    const std::string name = call.name.empty() ? "malformed" : call.name;
+    const std::string arguments = call.arguments.is_string() ? call.arguments.as_string() : call.arguments.dump();
+    Json part = Json::object();
+    part["type"] = "call";
+    part["id"] = call_id();
+    part["name"] = name;
+    part["arguments"] = arguments;
+    parts_.push_back(part);
+    Json begun = Json::object();
+    begun["id"] = call_id();
+    begun["name"] = name;
+    tell("call", begun);
+    Json with = Json::object();
+    with["id"] = call_id();
+    with["json"] = arguments;
+    tell("arguments", with);
+  }
+
+  void result(const ResultEvent& result) {
+    Json json = Json::object();
+    json["call"] = call_id();
+    json["text"] = result.text;
+    json["ok"] = !result.is_error;
+    json["seconds"] = result.seconds;
+    if (Json* part = last_call()) {
+      (*part)["result"] = result.text;
+      (*part)["ok"] = !result.is_error;
+      (*part)["seconds"] = result.seconds;
+      if (const Json* decision = part->find("decision")) json["decision"] = *decision;
+    }
+    tell("result", json);
+  }
+
+  EventStream& events_;
+  ChatFormat format_;
+  std::optional<AssistantStream> stream_;
+  Json parts_ = Json::array(), usage_;
+  int64_t calls_ = 0, tokens_ = 0;
+  double decoded_s_ = 0;
+  std::string warning_;
+};
+
+std::string finish_of(const EndEvent& end) {
+  switch (end.status) {
+    case RunStatus::success:
+      return "stop";
+    case RunStatus::cancelled:
+      return "cancelled";
+    case RunStatus::failed:
+      return "error";
+  }
+  return "error";
+}
+
+// The tools that were chosen, of those there are; each call waits for the one before it.
+Result<ToolRegistry> chosen_tools(PageTools* tools, const std::vector<std::string>& names) {
+  ToolRegistry chosen;
+  if (names.empty()) return chosen;
+  if (!tools) return fail(Errc::denied, "settings.tools: this server was started without tools");
+  const std::lock_guard lock(tools->mutex);
+  if (tools->refresh) tools->refresh(tools->registry);
+  for (const std::string& name : tools->registry.names()) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) continue;
+    Tool tool = *tools->registry.find(name);
+    tool.execute = [tools, execute = std::move(tool.execute)](const Json& arguments, const CallContext& context) {
+      const std::lock_guard one(tools->mutex);
+      return execute(arguments, context);
+    };
+    QUERN_TRY(chosen.add(std::move(tool)));
+  }
+  return chosen;
+}
+
+TurnRequest turn_of(const PageSettings& settings, const Engine& engine, const std::string& client) {
+  TurnRequest turn;
+  turn.client = client;
+  turn.sampling = engine.default_sampling();
+  if (settings.temperature) turn.sampling.temperature = *settings.temperature;
+  if (settings.top_p) turn.sampling.top_p = *settings.top_p;
+  turn.sampling.seed = random_seed();
+  if (!settings.thinking) turn.reasoning_tokens = 0;
+  return turn;
+}
+
+}  // namespace
+
+Result<PageSettings> PageSettings::read(const Json& json) {
+  if (!json.is_object()) return fail(Errc::invalid_argument, "settings: expected an object, found {}", json.kind_name());
+  PageSettings settings;
+  settings.model = text_of(json, "model");
+  settings.system = text_of(json, "system");
+  QUERN_ASSIGN(settings.temperature, number<double>(json, "temperature", 0, 2));
+  QUERN_ASSIGN(settings.top_p, number<double>(json, "top_p", 0, 1));
+  QUERN_ASSIGN(settings.max_tokens, number<int64_t>(json, "max_tokens", 1, 1e6));
+  if (const Json* thinking = member(json, "thinking"); thinking && thinking->is_bool()) settings.thinking = thinking->as_bool();
+  if (const Json* tools = member(json, "tools")) {
+    if (!tools->is_array()) return fail(Errc::invalid_argument, "settings.tools: expected names");
+    for (const Json& tool : tools->as_array()) {
+      if (!tool.is_string()) return fail(Errc::invalid_argument, "settings.tools: expected names");
+      settings.tools.push_back(tool.as_string());
+    }
+  }
+  return settings;
+}
+
+Result<PageQuestion> PageQuestion::read(const Json& json) {
+  PageQuestion question;
+  if (const Json* parent = member(json, "parent")) {
+    const auto id = parent->is_number() ? parent->to_int64() : Result<int64_t>(fail(Errc::invalid_argument, "parent"));
+    if (!id) return fail(Errc::invalid_argument, "parent: expected a message's id, or null");
+    question.parent = *id;
+  }
+  const Json* parts = member(json, "parts");
+  if (!parts || !parts->is_array()) return fail(Errc::invalid_argument, "parts: expected an array");
+  question.parts = *parts;
+  const Json* settings = member(json, "settings");
+  if (!settings) return fail(Errc::invalid_argument, "settings: missing");
+  QUERN_ASSIGN(question.settings, PageSettings::read(*settings));
+  return question;
+}
+
+Result<void> answer_question(const AnswerParts& with, int64_t conversation, const PageQuestion& question, const std::string& client,
+                             ServerResponse& response) {
+  QUERN_ASSIGN(PageConversation before, with.history.get(conversation));
+  PageMessage asked;
+  if (question.parts.size() > 0) {
+    asked.parent = question.parent;
+    asked.parts = question.parts;
+    QUERN_ASSIGN(Message message, message_of(question.parts));
+    asked.messages.push_back(std::move(message));
+  } else {
+    const PageMessage* again = question.parent ? before.find(*question.parent) : nullptr;
+    if (!again || again->role != Role::user || again->messages.empty())
+      return fail(Errc::invalid_argument, "parent: without parts, expected the id of a question in this conversation");
+    asked = *again;
+  }
+  QUERN_ASSIGN(ToolRegistry tools, chosen_tools(with.tools, question.settings.tools));
+  QUERN_ASSIGN(const std::string name, with.context.models.resolve(question.settings.model));
+  const bool fresh = asked.id == 0;
+  if (fresh) {
+    QUERN_ASSIGN(asked.id, with.history.add(conversation, asked));
+  }
+  std::string title = before.title;
+  if (title.empty()) {
+    title = title_of(asked.parts);
+    QUERN_TRY(with.history.change(conversation, {.title = title, .settings = {}, .leaf = {}}));
+  }
+
+  EventStream events(response);
+  if (fresh) {
+    Json node = Json::object();
+    node["node"] = asked.to_json();
+    events.json_event("node", node);
+  }
+  Json loading = Json::object();
+  loading["model"] = name;
+  bool told = false;
+  const auto model = with.context.models.acquire(name, [&] {
+    if (!std::exchange(told, true)) events.json_event("loading", loading);
+    return events.open() && !response.closed();
+  });
+  PageMessage said;
+  said.parent = asked.id;
+  said.role = Role::assistant;
+  said.model = name;
+  if (!model) {
+    Json error = Json::object();
+    error["message"] = model.error().message;
+    events.json_event("error", error);
+    return {};
+  }
+  const Engine& engine = *(*model)->engine;
+  response.notes().model = name;
+  Answer answer(events, engine.chat_format());
+  Json start = Json::object();
+  start["id"] = int64_t{0};
+  start["prompt_tokens"] = int64_t{0};
+  start["context"] = engine.context();
+  events.json_event("start", start);
+
+  Chat chat(std::make_unique<ServedChatModel>(*model, turn_of(question.settings, engine, client),
+                                              [&](int64_t done, int64_t total) { answer.reading(done, total); }));
+  std::vector<Message> past;
+  for (const PageMessage* node : before.path_to(asked.parent))
+    past.insert(past.end(), node->messages.begin(), node->messages.end());
+  const size_t known = past.size() + (question.settings.system.empty() ? 0 : 1) + 1;
+  chat.replace(std::move(past));
+  chat.set_system(question.settings.system);
+
+  LoopOptions loop;
+  if (with.tools) loop.root = with.tools->root;
+  if (question.settings.max_tokens) loop.budget.tokens = *question.settings.max_tokens;
+  loop.cancelled = [&] { return response.closed() || !answer.open(); };
+  loop.on_text = [&](std::string_view text) { answer.text(text); };
+  loop.on_event = [&](const Event& event) { answer.event(event, engine.context()); };
+  loop.confirm = [&](const Tool&, const ToolCall&) {
+    const auto allowed = with.approvals.wait([&](const std::string& id) { answer.approval(id, answer.warning()); }, loop.cancelled);
+    return !allowed ? Decision::quit : *allowed ? Decision::yes : Decision::no;
+  };
+  const EndEvent end = chat.ask(asked.messages.front().content, tools, loop);
+  if (end.status == RunStatus::failed) answer.error(end.reason);
+  said.parts = answer.parts();
+  said.usage = answer.usage();
+  said.finish = response.closed() ? "cancelled" : finish_of(end);
+  response.notes().finish = said.finish;
+  const std::vector<Message>& all = chat.messages();
+  if (all.size() > known) said.messages.assign(all.begin() + static_cast<std::ptrdiff_t>(known), all.end());
+  if (said.parts.size() == 0 && said.finish == "cancelled") return {};
+  const auto id = with.history.add(conversation, said);
+  if (!id) {
+    answer.error(id.error().message);
+    return {};
+  }
+  said.id = *id;
+  Json last = Json::object();
+  last["node"] = said.to_json();
+  last["title"] = title;
+  events.json_event("end", last);
+  return {};
+}
+
+}  // namespace quern
