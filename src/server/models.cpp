@@ -312,6 +312,10 @@ std::vector<ModelState> ModelPool::list() const {
   for (const Slot& slot : impl_->slots) {
     ModelState state{.entry = slot.entry, .status = slot.status, .bytes = slot.bytes, .users = slot.users};
     if (slot.model && slot.model->scheduler) state.stats = slot.model->scheduler->stats();
+    if (slot.model && slot.model->engine) {
+      state.context = slot.model->engine->context();
+      state.chat_format = slot.model->engine->chat_format();
+    }
     if (slot.loaded()) {
       state.resident = slot.bytes + state.stats.memory;
       if (slot.users == 0) state.idle_s = Seconds(now - slot.last_use).count();

@@ -39,12 +39,14 @@ struct ServedModel {
 struct ModelState {
   ModelEntry entry;
   enum class Status { absent, loading, loaded } status = Status::absent;
-  size_t bytes = 0;       // of the files
-  size_t resident = 0;    // while loaded: weights and states
-  int64_t users = 0;      // who hold it at the moment
-  double idle_s = 0;      // since its last use; 0 while it is used
-  double expires_s = -1;  // until it is let go of, if nobody uses it; negative: not by time
-  SchedulerStats stats;   // while loaded
+  size_t bytes = 0;                               // of the files
+  size_t resident = 0;                            // while loaded: weights and states
+  int64_t users = 0;                              // who hold it at the moment
+  double idle_s = 0;                              // since its last use; 0 while it is used
+  double expires_s = -1;                          // until it is let go of, if nobody uses it; negative: not by time
+  SchedulerStats stats;                           // while loaded
+  int64_t context = 0;                            // tokens, while loaded
+  ChatFormat chat_format = ChatFormat::instruct;  // while loaded
 };
 
 class ModelPool {

@@ -174,7 +174,7 @@ Result<Job> make_job(const ServedModel& model, const TurnRequest& request, const
                      const std::shared_ptr<const Conversation>& before, int64_t number, const std::shared_ptr<TurnQueue>& queue) {
   const Engine& engine = *model.engine;
   QUERN_ASSIGN(TurnConstraint constraint, constrain(engine, request));
-  const TurnUpdates::Options options{.raw = !conversation_of(request),
+  const TurnUpdates::Options options{.raw = !conversation_of(request) || request.undivided,
                                      .thinking = thinks(engine, request),
                                      .machine = constraint.machine,
                                      .tokenizer = engine.tokenizer(),
