@@ -47,7 +47,7 @@ def main():
                 print(open(f"{place}/log").read(), file=sys.stderr)
                 raise SystemExit(f"quern serve did not start: {line!r}")
             url = found.group(1)
-            with urllib.request.urlopen(url + "/") as answer:
+            with urllib.request.urlopen(urllib.request.Request(url + "/", headers={"accept": "text/html"})) as answer:
                 if b'id="app"' not in answer.read():
                     skip("quern was built without its page")
             status = subprocess.call([node(packages), str(repository / "tests/page/page_test.mjs"), url, chromium, shots, str(packages)],

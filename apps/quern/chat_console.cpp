@@ -8,12 +8,10 @@
 #include <cstdlib>
 
 #include "agent/report/call_line.h"
-#include "agent/sandbox/command.h"
-#include "agent/tools/builtin_tools.h"
-#include "agent/tools/memory_store.h"
 #include "base/utf8.h"
 #include "confirm.h"
 #include "text/display.h"
+#include "tool_choice.h"
 
 namespace quern {
 namespace {
@@ -83,69 +81,25 @@ std::unique_ptr<ChatModel> ChatConsole::make_model(const Engine& engine) const {
   return std::move(*made);  // load_engine has seen to it that there is a tokenizer
 }
 
-// "none", "files", "all", or names with commas between; names with "__" are those of MCP servers. Empty: the servers' alone.
 Result<void> ChatConsole::choose_tools(const std::string& chosen) {
-  ToolRegistry registry;
-  McpClients servers;
-  std::vector<std::string> names, builtin;
-  for (std::string_view left = chosen == "none" || chosen == "all" ? "" : std::string_view(chosen); !left.empty();) {
-    const size_t comma = left.find(',');
-    if (comma != 0) names.emplace_back(left.substr(0, comma));
-    left.remove_prefix(comma == std::string_view::npos ? left.size() : comma + 1);
-  }
-  for (const std::string& name : names)
-    if (name.find("__") == std::string::npos) builtin.push_back(name);
-  if (chosen == "all") builtin = builtin_tool_names();
-  if (!builtin.empty()) {
-    BuiltinOptions options{.root = options_.root, .tools = builtin, .command = {}, .http = {}, .ask = {}, .memory = {}};
-    options.command.environment = harmless_environment(environ);
-    options.http.allowed_hosts = options_.hosts;
-    if (view_.live())
-      options.ask = [this](const std::string& question, const auto& choices) { return answer_of_user(question, choices); };
-    QUERN_ASSIGN(options.memory, default_memory_file(std::getenv("XDG_DATA_HOME"), std::getenv("HOME")));
-    QUERN_TRY(add_builtin_tools(registry, options));
-  }
-  if (chosen != "none" && !options_.mcp.empty()) {
-    QUERN_ASSIGN(servers, start_servers(registry));
-    if (names.size() > builtin.size()) {
-      std::vector<std::string> kept = registry.names();
-      std::erase_if(kept, [&](const std::string& name) {
-        return name.find("__") != std::string::npos && std::find(names.begin(), names.end(), name) == names.end();
-      });
-      for (const std::string& name : names)
-        if (!registry.find(name) && name != "files") return fail(Errc::not_found, "no such tool: {}", name);
-      QUERN_TRY(registry.restrict_to(kept));
-    }
-  } else if (names.size() > builtin.size()) {
-    return fail(Errc::not_found, "no MCP server is named (--mcp), so there is no tool like {}", names.back());
-  }
-  if (auto* model = dynamic_cast<EngineModel*>(&chat_->model())) QUERN_TRY(model->prepare(registry.definitions()));
-  tools_ = std::move(registry);
-  servers_ = std::move(servers);
+  ToolChoiceOptions options{
+      .tools = chosen,
+      .mcp = options_.mcp,
+      .hosts = options_.hosts,
+      .root = options_.root,
+      .ask = {},
+      .format = engine_->chat_format() == ChatFormat::coder ? CallFormat::xml : CallFormat::hermes,
+      .on_warning = [](const std::string& line) { fmt::print(stderr, "quern: warning: {}\n", visible_text(line, Lines::join)); },
+      .cancelled = [] { return interrupted != 0; }};
+  if (view_.live())
+    options.ask = [this](const std::string& question, const auto& choices) { return answer_of_user(question, choices); };
+  const CatchInterrupt caught;
+  QUERN_ASSIGN(ChosenTools tools, quern::choose_tools(options));
+  if (auto* model = dynamic_cast<EngineModel*>(&chat_->model())) QUERN_TRY(model->prepare(tools.registry.definitions()));
+  tools_ = std::move(tools.registry);
+  servers_ = std::move(tools.servers);
   options_.tools = chosen;
   return {};
-}
-
-Result<McpClients> ChatConsole::start_servers(ToolRegistry& registry) {
-  const auto variable = [](const std::string& name) -> std::optional<std::string> {
-    const char* value = std::getenv(name.c_str());
-    return value ? std::optional<std::string>(value) : std::nullopt;
-  };
-  const auto warn = [](const std::string& line) { fmt::print(stderr, "quern: warning: {}\n", visible_text(line, Lines::join)); };
-  std::vector<McpServerConfig> configs;
-  for (const std::string& argument : options_.mcp) {
-    QUERN_ASSIGN(auto some, parse_mcp_argument(argument, variable, warn));
-    std::move(some.begin(), some.end(), std::back_inserter(configs));
-  }
-  McpToolsOptions options;
-  std::error_code ignored;
-  options.root = fs::canonical(options_.root, ignored);
-  options.environment = mcp_environment(environ);
-  options.version = QUERN_VERSION;
-  options.on_warning = warn;
-  options.format = engine_->chat_format() == ChatFormat::coder ? CallFormat::xml : CallFormat::hermes;
-  const CatchInterrupt caught;
-  return McpClients::start(registry, configs, options, CallContext{.cancelled = [] { return interrupted != 0; }, .on_output = {}});
 }
 
 // A question of the model's own, with the answers it offers.

@@ -48,7 +48,6 @@ class ChatConsole {
   Result<std::unique_ptr<Engine>> load_engine(const std::string& named) const;
   std::unique_ptr<ChatModel> make_model(const Engine& engine) const;
   Result<void> choose_tools(const std::string& chosen);
-  Result<McpClients> start_servers(ToolRegistry& registry);
   std::optional<std::string> answer_of_user(const std::string& question, const std::vector<std::string>& choices);
   EndEvent ask(const std::string& question);
   void ask_and_show(const std::string& question);

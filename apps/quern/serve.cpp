@@ -24,7 +24,9 @@
 #include "server/http/exchange_log.h"
 #include "server/http/server.h"
 #include "server/metrics.h"
+#include "server/page/page.h"
 #include "server/status_routes.h"
+#include "tool_choice.h"
 
 namespace quern {
 namespace {
@@ -174,6 +176,27 @@ Result<HttpServerOptions> server_options(const ServeOptions& o, ExchangeLog& log
   return options;
 }
 
+// What the models may call on the page; nullptr: nothing.
+Result<std::unique_ptr<PageTools>> page_tools(const ServeOptions& o, ExchangeLog& log) {
+  if (o.no_page || (o.tools.empty() && o.mcp.empty())) return nullptr;
+  auto tools = std::make_unique<PageTools>();
+  QUERN_ASSIGN(ChosenTools chosen, choose_tools({.tools = o.tools,
+                                                 .mcp = o.mcp,
+                                                 .hosts = o.tool_hosts,
+                                                 .root = o.root,
+                                                 .ask = {},
+                                                 .on_warning = [&log](const std::string& line) { log.event("warn", line); },
+                                                 .cancelled = {}}));
+  std::error_code ignored;
+  tools->root = fs::weakly_canonical(o.root, ignored).string();
+  tools->registry = std::move(chosen.registry);
+  if (!o.mcp.empty())
+    tools->refresh = [servers = std::make_shared<McpClients>(std::move(chosen.servers))](ToolRegistry& registry) {
+      return servers->refresh(registry, CallContext{});
+    };
+  return tools;
+}
+
 // SIGTERM and SIGINT come to wait() alone; after it a second one ends the program at once.
 class Signals {
  public:
@@ -228,8 +251,16 @@ Result<int> serve(CLI::App& command, ServeOptions& o) {
   std::atomic<bool> loading = std::any_of(models.begin(), models.end(), [](const ModelState& m) { return m.entry.pinned; });
   std::atomic<bool> ending = false;
   std::atomic<const HttpServer*> running = nullptr;
+  QUERN_ASSIGN(const auto tools, page_tools(o, *log));
+  std::unique_ptr<Page> page;
   Router router;
   add_api_routes(router, context);
+  if (!o.no_page) {
+    QUERN_ASSIGN(page, Page::create(context, tools.get()));
+    page->add_routes(router);
+  } else {
+    add_greeting_route(router, context);
+  }
   add_status_routes(router, context, [&] {
     ServerHealth health{.uptime_s = std::chrono::duration<double>(Clock::now() - start).count(), .loading = loading};
     if (const HttpServer* http = running) {

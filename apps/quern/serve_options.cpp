@@ -132,6 +132,30 @@ void add_network_options(CLI::App& command, ServeOptions& o) {
       ->group(group);
 }
 
+// Tools are the page's alone: over the APIs a model's calls are carried out by whoever asked.
+void add_page_options(CLI::App& command, ServeOptions& o) {
+  const std::string group = "Page";
+  command.add_flag("--no-page", o.no_page, "APIs only: no page at /")->group(group);
+  command
+      .add_option(
+          "--tools", o.tools,
+          "What models may call when they are asked on the page: files, all, or names with commas between; absent: nothing. "
+          "Tools that change something ask there first")
+      ->type_name("TOOLS")
+      ->group(group);
+  command
+      .add_option("--mcp", o.mcp,
+                  "An MCP server whose tools they may call: NAME=PROGRAM, NAME=URL, or a .json file; may be given again")
+      ->type_name("SERVER")
+      ->allow_extra_args(false)
+      ->group(group);
+  command.add_option("--root", o.root, "The folder that tools work in")->type_name("DIR")->capture_default_str()->group(group);
+  command.add_option("--tool-host", o.tool_hosts, "A host that the tool http_request may reach; may be given again")
+      ->type_name("HOST")
+      ->allow_extra_args(false)
+      ->group(group);
+}
+
 void add_limit_options(CLI::App& command, ServeOptions& o) {
   const std::string group = "Limits";
   const auto bytes = [&](const char* name, std::string& value, const char* help) {
@@ -236,6 +260,7 @@ std::string wrapped(const std::string& text) {
 
 void add_serve_options(CLI::App& command, ServeOptions& o) {
   add_network_options(command, o);
+  add_page_options(command, o);
   add_model_options(command, o);
   add_generation_options(command, o);
   add_limit_options(command, o);

@@ -27,6 +27,10 @@ struct ServeOptions {
   int64_t json_depth = 100, max_requests = 1024, max_connections = 2048, max_per_address = 1024;
   std::string header_time = "15s", body_time = "5m", idle_time = "75s", write_time = "30s", request_time = "forever", grace = "30s";
 
+  std::string tools, root = ".";  // of the page
+  std::vector<std::string> mcp, tool_hosts;
+  bool no_page = false;
+
   std::string log = "logfmt", trace;
   bool log_prompts = false;
 

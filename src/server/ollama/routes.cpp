@@ -232,16 +232,6 @@ void add_ollama_routes(Router& router, ServerContext& context) {
                response.json(200, Json::Object{{"version", kApiVersion}, {"quern", context.version}});
              },
              {.light = true});
-  // Where clients look whether anybody is there.
-  router.add(
-      "GET", "/",
-      [&context](const ServerRequest&, ServerResponse& response) {
-        response.send(
-            200, "text/plain; charset=utf-8",
-            fmt::format("quern {} is running. It answers OpenAI's, Anthropic's and Ollama's APIs; GET /props has its models.\n",
-                        context.version));
-      },
-      {.light = true});
   add_refusals(router);
 }
 

@@ -16,11 +16,11 @@ constexpr const char* kPolicy =
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'";
 
-constexpr const char* kNoPage =
-    "<!doctype html><html lang=en><meta charset=utf-8><meta name=color-scheme content='light dark'><title>quern</title>"
-    "<body style='font:1em/1.5 system-ui;max-width:40em;margin:4em auto;padding:0 1em'><h1>quern is running</h1>"
-    "<p>This build has no page: it was made on a machine without npm. The APIs are there: <a href=/openapi.json>/openapi.json</a> lists "
-    "them, docs/serve.md says how clients use them.</p>";
+void send_greeting(const ServerContext& context, ServerResponse& response) {
+  response.send(200, "text/plain; charset=utf-8",
+                fmt::format("quern {} is running. It answers OpenAI's, Anthropic's and Ollama's APIs; GET /props has its models.\n",
+                            context.version));
+}
 
 Result<int64_t> id_in(const ServerRequest& request) {
   const std::string& text = request.parts.at("id");
@@ -69,6 +69,11 @@ Result<std::unique_ptr<Page>> Page::create(ServerContext& context, PageTools* to
   return std::unique_ptr<Page>(new Page(context, tools, std::move(history)));
 }
 
+void add_greeting_route(Router& router, const ServerContext& context) {
+  router.add("GET", "/", [&context](const ServerRequest&, ServerResponse& response) { send_greeting(context, response); },
+             {.light = true});
+}
+
 void Page::add(Router& router, const char* method, const char* pattern, Handler handler) {
   router.add(method, pattern, [this, &router, handler](const ServerRequest& request, ServerResponse& response) {
     const Result<Json> answer = (this->*handler)(request);
@@ -80,13 +85,16 @@ void Page::add(Router& router, const char* method, const char* pattern, Handler 
 
 void Page::add_routes(Router& router) {
   router.add("GET", "/",
-             [](const ServerRequest&, ServerResponse& response) {
+             [this](const ServerRequest& request, ServerResponse& response) {
+               const std::string* accept = request.headers.find("accept");
+               const std::string_view page = page_html();
+               if (page.empty() || !accept || accept->find("text/html") == std::string::npos)
+                 return send_greeting(context_, response);
                response.header("content-security-policy", kPolicy);
                response.header("x-content-type-options", "nosniff");
                response.header("referrer-policy", "no-referrer");
                response.header("cache-control", "no-cache");
-               const std::string_view page = page_html();
-               response.send(200, "text/html; charset=utf-8", std::string(page.empty() ? kNoPage : page));
+               response.send(200, "text/html; charset=utf-8", std::string(page));
              },
              {.open = true, .light = true});
   add(router, "GET", "/page/api/state", &Page::state);

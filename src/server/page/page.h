@@ -26,6 +26,9 @@ struct PageTools {
 // The file that `web/` is built into; empty where quern was built without it.
 std::string_view page_html();
 
+// GET / where there is no page: a line that says who is there, which is also what programs are told where there is one.
+void add_greeting_route(Router& router, const ServerContext& context);
+
 // What its routes share.
 class Page {
  public:
