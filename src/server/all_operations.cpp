@@ -114,7 +114,6 @@ void add_own(std::vector<Operation>& all) {
        .request = &template_request(),
        .answer = &template_answer()});
   add({.method = "GET", .path = "/props", .summary = "What the server and its models are", .answer = &props_answer()});
-  add({.method = "GET", .path = "/", .summary = "Says who is there; to browsers, the page", .other_answer = "text/plain"});
   add({.method = "GET", .path = "/health", .summary = "Whether it serves", .answer = &health});
   add({.method = "GET", .path = "/metrics", .summary = "Numbers for Prometheus", .other_answer = "text/plain"});
   add({.method = "GET", .path = "/openapi.json", .summary = "This document", .answer = &document});

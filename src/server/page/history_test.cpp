@@ -78,7 +78,8 @@ TEST(PageHistory, SearchLooksAtTitlesAndWords) {
   ASSERT_TRUE(history->change(b, {.title = "Grain", .settings = {}, .leaf = {}}).has_value());
   const auto found = [&](std::string_view query) {
     std::vector<int64_t> ids;
-    for (const auto& one : *history->list(query)) ids.push_back(one.id);
+    const auto all = history->list(query);
+    for (const auto& one : *all) ids.push_back(one.id);
     return ids;
   };
   EXPECT_THAT(found(""), testing::ElementsAre(b, a));

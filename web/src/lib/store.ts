@@ -328,7 +328,7 @@ const skipped = /(^|\/)(node_modules|\.git|build|dist|target|__pycache__|\.venv)
 export async function attach(files: Iterable<File>) {
   const refused: string[] = [];
   const added: Attachment[] = [];
-  for (const file of files) {
+  for (const file of [...files]) {  // an input's list is emptied while the first one is read
     const name = file.webkitRelativePath || file.name;
     if (skipped.test(name)) continue;
     if (file.size > kMaxAttachment || attachments.value.length + added.length >= kMaxAttachments) {
