@@ -814,7 +814,7 @@ class LongRun(Test):
         self.assertRegex(self.ok("run", "--list", *journal), rf"(?m)^{run} .* failed ")
         self.write("wanted", "")
         code, events = self.events("--resume", run, *journal)
-        self.assertEqual((code, events[-1]["status"], events[-1]["turns"]), (0, "success", 1))  # the recalled step's own turn
+        self.assertEqual((code, events[-1]["status"], events[-1]["turns"]), (0, "success", 2))  # of the whole run, those before it was resumed with them
         self.assertEqual([event["state"] for event in events if event["type"] == "step"][:1], ["skipped"])
         listed = json.loads(self.ok("run", "--list", "--json", *journal))
         self.assertEqual([(one["id"], one["status"]) for one in listed], [(run, "success")])

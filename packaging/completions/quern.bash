@@ -65,7 +65,7 @@ _quern() {
     # Values nobody can guess.
     --host | --port | --allowed-host | --cors | --memory | --keep | --cache-memory | --cache-disk | --max-running | --max-waiting | --prefill-tokens | \
       --max-header | --max-body | --max-bodies | --json-depth | --header-time | --body-time | --idle-time | --write-time | --request-time | \
-      --max-requests | --max-connections | --max-per-address | --grace | --threads | -t | --context | --yarn | --system | --mcp | --allow-host | --input | --resume | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
+      --max-requests | --max-connections | --max-per-address | --grace | --threads | -t | --context | --yarn | --system | --mcp | --allow-host | --tool-host | --input | --resume | --max-turns | --max-tokens | --temperature | --top-p | --top-k | --min-p | --seed | --stop | --regex | \
       --prompt | --tokens | --decode | --chunk | --episodes | --length | --window | --report-episodes | --feedback-tokens | --lengths | --max-length | \
       --depths | --trials | --revision | --include | --exclude | --name | --endpoint | --jobs | -j | --resume-at | --prune | --budget | --max-file | --max-quotes | --max-quote | --chunks | --limit) return ;;
     --text)
@@ -84,6 +84,7 @@ _quern() {
       serve)
         options+=" --host --port -p --api-key-file --tls-cert --tls-key --allowed-host --cors --model -m --models --catalogue --memory --keep"
         options+=" --max-running --max-waiting --prefill-tokens --cache-memory --cache-disk --data --no-data --keep-volatile-lines --claude-names"
+        options+=" --no-page --tools --mcp --root --tool-host"
         options+=" --max-header --max-body --max-bodies --json-depth --header-time --body-time --idle-time --write-time --request-time"
         options+=" --max-requests --max-connections --max-per-address --grace --log --log-prompts --trace --config --print-config"
         options+=" $engine_options" ;;
