@@ -54,6 +54,12 @@ TEST(RequestParser, ChunksExtensionsAndTrailers) {
   }
 }
 
+TEST(RequestParser, AnEmptyChunkedBodyByteByByte) {
+  Fed fed("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 1);
+  EXPECT_EQ(fed.parser.state(), State::complete) << fed.parser.problem().message;
+  EXPECT_EQ(fed.parser.request().body, "");
+}
+
 TEST(RequestParser, OldClientsAndProxies) {
   Fed old("\r\n\r\nGET /a HTTP/1.0\r\n\r\n", 4);
   ASSERT_EQ(old.parser.state(), State::complete) << old.parser.problem().message;
