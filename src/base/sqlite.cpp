@@ -190,6 +190,38 @@ Result<SqlDatabase> SqlDatabase::open(const std::filesystem::path& path, Mode mo
   return database;
 }
 
+Result<SqlDatabase> SqlDatabase::open(const std::filesystem::path& path, const SqlContents& contents) {
+  std::error_code error;
+  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
+  if (error) return fail(Errc::io, "{}: {}", path.parent_path().string(), error.message());
+  QUERN_ASSIGN(SqlDatabase database, open(path, Mode::create));
+  QUERN_TRY(database.expect(path.string(), contents));
+  return database;
+}
+
+Result<void> SqlDatabase::expect(const std::string& path, const SqlContents& contents) {
+  QUERN_ASSIGN(SqlTransaction transaction, SqlTransaction::begin(*this));  // two processes may find an empty file at once
+  QUERN_ASSIGN(const int64_t application, number("PRAGMA application_id"));
+  QUERN_ASSIGN(const int64_t version, number("PRAGMA user_version"));
+  QUERN_ASSIGN(const int64_t tables, number("SELECT count(*) FROM sqlite_master"));
+  if (application != contents.application && (application != 0 || version != 0 || tables != 0))
+    return fail(Errc::malformed, "{}: a database, but not {}", path, contents.what);
+  if (version > contents.version)
+    return fail(Errc::unsupported, "{}: written by a newer quern (version {} of its format, this one reads up to {})", path,
+                version, contents.version);
+  if (application != contents.application || version != contents.version) {
+    QUERN_TRY(execute(std::string(contents.schema)));
+    QUERN_TRY(execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", contents.application, contents.version)));
+  }
+  return transaction.commit();
+}
+
+Result<int64_t> SqlDatabase::number(std::string_view sql) const {
+  QUERN_ASSIGN(SqlStatement statement, prepare(sql));
+  QUERN_ASSIGN(const bool row, statement.step());
+  return row ? statement.integer(0) : 0;
+}
+
 Result<void> SqlDatabase::execute(const std::string& sql) {
   if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) return failure(database_.get());
   return {};

@@ -58,6 +58,14 @@ class SqlStatement {
   bool has_more_sql_ = false;
 };
 
+// A database file of ours: what it is told by, and what is in it.
+struct SqlContents {
+  int64_t application;      // PRAGMA application_id, so that no other program's database is taken for one of these
+  int64_t version;          // PRAGMA user_version
+  std::string_view what;    // for errors: "one of conversations"
+  std::string_view schema;  // CREATE TABLE IF NOT EXISTS …
+};
+
 // One connection; not shared between threads.
 class SqlDatabase {
  public:
@@ -65,9 +73,13 @@ class SqlDatabase {
   // create: a file that only its owner may read, in WAL mode with full synchronisation: what a statement has committed survives a loss of
   // power. An empty path: a temporary database in memory. io, malformed (not a database).
   static Result<SqlDatabase> open(const std::filesystem::path& path, Mode mode);
+  // Mode::create, with the folders above the file, and what belongs into it. malformed: something else is there; unsupported: of a
+  // newer version.
+  static Result<SqlDatabase> open(const std::filesystem::path& path, const SqlContents& contents);
 
   Result<void> execute(const std::string& sql);  // statements separated by ';', rows are dropped
   Result<SqlStatement> prepare(std::string_view sql) const;
+  Result<int64_t> number(std::string_view sql) const;  // in the first column of the first row; 0 where there is no row
   int64_t last_insert_id() const;
   int64_t changed_rows() const;             // by the last INSERT, UPDATE or DELETE
   void set_busy_timeout(int milliseconds);  // how long to wait for another connection's lock; 5,000 at first
@@ -92,6 +104,7 @@ class SqlDatabase {
     void operator()(sqlite3* database) const;
   };
   explicit SqlDatabase(sqlite3* database) : database_(database) {}
+  Result<void> expect(const std::string& path, const SqlContents& contents);
   std::unique_ptr<Reading, ForgetReading> reading_;  // what SQLite calls back; goes after the database
   std::unique_ptr<sqlite3, Close> database_;
 };

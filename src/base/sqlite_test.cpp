@@ -93,6 +93,42 @@ TEST_F(Sqlite, OnlyItsOwnerReadsIt) {
   EXPECT_EQ(status.st_mode & 0777, 0600U);
 }
 
+TEST_F(Sqlite, KeepsWhatBelongsIntoAFileApart) {
+  constexpr SqlContents letters{.application = 0x4C455454,
+                                .version = 2,
+                                .what = "one of letters",
+                                .schema = "CREATE TABLE IF NOT EXISTS letter(text TEXT NOT NULL)"};
+  const std::string deep = path_ + "-folder/deeper/letters.db";
+  {
+    auto database = SqlDatabase::open(deep, letters).value();
+    EXPECT_TRUE(database.execute("INSERT INTO letter VALUES ('a')"));
+    EXPECT_EQ(database.number("SELECT count(*) FROM letter").value(), 1);
+    EXPECT_EQ(database.number("SELECT 7 FROM letter WHERE text = 'b'").value(), 0) << "no row";
+    EXPECT_FALSE(database.number("SELECT count(*) FROM words"));
+  }
+  EXPECT_EQ(SqlDatabase::open(deep, letters).value().number("SELECT count(*) FROM letter").value(), 1);
+
+  SqlContents other = letters;
+  other.application = 5;
+  other.what = "one of numbers";
+  const auto foreign = SqlDatabase::open(deep, other);
+  ASSERT_FALSE(foreign);
+  EXPECT_EQ(foreign.error().code, Errc::malformed);
+  EXPECT_EQ(foreign.error().message, deep + ": a database, but not one of numbers");
+  other = letters;
+  other.version = 1;
+  const auto newer = SqlDatabase::open(deep, other);
+  ASSERT_FALSE(newer);
+  EXPECT_EQ(newer.error().code, Errc::unsupported);
+  other.version = 3;
+  other.schema = "CREATE TABLE IF NOT EXISTS letter(text TEXT NOT NULL); CREATE TABLE IF NOT EXISTS word(text TEXT)";
+  EXPECT_EQ(SqlDatabase::open(deep, other).value().number("PRAGMA user_version").value(), 3) << "an older one gets what it lacks";
+
+  ASSERT_TRUE(SqlDatabase::open(path_, SqlDatabase::Mode::create).value().execute("CREATE TABLE letter(text TEXT)"));
+  EXPECT_FALSE(SqlDatabase::open(path_, letters)) << "somebody's tables under no name";
+  std::filesystem::remove_all(path_ + "-folder");
+}
+
 TEST_F(Sqlite, AllowsOnlyReadingWhenToldSo) {
   auto database = SqlDatabase::open("", SqlDatabase::Mode::create).value();
   ASSERT_TRUE(database.execute("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 'x'), (2, 'y')"));

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/json.h"
 #include "runtime/engine.h"
 
 namespace quern {
@@ -12,6 +13,8 @@ struct SamplingFields {
   std::optional<double> temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
   std::optional<int64_t> top_k, seed;
 
+  // Of a checked body whose members have these very names.
+  static SamplingFields read(const Json& body);
   // Without a seed each call has another one.
   SamplingParams over(SamplingParams defaults) const;
 };

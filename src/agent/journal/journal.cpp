@@ -16,8 +16,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kApplication = 0x7175726e;  // "qurn": what tells a journal from another program's database
-constexpr std::string_view kSchema = R"(
+constexpr SqlContents kContents{.application = 0x7175726e,  // "qurn"
+                                .version = Journal::kVersion,
+                                .what = "a journal of quern",
+                                .schema = R"(
 CREATE TABLE runs (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
   id TEXT NOT NULL UNIQUE,
@@ -38,7 +40,7 @@ CREATE TABLE records (
   text BLOB NOT NULL);
 CREATE INDEX records_of_step ON records(run, step, sequence);
 CREATE UNIQUE INDEX finished_once ON records(run, step) WHERE kind = 'finished';
-)";
+)"};
 constexpr std::string_view kSummary =
     "SELECT id, name, root, task, began, status, reason, process, "
     "(SELECT count(*) FROM records WHERE run = runs.number AND kind = 'turn'), "
@@ -84,12 +86,6 @@ Result<std::string> new_id(const std::string& name) {
   return id;
 }
 
-Result<int64_t> pragma(const SqlDatabase& database, std::string_view name) {
-  QUERN_ASSIGN(SqlStatement statement, database.prepare(fmt::format("PRAGMA {}", name)));
-  QUERN_ASSIGN(const bool row, statement.step());
-  return row ? statement.integer(0) : 0;
-}
-
 tl::unexpected<Error> no_such_run(const fs::path& path, std::string_view id) {
   return fail(Errc::not_found, "{}: no run is called {}", path.string(), id.substr(0, 60));
 }
@@ -107,33 +103,9 @@ Result<fs::path> Journal::default_path(const char* xdg_state_home, const char* h
 }
 
 Result<std::shared_ptr<Journal>> Journal::open(const fs::path& path) {
-  std::error_code error;
-  if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
-  if (error) return fail(Errc::io, "{}: {}", path.parent_path().string(), error.message());
-  auto database = SqlDatabase::open(path, SqlDatabase::Mode::create);
+  auto database = SqlDatabase::open(path, kContents);
   if (!database) return with_context(database.error(), "journal");
-  std::shared_ptr<Journal> journal(new Journal(path, std::move(*database)));
-  if (auto ready = journal->prepare_schema(); !ready) return with_context(ready.error(), "journal");
-  return journal;
-}
-
-Result<void> Journal::prepare_schema() {
-  QUERN_ASSIGN(SqlTransaction transaction, SqlTransaction::begin(database_));  // two processes may find an empty file at once
-  QUERN_ASSIGN(const int64_t application, pragma(database_, "application_id"));
-  QUERN_ASSIGN(const int64_t version, pragma(database_, "user_version"));
-  if (application == kApplication && version == kVersion) return transaction.commit();
-  if (application == kApplication && version > kVersion)
-    return fail(Errc::unsupported, "{}: written by a newer quern (version {} of its format, this one reads up to {})",
-                path_.string(), version, kVersion);
-  QUERN_ASSIGN(SqlStatement tables, database_.prepare("SELECT count(*) FROM sqlite_master"));
-  QUERN_ASSIGN(const bool row, tables.step());
-  if (application != 0 || version != 0 || !row || tables.integer(0) != 0)
-    return fail(Errc::malformed, "{}: a database, but not a journal of quern", path_.string());
-  tables.reset();
-  QUERN_TRY(database_.execute(std::string(kSchema)));
-  QUERN_TRY(
-      database_.execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplication, int64_t{kVersion})));
-  return transaction.commit();
+  return std::shared_ptr<Journal>(new Journal(path, std::move(*database)));
 }
 
 fs::path Journal::folder_of(std::string_view id) const { return fs::path(path_.string() + ".d") / id; }

@@ -94,7 +94,6 @@ class Journal : public std::enable_shared_from_this<Journal> {
  private:
   friend class JournalRun;
   Journal(std::filesystem::path path, SqlDatabase database) : path_(std::move(path)), database_(std::move(database)) {}
-  Result<void> prepare_schema();
   std::filesystem::path folder_of(std::string_view id) const;
   void remove_old_folders();
   Result<UniqueFd> hold(const std::string& id, int64_t process) const;

@@ -9,20 +9,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kApplication = 0x514D454D;  // "QMEM", so that no other program's database is taken for one of these
 constexpr size_t kMostWords = 32;
 
 // The words are kept up to date here and not by triggers: a schema is not trusted (base/sqlite.h), so triggers may not touch FTS5.
-constexpr const char* kSchema = R"(
+constexpr SqlContents kContents{.application = 0x514D454D,  // "QMEM"
+                                .version = 1,
+                                .what = "one of memories",
+                                .schema = R"(
   CREATE TABLE IF NOT EXISTS memory(
     id INTEGER PRIMARY KEY AUTOINCREMENT, date TEXT NOT NULL, topic TEXT NOT NULL, text TEXT NOT NULL UNIQUE);
-  CREATE VIRTUAL TABLE IF NOT EXISTS memory_words USING fts5(topic, text, tokenize = 'unicode61 remove_diacritics 2');)";
-
-Result<int64_t> one_number(SqlDatabase& database, std::string_view sql) {
-  QUERN_ASSIGN(SqlStatement statement, database.prepare(sql));
-  QUERN_TRY(statement.step());
-  return statement.integer(0);
-}
+  CREATE VIRTUAL TABLE IF NOT EXISTS memory_words USING fts5(topic, text, tokenize = 'unicode61 remove_diacritics 2');)"};
 
 // FTS5 has a language of its own for queries. Each word in quotes is only a word; a * behind it takes its endings along.
 std::string words_of(std::string_view query) {
@@ -50,16 +46,7 @@ std::string words_of(std::string_view query) {
 }  // namespace
 
 Result<MemoryStore> MemoryStore::open(const fs::path& file) {
-  std::error_code error;
-  if (file.has_parent_path()) fs::create_directories(file.parent_path(), error);
-  if (error) return fail(Errc::io, "{}: {}", file.parent_path().string(), error.message());
-  QUERN_ASSIGN(SqlDatabase database, SqlDatabase::open(file, SqlDatabase::Mode::create));
-  QUERN_ASSIGN(const int64_t application, one_number(database, "PRAGMA application_id"));
-  QUERN_ASSIGN(const int64_t tables, one_number(database, "SELECT count(*) FROM sqlite_master"));
-  if (application != kApplication && (application != 0 || tables != 0))
-    return fail(Errc::malformed, "{}: a database, but not one of memories", file.string());
-  QUERN_TRY(database.execute(kSchema));
-  QUERN_TRY(database.execute(fmt::format("PRAGMA application_id = {}", kApplication)));
+  QUERN_ASSIGN(SqlDatabase database, SqlDatabase::open(file, kContents));
   return MemoryStore(std::move(database));
 }
 
@@ -84,7 +71,7 @@ Result<int64_t> MemoryStore::remember(std::string_view text, std::string_view to
     QUERN_TRY(remove_words.bind(1, replaces).run());
   }
   if (!there) {
-    QUERN_ASSIGN(const int64_t count, one_number(database_, "SELECT count(*) FROM memory"));
+    QUERN_ASSIGN(const int64_t count, database_.number("SELECT count(*) FROM memory"));
     if (count >= kMostMemories) return fail(Errc::out_of_range, "the memory is full ({} entries): replace one", kMostMemories);
     QUERN_ASSIGN(SqlStatement add, database_.prepare("INSERT INTO memory(date, topic, text) VALUES (date('now'), ?, ?)"));
     QUERN_TRY(add.bind(1, topic).bind(2, text).run());

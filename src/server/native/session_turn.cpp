@@ -19,19 +19,6 @@ ToolChoice read_choice(const Json& body) {
   return {.kind = word == "none" ? Kind::none : word == "required" ? Kind::required : Kind::automatic, .name = {}};
 }
 
-SamplingFields read_sampling(const Json& body) {
-  SamplingFields sampling;
-  sampling.temperature = number_of(body, "temperature");
-  sampling.top_p = number_of(body, "top_p");
-  sampling.min_p = number_of(body, "min_p");
-  sampling.top_k = integer_of(body, "top_k");
-  sampling.seed = integer_of(body, "seed");
-  sampling.repetition_penalty = number_of(body, "repetition_penalty");
-  sampling.presence_penalty = number_of(body, "presence_penalty");
-  sampling.frequency_penalty = number_of(body, "frequency_penalty");
-  return sampling;
-}
-
 }  // namespace
 
 Result<SessionInput> read_session_input(const Json& body, const HeldSession& held, bool answer) {
@@ -65,7 +52,7 @@ Result<SessionTurn> read_session_turn(const Json& body, const HeldSession& held,
   SessionTurn read;
   read.stream = boolean_of(body, "stream").value_or(false);
   TurnRequest& turn = read.turn;
-  turn.sampling = read_sampling(body).over(held.model->engine->default_sampling());
+  turn.sampling = SamplingFields::read(body).over(held.model->engine->default_sampling());
   turn.max_tokens = integer_of(body, "max_tokens").value_or(-1);
   turn.reasoning_tokens = integer_of(body, "reasoning_tokens");
   turn.choice = read_choice(body);

@@ -172,15 +172,9 @@ const Shape& chat_chunk() {
 
 const Shape& completion_request() {
   static const Shape shape = [] {
-    const Shape piece = Shape::either(
-        {Shape::text(""), Shape::integer(0, kMostTokens, ""), Shape::list(Shape::integer(0, kMostTokens, ""), 1, 10'000'000, "")},
-        "");
     return Shape::object(
                {{"model", Shape::text("A name from /v1/models; absent: the server's default")},
-                {"prompt",
-                 Shape::either({Shape::text(""), Shape::list(piece, 1, 10'000'000, "")},
-                               "Text or tokens, or a list of up to 64 of either"),
-                 M::required},
+                {"prompt", text_or_tokens("Text or tokens, or a list of up to 64 of either"), M::required},
                 {"max_tokens", max_tokens()},
                 {"n", Shape::integer(1, 16, "Answers to each prompt; 1")},
                 {"best_of", Shape::integer(1, 16, "No more than n")},

@@ -13,15 +13,7 @@ SamplingParams OpenAiSampling::over(const SamplingParams& defaults) const {
 
 Result<OpenAiSampling> read_sampling(const Json& body) {
   OpenAiSampling sampling;
-  SamplingFields& fields = sampling.fields;
-  fields.temperature = number_of(body, "temperature");
-  fields.top_p = number_of(body, "top_p");
-  fields.min_p = number_of(body, "min_p");
-  fields.top_k = integer_of(body, "top_k");
-  fields.repetition_penalty = number_of(body, "repetition_penalty");
-  fields.presence_penalty = number_of(body, "presence_penalty");
-  fields.frequency_penalty = number_of(body, "frequency_penalty");
-  fields.seed = integer_of(body, "seed");
+  sampling.fields = SamplingFields::read(body);
   const Json* biases = member_of(body, "logit_bias");
   if (!biases) return sampling;
   for (const auto& [token, bias] : biases->as_object()) {

@@ -6,6 +6,12 @@ namespace quern::openai_shapes {
 
 using M = Shape::Member;
 
+Shape text_or_tokens(std::string_view about) {
+  const Shape token = Shape::integer(0, kMostTokens, "");
+  const Shape one = Shape::either({Shape::text(""), token, Shape::list(token, 1, 10'000'000, "")}, "");
+  return Shape::either({Shape::text(""), Shape::list(one, 1, 10'000'000, "")}, about);
+}
+
 Shape max_tokens() {
   return Shape::integer(1, kMostTokens,
                         "Tokens to make at most, with those that are thought; absent: what the context has room for");
@@ -110,15 +116,9 @@ const Shape& models() {
 
 const Shape& embedding_request() {
   static const Shape shape = [] {
-    const Shape piece = Shape::either(
-        {Shape::text(""), Shape::integer(0, kMostTokens, ""), Shape::list(Shape::integer(0, kMostTokens, ""), 1, 10'000'000, "")},
-        "");
     return Shape::object(
                {{"model", Shape::text("A name from /v1/models; absent: the server's default")},
-                {"input",
-                 Shape::either({Shape::text(""), Shape::list(piece, 1, 10'000'000, "")},
-                               "Text or tokens, or a list of up to 2048 of either"),
-                 M::required},
+                {"input", text_or_tokens("Text or tokens, or a list of up to 2048 of either"), M::required},
                 {"encoding_format", Shape::one_of({"float", "base64"}, "base64: little-endian 32-bit floats")},
                 {"dimensions", Shape::integer(1, kMostTokens, "Only the model's own number: embeddings cannot be shortened")},
                 {"user", Shape::text("Accepted")}},

@@ -7,6 +7,7 @@ namespace quern::openai_shapes {
 
 constexpr int64_t kMostTokens = 2'147'483'647;
 
+Shape text_or_tokens(std::string_view about);  // or a list of either
 Shape max_tokens();
 Shape reasoning_effort();
 Shape unix_time();

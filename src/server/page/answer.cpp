@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "server/http/event_stream.h"
 #include "server/page/served_chat_model.h"
+#include "server/shape.h"
 #include "text/assistant_stream.h"
 #include "text/display.h"
 
@@ -15,19 +16,11 @@ namespace {
 
 constexpr size_t kTitleWidth = 60;
 
-const Json* member(const Json& json, std::string_view key) {
-  const Json* value = json.find(key);
-  return value && !value->is_null() ? value : nullptr;
-}
-
-std::string text_of(const Json& json, std::string_view key) {
-  const Json* text = member(json, key);
-  return text && text->is_string() ? text->as_string() : std::string();
-}
+std::string word_of(const Json& json, std::string_view key) { return text_of(json, key).value_or(""); }
 
 template <class Number>
 Result<std::optional<Number>> number(const Json& json, std::string_view key, double low, double high) {
-  const Json* value = member(json, key);
+  const Json* value = member_of(json, key);
   if (!value) return std::optional<Number>();
   if (!value->is_number() || !(value->as_double() >= low && value->as_double() <= high))
     return fail(Errc::invalid_argument, "settings.{}: expected a number from {} to {}", key, low, high);
@@ -38,9 +31,9 @@ Result<std::optional<Number>> number(const Json& json, std::string_view key, dou
 Result<Message> message_of(const Json& parts) {
   Message message;
   for (const Json& part : parts.as_array()) {
-    const std::string type = text_of(part, "type"), text = text_of(part, "text");
+    const std::string type = word_of(part, "type"), text = word_of(part, "text");
     if (type == "attachment")
-      message.content += fmt::format("<file name={}>\n{}{}</file>\n\n", Json(text_of(part, "name")).dump(), text,
+      message.content += fmt::format("<file name={}>\n{}{}</file>\n\n", Json(word_of(part, "name")).dump(), text,
                                      text.ends_with('\n') || text.empty() ? "" : "\n");
     else if (type == "text")
       message.content += text;
@@ -53,11 +46,11 @@ Result<Message> message_of(const Json& parts) {
 
 std::string title_of(const Json& parts) {
   for (const Json& part : parts.as_array())
-    if (text_of(part, "type") == "text") {
-      const std::string text = text_of(part, "text");
+    if (word_of(part, "type") == "text") {
+      const std::string text = word_of(part, "text");
       return cut_to_width(visible_text(text.substr(0, text.find('\n')), Lines::join), kTitleWidth);
     }
-  return parts.size() ? text_of(parts.as_array().front(), "name") : std::string();
+  return parts.size() ? word_of(parts.as_array().front(), "name") : std::string();
 }
 
 // The answer as it grows: what is told to the page, and what is kept.
@@ -117,7 +110,7 @@ class Answer {
   std::string call_id() const { return fmt::format("call_{}", calls_); }
   Json* last_call() {
     Json::Array& parts = parts_.as_array();
-    const auto found = std::find_if(parts.rbegin(), parts.rend(), [](const Json& part) { return text_of(part, "type") == "call"; });
+    const auto found = std::find_if(parts.rbegin(), parts.rend(), [](const Json& part) { return word_of(part, "type") == "call"; });
     return found == parts.rend() ? nullptr : &*found;
   }
   void tell(std::string_view name, const Json& json) { events_.json_event(name, json); }
@@ -126,7 +119,7 @@ class Answer {
     if (part == AssistantStream::Part::call) return;  // told when it is complete
     const std::string_view type = part == AssistantStream::Part::thinking ? "thinking" : "text";
     Json::Array& parts = parts_.as_array();
-    if (parts.empty() || text_of(parts.back(), "type") != type) {
+    if (parts.empty() || word_of(parts.back(), "type") != type) {
       Json fresh = Json::object();
       fresh["type"] = type;
       fresh["text"] = "";
@@ -243,13 +236,13 @@ TurnRequest turn_of(const PageSettings& settings, const Engine& engine, const st
 Result<PageSettings> PageSettings::read(const Json& json) {
   if (!json.is_object()) return fail(Errc::invalid_argument, "settings: expected an object, found {}", json.kind_name());
   PageSettings settings;
-  settings.model = text_of(json, "model");
-  settings.system = text_of(json, "system");
+  settings.model = word_of(json, "model");
+  settings.system = word_of(json, "system");
   QUERN_ASSIGN(settings.temperature, number<double>(json, "temperature", 0, 2));
   QUERN_ASSIGN(settings.top_p, number<double>(json, "top_p", 0, 1));
   QUERN_ASSIGN(settings.max_tokens, number<int64_t>(json, "max_tokens", 1, 1e6));
-  if (const Json* thinking = member(json, "thinking"); thinking && thinking->is_bool()) settings.thinking = thinking->as_bool();
-  if (const Json* tools = member(json, "tools")) {
+  if (const Json* thinking = member_of(json, "thinking"); thinking && thinking->is_bool()) settings.thinking = thinking->as_bool();
+  if (const Json* tools = member_of(json, "tools")) {
     if (!tools->is_array()) return fail(Errc::invalid_argument, "settings.tools: expected names");
     for (const Json& tool : tools->as_array()) {
       if (!tool.is_string()) return fail(Errc::invalid_argument, "settings.tools: expected names");
@@ -261,15 +254,15 @@ Result<PageSettings> PageSettings::read(const Json& json) {
 
 Result<PageQuestion> PageQuestion::read(const Json& json) {
   PageQuestion question;
-  if (const Json* parent = member(json, "parent")) {
+  if (const Json* parent = member_of(json, "parent")) {
     const auto id = parent->is_number() ? parent->to_int64() : Result<int64_t>(fail(Errc::invalid_argument, "parent"));
     if (!id) return fail(Errc::invalid_argument, "parent: expected a message's id, or null");
     question.parent = *id;
   }
-  const Json* parts = member(json, "parts");
+  const Json* parts = member_of(json, "parts");
   if (!parts || !parts->is_array()) return fail(Errc::invalid_argument, "parts: expected an array");
   question.parts = *parts;
-  const Json* settings = member(json, "settings");
+  const Json* settings = member_of(json, "settings");
   if (!settings) return fail(Errc::invalid_argument, "settings: missing");
   QUERN_ASSIGN(question.settings, PageSettings::read(*settings));
   return question;

@@ -10,10 +10,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kApplication = 0x51504147;  // "QPAG", so that no other program's database is taken for one of these
-constexpr int64_t kVersion = 1;
-
-constexpr const char* kSchema = R"(
+constexpr SqlContents kContents{.application = 0x51504147,  // "QPAG"
+                                .version = 1,
+                                .what = "one of conversations",
+                                .schema = R"(
   CREATE TABLE IF NOT EXISTS conversation(
     id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL, settings TEXT NOT NULL,
     leaf INTEGER);
@@ -22,15 +22,9 @@ constexpr const char* kSchema = R"(
     parent INTEGER, role TEXT NOT NULL, created REAL NOT NULL, parts TEXT NOT NULL,
     messages TEXT NOT NULL, words TEXT NOT NULL, model TEXT NOT NULL, usage TEXT, finish TEXT NOT NULL);
   CREATE INDEX IF NOT EXISTS message_of ON message(conversation, id);
-  CREATE INDEX IF NOT EXISTS conversation_updated ON conversation(updated);)";
+  CREATE INDEX IF NOT EXISTS conversation_updated ON conversation(updated);)"};
 
 double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
-
-Result<int64_t> one_number(SqlDatabase& database, std::string_view sql) {
-  QUERN_ASSIGN(SqlStatement statement, database.prepare(sql));
-  QUERN_TRY(statement.step());
-  return statement.integer(0);
-}
 
 std::string_view text_of(const Json& part, std::string_view key) {
   const Json* text = part.find(key);
@@ -143,19 +137,7 @@ Json PageConversation::to_json() const {
 }
 
 Result<std::unique_ptr<PageHistory>> PageHistory::open(const fs::path& file) {
-  std::error_code error;
-  if (file.has_parent_path()) fs::create_directories(file.parent_path(), error);
-  if (error) return fail(Errc::io, "{}: {}", file.parent_path().string(), error.message());
-  QUERN_ASSIGN(SqlDatabase database, SqlDatabase::open(file, SqlDatabase::Mode::create));
-  QUERN_ASSIGN(const int64_t application, one_number(database, "PRAGMA application_id"));
-  QUERN_ASSIGN(const int64_t tables, one_number(database, "SELECT count(*) FROM sqlite_master"));
-  if (application != kApplication && (application != 0 || tables != 0))
-    return fail(Errc::malformed, "{}: a database, but not one of conversations", file.string());
-  QUERN_ASSIGN(const int64_t version, one_number(database, "PRAGMA user_version"));
-  if (version > kVersion) return fail(Errc::unsupported, "{}: version {} was written by a newer quern", file.string(), version);
-  QUERN_TRY(database.execute(kSchema));
-  QUERN_TRY(database.execute(
-      fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}; PRAGMA foreign_keys = ON;", kApplication, kVersion)));
+  QUERN_ASSIGN(SqlDatabase database, SqlDatabase::open(file, kContents));
   return std::unique_ptr<PageHistory>(new PageHistory(std::move(database)));
 }
 
