@@ -49,9 +49,11 @@ endfunction()
 
 # One test binary; every TEST in it is a ctest case. QUERN_REPO lets tests find fixtures and models. The label `threads` has it
 # run under the thread sanitizer as well. A suite whose name begins with Long starts first and asks QUERN_LONG_TESTS how much to
-# do: under sanitizers (0) the shape of the test stays, the length does not; ./check runs the whole length in the release build.
+# do: under sanitizers (0) the shape of the test stays, the length does not; ./check runs the whole length in the release build, where it
+# builds only the tests that have such suites, those with the label `long`.
 if(QUERN_TESTS)
   add_custom_target(threads_tests)
+  add_custom_target(long_tests)
 endif()
 function(quern_test target)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK;LABELS" ${ARGN})
@@ -69,11 +71,21 @@ function(quern_test target)
     target_precompile_headers(${target} REUSE_FROM quern_base_test)
   endif()
   target_compile_options(${target} PRIVATE ${QUERN_PRECOMPILED_HEADER_OPTIONS})
-  if(CMAKE_BUILD_TYPE STREQUAL "Release")
-    target_compile_options(${target} PRIVATE -O1)  # only what a test calls has to be fast; this compiles in two thirds of the time
+  if(QUERN_SANITIZE)  # only what a test calls has to be fast; this compiles in two thirds of the time
+    target_compile_options(${target} PRIVATE -O0)
+  elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(${target} PRIVATE -O1)
   endif()
-  if("threads" IN_LIST arg_LABELS)
-    add_dependencies(threads_tests ${target})
+  foreach(label ${arg_LABELS})
+    add_dependencies(${label}_tests ${target})
+  endforeach()
+  if(NOT "long" IN_LIST arg_LABELS)
+    foreach(source ${arg_SOURCES})
+      file(STRINGS ${source} suites REGEX "^(TEST|TEST_F|TEST_P|INSTANTIATE_TEST_SUITE_P)\\(Long")
+      if(suites)
+        message(FATAL_ERROR "${source} has a suite Long…: ${target} needs the label `long`")
+      endif()
+    endforeach()
   endif()
   include(GoogleTest)
   gtest_discover_tests(${target} TEST_FILTER "-Long*:*/Long*" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60

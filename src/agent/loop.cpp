@@ -1,7 +1,6 @@
 #include "agent/loop.h"
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 
 #include "agent/context/repeats.h"
@@ -10,6 +9,7 @@
 #include "agent/journal/state_saver.h"
 #include "agent/journal/step_journal.h"
 #include "agent/trust/provenance.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/system_error.h"
 #include "base/utf8.h"
@@ -18,9 +18,6 @@
 
 namespace quern {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 constexpr int64_t kContextForPages = 65536;  // tokens from which on LongResults::automatic offers read_result
 

@@ -5,10 +5,11 @@
 #include <numeric>
 #include <vector>
 
+#include "base/clock.h"
+
 namespace quern {
 
 double read_bandwidth(ThreadPool& pool) {
-  using Clock = std::chrono::steady_clock;
   constexpr int64_t kBlock = int64_t{1} << 16, kAhead = 256;                 // of eight bytes
   const std::vector<uint64_t> data(size_t{1} << 27, 0x9E3779B97F4A7C15ULL);  // 1 GiB
   const int64_t blocks = static_cast<int64_t>(data.size()) / kBlock;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/clock.h"
 
 namespace quern {
 namespace {
@@ -23,7 +24,6 @@ void pause_cpu() {
 // Returns when value has become another than `old`.
 template <class T>
 void wait_while(const std::atomic<T>& value, T old) {
-  using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   do {
     for (int i = 0; i < 32; ++i) {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
 
@@ -14,7 +15,6 @@ namespace quern {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 constexpr auto kSaveEvery = std::chrono::seconds(2);
 constexpr size_t kMaxRecord = 4 << 20;

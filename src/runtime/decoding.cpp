@@ -5,13 +5,12 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "runtime/engine_impl.h"
 #include "runtime/forced_text.h"
 
 namespace quern {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 SamplingParams with_seed(SamplingParams sampling, std::optional<uint64_t> seed) {
   sampling.seed = seed.value_or(sampling.seed);

@@ -1,9 +1,9 @@
 #include "runtime/engine.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/cores.h"
 #include "base/file.h"
 #include "runtime/engine_impl.h"
@@ -11,9 +11,6 @@
 
 namespace quern {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Ends of a turn besides what the configs list: the family's tokens that no answer contains.
 constexpr std::string_view kEndTokens[] = {"<|im_end|>", "<|endoftext|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"};

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "runtime/decoding.h"
 #include "runtime/hidden_mean.h"
 #include "runtime/job_queue.h"
@@ -52,7 +53,6 @@ class RunningJob {
   RunningJob(const Engine& engine, PrefixCache* cache) : engine_(engine), cache_(cache) {}
   bool prompt_read(const GenerateRequest& request);
 
-  using Clock = std::chrono::steady_clock;
   const Engine& engine_;
   PrefixCache* cache_;
   std::unique_ptr<WaitingJob> waiting_;

@@ -1,17 +1,12 @@
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 
+#include "base/clock.h"
 #include "runtime/hidden_mean.h"
 #include "runtime/session_impl.h"
 
 namespace quern {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-}  // namespace
+namespace {}  // namespace
 
 Session::Session(const Engine& engine) : impl_(new Impl{engine, engine.impl(), Timeline(*engine.impl().runner)}) {}
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -8,13 +8,13 @@
 #include <set>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/system_error.h"
 
 namespace quern {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
 constexpr size_t kMinStates = size_t{64} << 20;  // below this a model is not worth loading

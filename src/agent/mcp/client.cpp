@@ -9,12 +9,11 @@
 #include "agent/mcp/protocol.h"
 #include "agent/mcp/stdio_channel.h"
 #include "agent/sandbox/process.h"
+#include "base/clock.h"
 #include "constrain/constraint.h"
 
 namespace quern {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxPages = 200, kMaxListed = 2000;
 constexpr size_t kMaxSchemaBytes = 64 << 10, kMaxDescription = 4 << 10;

@@ -2,17 +2,14 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 
 namespace quern {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr int64_t kMaxLogLines = 200;  // of a server's own, then silence
 constexpr int64_t kShownFaults = 3;    // the rest is only counted
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::optional<int64_t> own_id(const Json& id) {
   if (!id.is_number()) return std::nullopt;

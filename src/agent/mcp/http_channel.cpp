@@ -10,12 +10,11 @@
 #include <thread>
 
 #include "agent/mcp/sse.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 
 namespace quern {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxExchanges = 64;   // requests under way at once
 constexpr size_t kMaxQueued = 1000;    // notifications and answers that are not delivered yet

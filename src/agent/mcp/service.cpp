@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "agent/mcp/protocol.h"
+#include "base/clock.h"
 #include "base/system_error.h"
 #include "base/utf8.h"
 #include "constrain/constraint.h"
@@ -168,7 +169,6 @@ void McpService::work() {
 }
 
 void McpService::carry_out(Work& work) {
-  using Clock = std::chrono::steady_clock;
   auto last = Clock::now() - std::chrono::hours(1);
   ServiceCall call;
   call.cancelled = [&] { return work.cancelled.load(); };

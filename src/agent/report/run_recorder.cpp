@@ -3,6 +3,8 @@
 #include <cmath>
 #include <ctime>
 
+#include "base/clock.h"
+
 namespace quern {
 namespace {
 
@@ -17,7 +19,6 @@ std::string local_time() {
 }  // namespace
 
 std::vector<Json> RunRecorder::lines(const Event& event) {
-  using Clock = std::chrono::steady_clock;
   if (!start_) start_ = Clock::now();
   const double at = std::chrono::duration<double>(Clock::now() - *start_).count();
   std::vector<Json> lines;

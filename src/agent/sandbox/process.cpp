@@ -18,12 +18,12 @@
 #include "agent/sandbox/confinement.h"
 #include "agent/sandbox/launch.h"
 #include "agent/sandbox/process_tree.h"
+#include "base/clock.h"
 
 namespace quern {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view kUsualPath = "/usr/local/bin:/usr/bin:/bin";
 

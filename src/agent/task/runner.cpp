@@ -3,21 +3,18 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "agent/journal/used.h"
 #include "agent/task/attachments.h"
 #include "agent/task/checks.h"
 #include "agent/tools/builtin_tools.h"
 #include "agent/tools/root_folder.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "text/file_tools.h"
 
 namespace quern {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // What became of a step, or of one of its conversations.
 struct Outcome {

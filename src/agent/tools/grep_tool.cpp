@@ -10,13 +10,12 @@
 
 #include "agent/tools/text_tools.h"
 #include "agent/tools/tool_results.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "text/file_tools.h"
 
 namespace quern {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMostFiles = 20'000, kMostVisited = 200'000;
 constexpr size_t kMostFileBytes = 16 << 20;

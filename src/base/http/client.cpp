@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "base/http/exchange.h"
 
 namespace quern {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 bool same_text(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };

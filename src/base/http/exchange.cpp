@@ -19,12 +19,13 @@
 #include <mutex>
 #include <thread>
 
+#include "base/clock.h"
+
 namespace quern {
 namespace {
 
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
-using Clock = std::chrono::steady_clock;
 using Code = boost::system::error_code;
 using Socket = asio::ip::tcp::socket;
 using Parser = http::response_parser<http::buffer_body>;

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <chrono>
 
+#include "base/clock.h"
+
 namespace quern {
 namespace {
 
@@ -28,7 +30,6 @@ int32_t multiply(Isa isa, int64_t rounds) {
 }  // namespace
 
 double int8_peak(ThreadPool& pool, Isa isa) {
-  using Clock = std::chrono::steady_clock;
   const int64_t rounds = isa == Isa::scalar ? 1 << 10 : 1 << 15, tasks = int64_t{pool.size()} * 64;
   std::atomic<int32_t> kept{0};
   double best = 0;

@@ -3,12 +3,11 @@
 #include <ctime>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "server/http/status.h"
 
 namespace quern {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxTranscript = size_t{16} << 20;  // bytes; what comes after is left out
 

@@ -5,13 +5,13 @@
 #include <boost/asio/write.hpp>
 #include <random>
 
+#include "base/clock.h"
 #include "base/random.h"
 
 namespace quern {
 namespace {
 
 namespace asio = boost::asio;
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kWrite = 64 << 10;      // of an answer at once: HttpLimits::write_s is about this many
 constexpr size_t kPipelined = 64 << 10;  // of requests after the one that is answered

@@ -6,9 +6,9 @@
 namespace quern {
 namespace {
 
-using Clock = std::chrono::system_clock;
+using WallClock = std::chrono::system_clock;
 
-double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+double seconds(WallClock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 int64_t nanoseconds(double seconds) { return static_cast<int64_t>(seconds * 1e9); }
 
 Json logprob(const TokenLogprob& token) {
