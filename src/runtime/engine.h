@@ -119,6 +119,9 @@ class Session {
 
   // A second session with the same past; each goes on without the other. KV pages are shared until one of them writes.
   Session fork() const;
+  // The same for less than half of the memory beside KV pages, since it cannot go back to just before where it stands: for sessions that only
+  // go on from here.
+  Session fork_settled() const;
 
   // Everything the session holds (tokens, KV pages, recurrent states, how far back it reaches, the sampler's state) as one file, which is
   // there whole or not at all. A session restored from it, in whatever process, goes on bit for bit as this one would on the same back end.

@@ -14,6 +14,9 @@ Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 Session Session::fork() const { return Session(std::make_unique<Impl>(*impl_)); }
+Session Session::fork_settled() const {
+  return Session(std::make_unique<Impl>(Impl{impl_->owner, impl_->engine, impl_->timeline.settled(), impl_->drawn_to}));
+}
 const std::vector<int32_t>& Session::tokens() const { return impl_->timeline.tokens(); }
 
 Result<void> Session::save(const std::filesystem::path& path) const {

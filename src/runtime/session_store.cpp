@@ -48,11 +48,14 @@ struct SessionStore::Impl {
   void weigh(Slot& slot) {
     memory.remove(slot.weight);
     slot.weight = {};
-    std::set<std::pair<const std::byte*, size_t>> pages;  // its checkpoints share them
-    for (const SequenceState* state : slot.session.impl().timeline.states()) {
-      const Footprint::Item item = Footprint::item(*state);
-      slot.weight.own += item.own;
-      pages.insert(item.pages.begin(), item.pages.end());
+    const Timeline& timeline = slot.session.impl().timeline;
+    const Footprint::Item item = Footprint::item(timeline.state());
+    slot.weight.own = item.own;
+    std::set<std::pair<const std::byte*, size_t>> pages(item.pages.begin(), item.pages.end());
+    for (const auto& earlier : timeline.checkpoints()) {  // shared with forks, as a page is, and with pages of the session's own
+      const Footprint::Item part = Footprint::item(*earlier);
+      pages.emplace(reinterpret_cast<const std::byte*>(earlier.get()), part.own);
+      pages.insert(part.pages.begin(), part.pages.end());
     }
     slot.weight.pages.assign(pages.begin(), pages.end());
     memory.add(slot.weight);
@@ -131,7 +134,7 @@ Result<SessionInfo> SessionStore::fork(const std::string& from, const std::strin
   const std::lock_guard lock(impl_->mutex);
   QUERN_ASSIGN(const auto slot, impl_->at_rest(from));
   QUERN_TRY(impl_->room_for(name));
-  return impl_->enter(name, slot->session.fork());
+  return impl_->enter(name, slot->session.fork_settled());
 }
 
 Result<SessionInfo> SessionStore::save(const std::string& name) {

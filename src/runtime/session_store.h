@@ -40,7 +40,8 @@ class SessionStore {
   // Errors, of all that make one: invalid_argument when there is a live session of that name already, out_of_range when there are
   // `count` of them, or their bytes have reached `memory`: nothing is let go of unasked.
   Result<SessionInfo> create(const std::string& name);
-  // A second session with the same past: constant cost, KV pages are shared. Errors besides: not_found, busy while `from` is held.
+  // A second session with the same past, for the bytes of one settled state (SequenceState::settled): KV pages and checkpoints are shared.
+  // Errors besides: not_found, busy while `from` is held.
   Result<SessionInfo> fork(const std::string& from, const std::string& name);
   // Errors: not_found, busy; out_of_range when the folder holds `disk` bytes already; io.
   Result<SessionInfo> save(const std::string& name);

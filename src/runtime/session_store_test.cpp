@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "model/model_test.h"
+#include "runtime/session_impl.h"
 
 namespace quern {
 namespace {
@@ -50,6 +51,33 @@ TEST_F(SessionStores, GoOnInForksWithoutReadingAgain) {
   EXPECT_EQ(store.list().size(), 3u);
   ASSERT_TRUE(store.remove("a"));
   EXPECT_EQ(store.info("a").error().code, Errc::not_found);
+}
+
+// A fork costs a settled state: neither the log that going back needs nor the checkpoint behind the prompt is copied.
+TEST_F(SessionStores, AForkCostsItsSettledStateAlone) {
+  SessionStore store(*engine_, {});
+  ASSERT_TRUE(store.create("trunk"));
+  const size_t before = store.append("trunk", prompt(200))->bytes;
+  const size_t settled = Session(*engine_).impl().timeline.state().settled().recurrent_bytes();
+  for (const char* name : {"a", "b", "c", "d"}) EXPECT_EQ(store.fork("trunk", name)->bytes, settled) << name;
+  EXPECT_EQ(store.fork("a", "of a").error().code, Errc::invalid_argument);
+  EXPECT_EQ(store.fork("a", "of-a")->bytes, settled);
+  EXPECT_LT(2 * settled, before);
+  // A turn that was given up, and another one instead: the shared checkpoint is where it goes on from.
+  const auto turn = [&](const std::string& name, std::vector<int32_t> more, bool give_up) {
+    const auto session = store.hold(name).value();
+    std::vector<int32_t> ids = prompt(200);
+    ids.insert(ids.end(), more.begin(), more.end());
+    const auto on_token = [&](const GeneratedToken&) { return !give_up; };
+    return session->generate({.prompt = std::move(ids), .max_tokens = 6, .ignore_eos = true, .on_token = on_token}).value();
+  };
+  const Generation plain = turn("trunk", {5, 6, 7}, false);
+  EXPECT_EQ(turn("b", {5, 6, 7}, false).tokens, plain.tokens);
+  EXPECT_EQ(turn("of-a", {5, 6, 7}, false).tokens, plain.tokens);
+  std::vector<int32_t> other(20, 9);
+  turn("c", other, true);
+  const Generation again = turn("c", {5, 6, 7}, false);
+  EXPECT_EQ(again.tokens, plain.tokens);
 }
 
 TEST_F(SessionStores, SaveAndRestoreThem) {

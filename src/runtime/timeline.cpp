@@ -62,7 +62,7 @@ int64_t Timeline::reachable(int64_t limit) const {
   if (limit >= state_.oldest_reachable()) return limit;
   int64_t best = 0;
   for (const auto& [name, state] : checkpoints_)
-    if (state.position() <= limit) best = std::max(best, state.position());
+    if (state->position() <= limit) best = std::max(best, state->position());
   return best;
 }
 
@@ -74,13 +74,13 @@ Result<void> Timeline::rollback(int64_t position) {
     QUERN_TRY(state_.rollback(runner_->ops, position));
   } else {
     const auto at =
-        std::find_if(checkpoints_.begin(), checkpoints_.end(), [&](const auto& c) { return c.second.position() == position; });
+        std::find_if(checkpoints_.begin(), checkpoints_.end(), [&](const auto& c) { return c.second->position() == position; });
     if (at != checkpoints_.end())
-      state_ = at->second;
+      state_ = *at->second;
     else
       state_ = SequenceState(runner_->model.config, runner_->kv, runner_->model.fingerprint, runner_->with_mtp);
   }
-  std::erase_if(checkpoints_, [&](const auto& c) { return c.second.position() > position; });
+  std::erase_if(checkpoints_, [&](const auto& c) { return c.second->position() > position; });
   tokens_.resize(static_cast<size_t>(position));
   return {};
 }
@@ -95,7 +95,8 @@ Timeline::Notes Timeline::settings_of(const Runner& runner) {
 
 Result<void> Timeline::save(const std::filesystem::path& path, Notes notes) const {
   notes.merge(settings_of(*runner_));
-  const SequenceState::Beside beside{tokens_, checkpoints_, std::move(notes)};
+  SequenceState::Beside beside{tokens_, {}, std::move(notes)};
+  for (const auto& [name, state] : checkpoints_) beside.earlier.emplace(name, *state);
   return state_.save(path, &beside);
 }
 
@@ -112,17 +113,26 @@ Result<Timeline> Timeline::restore(Runner& runner, const std::filesystem::path& 
   Timeline timeline(runner);
   timeline.state_ = std::move(state);
   timeline.tokens_ = std::move(beside.tokens);
-  timeline.checkpoints_ = std::move(beside.earlier);
+  for (auto& [name, earlier] : beside.earlier)
+    timeline.checkpoints_.emplace(name, std::make_shared<const SequenceState>(std::move(earlier)));
   notes = std::move(beside.notes);
   return timeline;
 }
 
-std::vector<const SequenceState*> Timeline::states() const {
-  std::vector<const SequenceState*> all{&state_};
-  for (const auto& [name, state] : checkpoints_) all.push_back(&state);
+std::vector<std::shared_ptr<const SequenceState>> Timeline::checkpoints() const {
+  std::vector<std::shared_ptr<const SequenceState>> all;
+  for (const auto& [name, state] : checkpoints_) all.push_back(state);
   return all;
 }
 
-void Timeline::checkpoint(const std::string& name) { checkpoints_.insert_or_assign(name, state_); }
+Timeline Timeline::settled() const {
+  Timeline fork(*runner_, state_.settled(), tokens_);
+  fork.checkpoints_ = checkpoints_;
+  return fork;
+}
+
+void Timeline::checkpoint(const std::string& name) {
+  checkpoints_.insert_or_assign(name, std::make_shared<const SequenceState>(state_));
+}
 
 }  // namespace quern

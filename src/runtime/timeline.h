@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,7 +60,11 @@ class Timeline {
   Result<void> rollback(int64_t position);
   void checkpoint(const std::string& name);  // remembers the state at the current position under a name
   void forget(const std::string& name) { checkpoints_.erase(name); }
-  std::vector<const SequenceState*> states() const;  // the live one and those of checkpoints: all that it takes in memory
+  // Checkpoints are shared by the timelines that a copy was made of, as long as they keep them.
+  std::vector<std::shared_ptr<const SequenceState>> checkpoints() const;
+  // A fork that is kept for later: it goes on bit for bit as a copy would, and holds of its own no more than it takes to go on
+  // (SequenceState::settled). Until it is fed it goes back to checkpoints alone.
+  Timeline settled() const;
   // The furthest position <= limit that rollback reaches (0 always does: a fresh state).
   int64_t reachable(int64_t limit) const;
 
@@ -79,7 +84,7 @@ class Timeline {
   Runner* runner_;
   SequenceState state_;
   std::vector<int32_t> tokens_;
-  std::map<std::string, SequenceState> checkpoints_;
+  std::map<std::string, std::shared_ptr<const SequenceState>> checkpoints_;
 };
 
 }  // namespace quern
