@@ -215,6 +215,7 @@ def main():
         raise
     for what, count in sorted(load.counts.items()):
         print(f"{count:7} {what}")
+    print("memory over time, MB: " + " ".join(str(size) for _, size in sizes[:: max(1, len(sizes) // 20)]))
     print(f"memory: {half} MB at most in the first half, {end} MB at the end; {handles} open files; exit code {code}")
     problems = load.wrong[:10]
     if not load.counts["finished as alone"]:

@@ -1,5 +1,6 @@
 // quern serve: models over HTTP, for the clients of others and for several of them at the same time.
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -226,6 +227,15 @@ void allow_many_files() {
   ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
+// Hundreds of requests, each on a thread of its own, would each leave states of megabytes behind in a heap of theirs: with 256 clients for a
+// minute the process grew to 760 MB and went on growing; so it stays at 570.
+void keep_memory_together() {
+#ifdef __GLIBC__
+  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_MMAP_THRESHOLD, 512 << 10);
+#endif
+}
+
 Result<int> serve(CLI::App& command, ServeOptions& o) {
   QUERN_TRY(apply_config_file(command, o));
   if (o.print_config) {
@@ -233,6 +243,7 @@ Result<int> serve(CLI::App& command, ServeOptions& o) {
     return kSuccess;
   }
   allow_many_files();
+  keep_memory_together();
   ::umask(077);  // what is written may hold prompts
   Signals signals;
   QUERN_ASSIGN(const auto log, open_log(o));
