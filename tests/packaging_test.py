@@ -49,6 +49,15 @@ class Packaging(unittest.TestCase):
                      "usr/share/doc/quern/README.md", "usr/share/doc/quern/docs/models.md"):
             self.assertTrue((self.root / path).is_file(), path)
 
+    def test_the_documentation_is_a_site_too(self):
+        html = self.root / "usr/share/doc/quern/html"
+        if not (REPO / "build/page/docs").is_dir():
+            self.skipTest("scripts/page has not built it")
+        wanted = {"index", "quern", "changelog"} | {page.stem for page in (REPO / "docs").glob("*.md")} - {"README"}
+        self.assertEqual(wanted - {page.stem for page in html.glob("*.html")}, set())
+        links = set(re.findall(r'(?:href|src)="([^":#]+)["#]', "".join(page.read_text(encoding="utf-8") for page in html.glob("*.html"))))
+        self.assertEqual([link for link in sorted(links) if not (html / link).is_file()], [], "from a disk, too, every link leads somewhere")
+
     def test_another_prefix_is_another_layout(self):
         other = pathlib.Path(self.folder.name) / "other"
         self.ok("cmake", "--install", BUILD, "--prefix", other)

@@ -38,7 +38,7 @@ def main():
         for name in ("a.txt", "b.txt", "photo.jpg"):
             (root / name).write_text(f"this is {name}\n")
         server = subprocess.Popen(
-            [quern, "serve", "--port", "0", "--data", f"{place}/data", "--tools", "files", "--root", str(root)],
+            [quern, "serve", "--port", "0", "--data", f"{place}/data", "--tools", "files,ask_user", "--root", str(root)],
             stdout=subprocess.PIPE, stderr=open(f"{place}/log", "w"), text=True)
         try:
             line = server.stdout.readline()

@@ -181,13 +181,14 @@ Result<HttpServerOptions> server_options(const ServeOptions& o, ExchangeLog& log
 Result<std::unique_ptr<PageTools>> page_tools(const ServeOptions& o, ExchangeLog& log) {
   if (o.no_page || (o.tools.empty() && o.mcp.empty())) return nullptr;
   auto tools = std::make_unique<PageTools>();
-  QUERN_ASSIGN(ChosenTools chosen, choose_tools({.tools = o.tools,
-                                                 .mcp = o.mcp,
-                                                 .hosts = o.tool_hosts,
-                                                 .root = o.root,
-                                                 .ask = {},
-                                                 .on_warning = [&log](const std::string& line) { log.event("warn", line); },
-                                                 .cancelled = {}}));
+  QUERN_ASSIGN(ChosenTools chosen,
+               choose_tools({.tools = o.tools,
+                             .mcp = o.mcp,
+                             .hosts = o.tool_hosts,
+                             .root = o.root,
+                             .ask = [](const auto&, const auto&) { return std::nullopt; },  // the page has its own
+                             .on_warning = [&log](const std::string& line) { log.event("warn", line); },
+                             .cancelled = {}}));
   std::error_code ignored;
   tools->root = fs::weakly_canonical(o.root, ignored).string();
   tools->registry = std::move(chosen.registry);

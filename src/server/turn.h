@@ -32,8 +32,8 @@ struct TurnRequest {
   std::vector<std::string> stop;
   std::optional<int64_t> reasoning_tokens;  // a budget for what a thinking model thinks; past it the reasoning is closed
   std::optional<int> top_logprobs;          // of each token, beside its own
-  bool undivided = false;                   // all of it is told as text, the tags of reasoning and calls with it
-  bool move_volatile = true;                // lines that are known to change with each request go behind the others
+  bool undivided = false;     // all of it is told as text, the tags of reasoning and calls with it; calls are told besides
+  bool move_volatile = true;  // lines that are known to change with each request go behind the others
   std::string client;
   int priority = 0;
   std::shared_ptr<Session> session;  // as in a Job; only with one choice

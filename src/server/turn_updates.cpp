@@ -35,14 +35,14 @@ class FreeTurn : public TurnMachine {
 }  // namespace
 
 TurnUpdates::TurnUpdates(const Options& options) : raw_(options.raw), tokenizer_(options.tokenizer), logprobs_(options.logprobs) {
-  if (raw_) return;
+  if (raw_ && !options.machine) return;
   if (!options.machine) free_ = std::make_unique<FreeTurn>(options.thinking);
   reader_.emplace(options.machine ? *options.machine : *free_);
 }
 
 Result<void> TurnUpdates::skip(std::string_view text) {
   std::vector<TurnPiece> pieces;
-  return raw_ ? Result<void>() : reader_->read(text, pieces);
+  return reader_ ? reader_->read(text, pieces) : Result<void>();
 }
 
 Result<void> TurnUpdates::token(const GeneratedToken& token, std::vector<TurnUpdate>& updates) {
@@ -55,10 +55,8 @@ Result<void> TurnUpdates::token(const GeneratedToken& token, std::vector<TurnUpd
       own.top.push_back({other.id, std::string(tokenizer_->token_bytes(other.id)), other.logprob});
   }
   if (token.text.empty()) return {};
-  if (raw_) {
-    say(std::string(token.text), updates);
-    return {};
-  }
+  if (raw_) say(std::string(token.text), updates);
+  if (!reader_) return {};
   std::vector<TurnPiece> pieces;
   const auto read = reader_->read(token.text, pieces);
   give(pieces, updates);
@@ -66,7 +64,7 @@ Result<void> TurnUpdates::token(const GeneratedToken& token, std::vector<TurnUpd
 }
 
 void TurnUpdates::finish(std::vector<TurnUpdate>& updates) {
-  if (raw_) return;
+  if (!reader_) return;
   std::vector<TurnPiece> pieces;
   reader_->finish(pieces);
   give(pieces, updates);
@@ -79,6 +77,8 @@ void TurnUpdates::say(std::string text, std::vector<TurnUpdate>& updates) {
 void TurnUpdates::give(std::vector<TurnPiece>& pieces, std::vector<TurnUpdate>& updates) {
   for (TurnPiece& piece : pieces) {
     const auto index = static_cast<int64_t>(piece.call);
+    const bool of_call = piece.kind == TurnPiece::Kind::call_begin || piece.kind == TurnPiece::Kind::arguments;
+    if (raw_ && !of_call) continue;  // it is told as text already
     if (piece.kind == TurnPiece::Kind::content) {
       say(std::move(piece.text), updates);
       continue;

@@ -13,7 +13,7 @@ namespace quern {
 class TurnUpdates {
  public:
   struct Options {
-    bool raw = false;       // all of it is text, whatever it looks like
+    bool raw = false;       // all of it is text, whatever it looks like; with a machine, calls are told besides
     bool thinking = false;  // the turn begins inside <think>
     // What the turn is held to, which must outlive this; nullptr: nothing, and there are no calls in it.
     TurnMachine* machine = nullptr;
@@ -29,7 +29,7 @@ class TurnUpdates {
   // Nothing follows: what was held back because it might have become markup.
   void finish(std::vector<TurnUpdate>& updates);
 
-  int64_t calls() const { return raw_ ? 0 : static_cast<int64_t>(reader_->calls().size()); }  // complete ones
+  int64_t calls() const { return reader_ ? static_cast<int64_t>(reader_->calls().size()) : 0; }  // complete ones
 
  private:
   void give(std::vector<TurnPiece>& pieces, std::vector<TurnUpdate>& updates);
@@ -39,7 +39,7 @@ class TurnUpdates {
   const Tokenizer* const tokenizer_;
   const bool logprobs_;
   std::unique_ptr<TurnMachine> free_;   // where no other machine is given
-  std::optional<TurnReader> reader_;    // unless raw
+  std::optional<TurnReader> reader_;    // unless raw, or for its calls alone
   std::vector<TokenLogprobs> waiting_;  // of tokens whose text is not given out yet
 };
 

@@ -54,6 +54,8 @@ TEST(TurnUpdates, TellsCallsWhileTheyAreWritten) {
         "I look.[0 get_weather]{\"city\": \"Ulm\", \"days\": 3}\n\nI look.[1 get_weather]{\"city\": \"Ulm\", \"days\": 3} /2");
     EXPECT_EQ(told(TurnUpdates({.machine = hermes.get()}), call.substr(0, call.size() - 20), size).substr(0, 20),
               "I look.[0 get_weathe");
+    EXPECT_EQ(told(TurnUpdates({.raw = true, .machine = xml.get()}), other, other.size()),
+              other + "[0 get_weather]{\"city\": \"Ulm\", \"days\": 3} /1");
     EXPECT_EQ(told(TurnUpdates({.machine = xml.get()}), other, size), "[0 get_weather]{\"city\": \"Ulm\", \"days\": 3} /1");
   }
 }

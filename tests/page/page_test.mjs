@@ -39,19 +39,19 @@ const answered = async (count) => {
 };
 
 // Every view in both colours, wide and narrow.
-async function screenshots(view) {
+async function screenshots(view, of = page) {
   for (const colorScheme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme });
+    await of.emulateMedia({ colorScheme });
     for (const [width, height] of [[1280, 820], [390, 780]]) {
-      await page.setViewportSize({ width, height });
-      if (width < 900 && (await page.locator('.app.with-sidebar').count())) await page.keyboard.press('Control+b');
-      await page.waitForTimeout(80);
-      await page.screenshot({ path: path.join(shots, `${view}-${width > 900 ? 'wide' : 'narrow'}-${colorScheme}.png`) });
+      await of.setViewportSize({ width, height });
+      if (width < 900 && (await of.locator('.app.with-sidebar').count())) await of.keyboard.press('Control+b');
+      await of.waitForTimeout(80);
+      await of.screenshot({ path: path.join(shots, `${view}-${width > 900 ? 'wide' : 'narrow'}-${colorScheme}.png`) });
     }
   }
-  await page.setViewportSize({ width: 1280, height: 820 });
-  await page.emulateMedia({ colorScheme: 'light' });
-  if (!(await page.locator('.app.with-sidebar').count())) await page.keyboard.press('Control+b');
+  await of.setViewportSize({ width: 1280, height: 820 });
+  await of.emulateMedia({ colorScheme: 'light' });
+  if (!(await of.locator('.app.with-sidebar').count())) await of.keyboard.press('Control+b');
 }
 
 await step('the page opens and names the model', async () => {
@@ -147,6 +147,31 @@ await step('tools: one is asked first, and what it did is shown', async () => {
   await screenshots('tools');
 });
 
+await step('the model asks, and is answered on the page', async () => {
+  await page.keyboard.press('Control+Shift+O');
+  await page.keyboard.press('Control+,');
+  await page.locator('.tool-group > summary input').first().check();
+  await page.locator('.tool-group > summary input').first().uncheck();
+  await page.locator('.tool-group').first().evaluate((group) => (group.open = true));
+  await page.locator('.tool', { has: page.locator('code', { hasText: /^ask_user$/ }) }).locator('input').check();
+  await page.locator('dialog .done').click();
+  await page.fill('#draft', "Call ask_user with question 'Which folder?' and choices ['red', 'green', 'blue'].");
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.question', { timeout: 30_000 });
+  await screenshots('question');
+  expect(await page.evaluate(() => document.activeElement?.getAttribute('aria-label') === 'Your answer'), 'the answer to have the focus');
+  await page.keyboard.type('Blue, like the sky');
+  await page.keyboard.press('Enter');
+  for (let i = 0; i < 100 && (await page.locator('.growing').count()); ++i) {
+    const no = page.locator('.question button', { hasText: 'Rather not say' });
+    if (await no.count()) await no.first().click().catch(() => {});
+    await page.waitForTimeout(100);
+  }
+  await answered(1);
+  await page.locator('.call .call-head').first().click();
+  expect((await page.locator('.call .result').first().innerText()) === 'Blue, like the sky', 'the answer as the result of the call');
+});
+
 await step('an answer can be stopped, and what was said stays', async () => {
   await page.keyboard.press('Control+Shift+O');
   await page.fill('#draft', 'Please tell me a long story about a mill, a miller and everything that they ground.');
@@ -169,6 +194,26 @@ await step('a search finds, a conversation can be saved and deleted', async () =
   await page.locator('.sidebar .row').first().hover();
   await page.locator('.sidebar .row [aria-label="Delete"]').first().click();
   await page.waitForFunction(() => document.querySelectorAll('.sidebar .row').length === 0);
+});
+
+await step('the documentation is beside it', async () => {
+  if (!(await page.locator('.app.with-sidebar').count())) await page.keyboard.press('Control+b');
+  const opened = context.waitForEvent('page');
+  await page.locator('.home a').click();
+  const docs = await opened;
+  docs.on('request', (request) => !request.url().startsWith(url) && !request.url().startsWith('data:') && foreign.push(request.url()));
+  docs.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  await docs.locator('.side a', { hasText: 'Architecture' }).click();
+  await docs.waitForURL(`${url}/docs/architecture.html`);
+  expect(await docs.locator('.picture img').first().evaluate((image) => image.complete || image.decode().then(() => true)), 'its picture');
+  expect((await docs.evaluate(() => document.documentElement.scrollWidth)) <= 1280, 'nothing to be wider than the window');
+  await screenshots('docs', docs);
+  for (const href of await docs.locator('.side a').evaluateAll((links) => links.map((link) => link.href))) {
+    await docs.setViewportSize({ width: 390, height: 780 });
+    await docs.goto(href);
+    expect((await docs.evaluate(() => document.documentElement.scrollWidth)) <= 390, `${href}: not to be wider than a narrow screen`);
+  }
+  await docs.close();
 });
 
 await step('no request left the machine, and nothing went wrong on the way', async () => {

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "agent/chat/chat.h"
+#include "agent/tools/ask_tool.h"
 #include "base/utf8.h"
 #include "server/http/event_stream.h"
 #include "server/page/served_chat_model.h"
@@ -59,6 +60,7 @@ class Answer {
   Answer(EventStream& events, ChatFormat format) : events_(events), format_(format) { begin_turn(); }
 
   void begin_turn() {
+    begun_ = calls_;  // what was begun and is no call now was cut off
     stream_.emplace(format_ == ChatFormat::thinking,
                     [this](AssistantStream::Part part, std::string_view text) { said(part, text); });
   }
@@ -84,10 +86,33 @@ class Answer {
     }
   }
 
+  // The model begins a call, and writes its arguments: shown as they come. call() has the last word on both.
+  void begin_call(const std::string& name) {
+    Json json = Json::object();
+    json["id"] = call_id(++begun_);
+    json["name"] = name;
+    tell("call", json);
+  }
+  void more_arguments(const std::string& text) {
+    Json json = Json::object();
+    json["id"] = call_id(begun_);
+    json["json"] = text;
+    tell("arguments", json);
+  }
+
+  void question(const std::string& id, const std::string& text, const std::vector<std::string>& choices) {
+    Json json = Json::object();
+    json["id"] = id;
+    json["call"] = call_id(calls_);
+    json["question"] = text;
+    Json& all = json["choices"] = Json::array();
+    for (const std::string& choice : choices) all.push_back(choice);
+    tell("question", json);
+  }
   void approval(const std::string& id, std::string_view reason) {
     Json json = Json::object();
     json["id"] = id;
-    json["call"] = call_id();
+    json["call"] = call_id(calls_);
     json["reason"] = reason;
     tell("approval", json);
   }
@@ -107,7 +132,7 @@ class Answer {
   const std::string& warning() const { return warning_; }
 
  private:
-  std::string call_id() const { return fmt::format("call_{}", calls_); }
+  static std::string call_id(int64_t number) { return fmt::format("call_{}", number); }
   Json* last_call() {
     Json::Array& parts = parts_.as_array();
     const auto found = std::find_if(parts.rbegin(), parts.rend(), [](const Json& part) { return word_of(part, "type") == "call"; });
@@ -116,7 +141,7 @@ class Answer {
   void tell(std::string_view name, const Json& json) { events_.json_event(name, json); }
 
   void said(AssistantStream::Part part, std::string_view text) {
-    if (part == AssistantStream::Part::call) return;  // told when it is complete
+    if (part == AssistantStream::Part::call) return;  // see begin_call
     const std::string_view type = part == AssistantStream::Part::thinking ? "thinking" : "text";
     Json::Array& parts = parts_.as_array();
     if (parts.empty() || word_of(parts.back(), "type") != type) {
@@ -151,23 +176,16 @@ class Answer {
     const std::string arguments = call.arguments.is_string() ? call.arguments.as_string() : call.arguments.dump();
     Json part = Json::object();
     part["type"] = "call";
-    part["id"] = call_id();
+    part["id"] = call_id(calls_);
     part["name"] = name;
     part["arguments"] = arguments;
     parts_.push_back(part);
-    Json begun = Json::object();
-    begun["id"] = call_id();
-    begun["name"] = name;
-    tell("call", begun);
-    Json with = Json::object();
-    with["id"] = call_id();
-    with["json"] = arguments;
-    tell("arguments", with);
+    tell("called", part);
   }
 
   void result(const ResultEvent& result) {
     Json json = Json::object();
-    json["call"] = call_id();
+    json["call"] = call_id(calls_);
     json["text"] = result.text;
     json["ok"] = !result.is_error;
     json["seconds"] = result.seconds;
@@ -184,7 +202,7 @@ class Answer {
   ChatFormat format_;
   std::optional<AssistantStream> stream_;
   Json parts_ = Json::array(), usage_;
-  int64_t calls_ = 0, tokens_ = 0;
+  int64_t calls_ = 0, begun_ = 0, tokens_ = 0;  // calls of the loop; calls that the model has begun to write
   double decoded_s_ = 0;
   std::string warning_;
 };
@@ -201,8 +219,8 @@ std::string finish_of(const EndEvent& end) {
   return "error";
 }
 
-// The tools that were chosen, of those there are; each call waits for the one before it.
-Result<ToolRegistry> chosen_tools(PageTools* tools, const std::vector<std::string>& names) {
+// The tools that were chosen, of those there are; each call waits for the one before it, but for questions to the person, who may take long.
+Result<ToolRegistry> chosen_tools(PageTools* tools, const std::vector<std::string>& names, AskUser ask) {
   ToolRegistry chosen;
   if (names.empty()) return chosen;
   if (!tools) return fail(Errc::denied, "settings.tools: this server was started without tools");
@@ -210,6 +228,10 @@ Result<ToolRegistry> chosen_tools(PageTools* tools, const std::vector<std::strin
   if (tools->refresh) tools->refresh(tools->registry);
   for (const std::string& name : tools->registry.names()) {
     if (std::find(names.begin(), names.end(), name) == names.end()) continue;
+    if (name == "ask_user") {
+      QUERN_TRY(chosen.add(ask_user_tool(ask)));
+      continue;
+    }
     Tool tool = *tools->registry.find(name);
     tool.execute = [tools, execute = std::move(tool.execute)](const Json& arguments, const CallContext& context) {
       const std::lock_guard one(tools->mutex);
@@ -283,7 +305,14 @@ Result<void> answer_question(const AnswerParts& with, int64_t conversation, cons
       return fail(Errc::invalid_argument, "parent: without parts, expected the id of a question in this conversation");
     asked = *again;
   }
-  QUERN_ASSIGN(ToolRegistry tools, chosen_tools(with.tools, question.settings.tools));
+  std::optional<Answer> answer;  // once there is something to tell
+  const auto cancelled = [&] { return response.closed() || !answer->open(); };
+  const AskUser ask = [&](const std::string& text, const std::vector<std::string>& choices) -> std::optional<std::string> {
+    const auto reply =
+        with.approvals.wait(Approvals::Kind::words, [&](const std::string& id) { answer->question(id, text, choices); }, cancelled);
+    return reply ? std::get<std::optional<std::string>>(*reply) : std::nullopt;
+  };
+  QUERN_ASSIGN(ToolRegistry tools, chosen_tools(with.tools, question.settings.tools, ask));
   QUERN_ASSIGN(const std::string name, with.context.models.resolve(question.settings.model));
   const bool fresh = asked.id == 0;
   if (fresh) {
@@ -320,15 +349,17 @@ Result<void> answer_question(const AnswerParts& with, int64_t conversation, cons
   }
   const Engine& engine = *(*model)->engine;
   response.notes().model = name;
-  Answer answer(events, engine.chat_format());
+  answer.emplace(events, engine.chat_format());
   Json start = Json::object();
   start["id"] = int64_t{0};
   start["prompt_tokens"] = int64_t{0};
   start["context"] = engine.context();
   events.json_event("start", start);
 
-  Chat chat(std::make_unique<ServedChatModel>(*model, turn_of(question.settings, engine, client),
-                                              [&](int64_t done, int64_t total) { answer.reading(done, total); }));
+  ServedChatModel::Watcher watcher{.on_reading = [&](int64_t done, int64_t total) { answer->reading(done, total); },
+                                   .on_call = [&](const std::string& called) { answer->begin_call(called); },
+                                   .on_arguments = [&](const std::string& json) { answer->more_arguments(json); }};
+  Chat chat(std::make_unique<ServedChatModel>(*model, turn_of(question.settings, engine, client), std::move(watcher)));
   std::vector<Message> past;
   for (const PageMessage* node : before.path_to(asked.parent))
     past.insert(past.end(), node->messages.begin(), node->messages.end());
@@ -339,17 +370,18 @@ Result<void> answer_question(const AnswerParts& with, int64_t conversation, cons
   LoopOptions loop;
   if (with.tools) loop.root = with.tools->root;
   if (question.settings.max_tokens) loop.budget.tokens = *question.settings.max_tokens;
-  loop.cancelled = [&] { return response.closed() || !answer.open(); };
-  loop.on_text = [&](std::string_view text) { answer.text(text); };
-  loop.on_event = [&](const Event& event) { answer.event(event, engine.context()); };
+  loop.cancelled = cancelled;
+  loop.on_text = [&](std::string_view text) { answer->text(text); };
+  loop.on_event = [&](const Event& event) { answer->event(event, engine.context()); };
   loop.confirm = [&](const Tool&, const ToolCall&) {
-    const auto allowed = with.approvals.wait([&](const std::string& id) { answer.approval(id, answer.warning()); }, loop.cancelled);
-    return !allowed ? Decision::quit : *allowed ? Decision::yes : Decision::no;
+    const auto allowed = with.approvals.wait(
+        Approvals::Kind::yes_or_no, [&](const std::string& id) { answer->approval(id, answer->warning()); }, cancelled);
+    return !allowed ? Decision::quit : std::get<bool>(*allowed) ? Decision::yes : Decision::no;
   };
   const EndEvent end = chat.ask(asked.messages.front().content, tools, loop);
-  if (end.status == RunStatus::failed) answer.error(end.reason);
-  said.parts = answer.parts();
-  said.usage = answer.usage();
+  if (end.status == RunStatus::failed) answer->error(end.reason);
+  said.parts = answer->parts();
+  said.usage = answer->usage();
   said.finish = response.closed() ? "cancelled" : finish_of(end);
   response.notes().finish = said.finish;
   const std::vector<Message>& all = chat.messages();
@@ -357,7 +389,7 @@ Result<void> answer_question(const AnswerParts& with, int64_t conversation, cons
   if (said.parts.size() == 0 && said.finish == "cancelled") return {};
   const auto id = with.history.add(conversation, said);
   if (!id) {
-    answer.error(id.error().message);
+    answer->error(id.error().message);
     return {};
   }
   said.id = *id;

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "server/unique_id.h"
 
@@ -15,42 +16,58 @@ namespace quern {
 
 class Approvals {
  public:
-  // Asks, and waits for answer(). ask: tells the person; nothing where `gone` before they said anything.
-  std::optional<bool> wait(const std::function<void(const std::string& id)>& ask, const std::function<bool()>& gone) {
+  // Yes or no; or words, and nothing where the person would rather not say.
+  using Reply = std::variant<bool, std::optional<std::string>>;
+  enum class Kind { yes_or_no, words };
+
+  // Asks, and waits for answer(). ask: tells the person; nothing where `gone` before they said anything. A reply is of the kind.
+  std::optional<Reply> wait(Kind kind, const std::function<void(const std::string& id)>& ask, const std::function<bool()>& gone) {
     const std::string id = unique_id("ask_");
     {
       const std::lock_guard lock(mutex_);
-      open_[id] = std::nullopt;
+      open_[id].kind = kind;
     }
     ask(id);
     std::unique_lock lock(mutex_);
-    while (!open_[id]) {
+    while (!open_[id].reply) {
       changed_.wait_for(lock, std::chrono::milliseconds(100));
-      if (open_[id]) break;
+      if (open_[id].reply) break;
       lock.unlock();
       const bool over = gone();
       lock.lock();
       if (over) break;
     }
-    const std::optional<bool> answer = open_[id];
+    std::optional<Reply> reply = std::move(open_[id].reply);
     open_.erase(id);
-    return answer;
+    return reply;
+  }
+
+  // What an open question expects; nothing: nobody asks that, or any more.
+  std::optional<Kind> kind(const std::string& id) const {
+    const std::lock_guard lock(mutex_);
+    const auto question = open_.find(id);
+    return question == open_.end() || question->second.reply ? std::nullopt : std::optional(question->second.kind);
   }
 
   // False: nobody asks that, or any more.
-  bool answer(const std::string& id, bool allowed) {
+  bool answer(const std::string& id, Reply reply) {
     const std::lock_guard lock(mutex_);
     const auto question = open_.find(id);
-    if (question == open_.end() || question->second) return false;
-    question->second = allowed;
+    if (question == open_.end() || question->second.reply) return false;
+    question->second.reply = std::move(reply);
     changed_.notify_all();
     return true;
   }
 
  private:
-  std::mutex mutex_;
+  struct Question {
+    Kind kind = Kind::yes_or_no;
+    std::optional<Reply> reply;
+  };
+
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::string, std::optional<bool>> open_;
+  std::map<std::string, Question> open_;
 };
 
 }  // namespace quern

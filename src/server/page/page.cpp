@@ -4,17 +4,13 @@
 
 #include "server/http/status.h"
 #include "server/page/answer.h"
+#include "server/page/site.h"
 #include "server/turn.h"
 
 namespace quern {
 namespace {
 
 constexpr size_t kMostTexts = 1000;  // to be counted in one request
-
-// Everything the page needs is in it: it may ask this server and nobody else, and nobody may put it into a frame.
-constexpr const char* kPolicy =
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'";
 
 void send_greeting(const ServerContext& context, ServerResponse& response) {
   response.send(200, "text/plain; charset=utf-8",
@@ -87,16 +83,12 @@ void Page::add_routes(Router& router) {
   router.add("GET", "/",
              [this](const ServerRequest& request, ServerResponse& response) {
                const std::string* accept = request.headers.find("accept");
-               const std::string_view page = page_html();
-               if (page.empty() || !accept || accept->find("text/html") == std::string::npos)
+               if (site_file("index.html").empty() || !accept || accept->find("text/html") == std::string::npos)
                  return send_greeting(context_, response);
-               response.header("content-security-policy", kPolicy);
-               response.header("x-content-type-options", "nosniff");
-               response.header("referrer-policy", "no-referrer");
-               response.header("cache-control", "no-cache");
-               response.send(200, "text/html; charset=utf-8", std::string(page));
+               send_site_file(response, "index.html", true);
              },
              {.open = true, .light = true});
+  add_docs_routes(router);
   add(router, "GET", "/page/api/state", &Page::state);
   add(router, "GET", "/page/api/conversations", &Page::list);
   add(router, "POST", "/page/api/conversations", &Page::create);
@@ -219,11 +211,23 @@ Result<Json> Page::count(const ServerRequest& request) {
   return json;
 }
 
+// {"allow": true} or {"answer": "words"}, null where they would rather not say.
 Result<Json> Page::approve(const ServerRequest& request) {
   QUERN_ASSIGN(const Json body, request_json(request, context_));
-  const Json* allow = body.find("allow");
-  if (!allow || !allow->is_bool()) return fail(Errc::invalid_argument, "allow: expected true or false");
-  if (!approvals_.answer(request.parts.at("id"), allow->as_bool())) return fail(Errc::not_found, "nobody asks that any more");
+  const std::string& id = request.parts.at("id");
+  const auto kind = approvals_.kind(id);
+  Approvals::Reply reply;
+  if (kind == Approvals::Kind::words) {
+    const Json* answer = body.find("answer");
+    if (!answer || !(answer->is_string() || answer->is_null()))
+      return fail(Errc::invalid_argument, "answer: expected a string or null");
+    reply = answer->is_string() ? std::optional<std::string>(answer->as_string()) : std::nullopt;
+  } else if (kind) {
+    const Json* allow = body.find("allow");
+    if (!allow || !allow->is_bool()) return fail(Errc::invalid_argument, "allow: expected true or false");
+    reply = allow->as_bool();
+  }
+  if (!kind || !approvals_.answer(id, std::move(reply))) return fail(Errc::not_found, "nobody asks that any more");
   return Json::object();
 }
 

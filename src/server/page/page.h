@@ -23,9 +23,6 @@ struct PageTools {
   std::mutex mutex;
 };
 
-// The file that `web/` is built into; empty where quern was built without it.
-std::string_view page_html();
-
 // GET / where there is no page: a line that says who is there, which is also what programs are told where there is one.
 void add_greeting_route(Router& router, const ServerContext& context);
 
@@ -35,7 +32,7 @@ class Page {
   // tools: not owned; nullptr: none. The history lies in context.data; without that, in memory.
   static Result<std::unique_ptr<Page>> create(ServerContext& context, PageTools* tools);
 
-  // GET / and everything under /page/api. The page outlives the router.
+  // GET / and everything under /page/api and /docs. The page outlives the router.
   void add_routes(Router& router);
 
  private:

@@ -7,9 +7,8 @@ constexpr double kLook = 0.1;  // seconds between two looks at whether somebody 
 
 }  // namespace
 
-ServedChatModel::ServedChatModel(std::shared_ptr<ServedModel> model, TurnRequest turn,
-                                 std::function<void(int64_t done, int64_t total)> on_reading)
-    : model_(std::move(model)), turn_(std::move(turn)), on_reading_(std::move(on_reading)) {
+ServedChatModel::ServedChatModel(std::shared_ptr<ServedModel> model, TurnRequest turn, Watcher watcher)
+    : model_(std::move(model)), turn_(std::move(turn)), watcher_(std::move(watcher)) {
   turn_.undivided = true;
 }
 
@@ -43,7 +42,11 @@ Result<Reply> ServedChatModel::reply(const Conversation& conversation, int64_t m
       reply.text += text->text;
       said = text->text;
     } else if (const auto* reading = std::get_if<TurnReading>(&*update)) {
-      on_reading_(reading->done, reading->total);
+      watcher_.on_reading(reading->done, reading->total);
+    } else if (const auto* call = std::get_if<TurnCall>(&*update)) {
+      watcher_.on_call(call->name);
+    } else if (const auto* arguments = std::get_if<TurnArguments>(&*update)) {
+      watcher_.on_arguments(arguments->json);
     } else if (const auto* failed = std::get_if<TurnFailed>(&*update)) {
       return tl::unexpected(failed->error);
     } else if (const auto* end = std::get_if<TurnEnd>(&*update)) {

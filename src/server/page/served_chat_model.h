@@ -12,9 +12,14 @@ namespace quern {
 
 class ServedChatModel : public ChatModel {
  public:
-  // `turn`: how to answer; its prompt is each conversation's. on_reading: of a prompt's tokens, as they are read.
-  ServedChatModel(std::shared_ptr<ServedModel> model, TurnRequest turn,
-                  std::function<void(int64_t done, int64_t total)> on_reading);
+  // What is told while a reply is made, besides its text.
+  struct Watcher {
+    std::function<void(int64_t done, int64_t total)> on_reading;  // of a prompt's tokens, as they are read
+    std::function<void(const std::string& name)> on_call;         // the model begins to call that
+    std::function<void(const std::string& json)> on_arguments;    // the next piece of that call's arguments
+  };
+  // `turn`: how to answer; its prompt is each conversation's.
+  ServedChatModel(std::shared_ptr<ServedModel> model, TurnRequest turn, Watcher watcher);
 
   ChatFormat format() const override { return model_->engine->chat_format(); }
   int64_t context() const override { return model_->engine->context(); }
@@ -27,7 +32,7 @@ class ServedChatModel : public ChatModel {
 
   std::shared_ptr<ServedModel> model_;
   TurnRequest turn_;
-  std::function<void(int64_t, int64_t)> on_reading_;
+  Watcher watcher_;
 };
 
 }  // namespace quern

@@ -1,8 +1,8 @@
 import { useComputed, useSignal } from '@preact/signals';
-import { useMemo } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { type Part } from '../lib/api';
 import { highlightJson, toHtml } from '../lib/markdown';
-import { decide, running } from '../lib/store';
+import { decide, draft, reply, running, type Approval, type Question } from '../lib/store';
 import { Icon } from './icons';
 
 // One handler for all copy buttons in rendered Markdown.
@@ -52,35 +52,96 @@ function short(text: string): string {
   }
 }
 
-function Call({ call }: { call: Extract<Part, { type: 'call' }> }) {
-  const approval = useComputed(() => running.value?.approvals.find((a) => a.call === call.id));
+// What is written follows its end, unless somebody looks at the beginning.
+function Arguments({ text, live }: { text: string; live: boolean }) {
+  const box = useRef<HTMLPreElement>(null);
+  useLayoutEffect(() => {
+    const at = box.current!;
+    if (live && at.scrollHeight - at.scrollTop - at.clientHeight < 80) at.scrollTop = at.scrollHeight;
+  }, [text, live]);
+  return (
+    <pre ref={box} class="arguments" tabindex={0} aria-label="Arguments"
+         dangerouslySetInnerHTML={{ __html: highlightJson(pretty(text)) }} />
+  );
+}
+
+function AskedApproval({ approval, name }: { approval: Approval; name: string }) {
+  return (
+    <div class="approval" role="group" aria-label="May it do this?">
+      <p>{approval.reason || `May ${name} be called with these arguments?`}</p>
+      <button type="button" class="allow" onClick={() => void decide(approval, true)}>
+        Allow
+      </button>
+      <button type="button" onClick={() => void decide(approval, false)}>
+        Deny
+      </button>
+    </div>
+  );
+}
+
+function AskedQuestion({ question }: { question: Question }) {
+  const answer = useSignal('');
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (answer.value.trim()) void reply(question, answer.value.trim());
+  };
+  return (
+    <form class="approval question" aria-label="The model asks" onSubmit={submit}>
+      <p>{question.question}</p>
+      {question.choices.length > 0 && (
+        <div class="choices">
+          {question.choices.map((choice, at) => (
+            <button type="button" key={at} onClick={() => void reply(question, choice)}>
+              {choice}
+            </button>
+          ))}
+        </div>
+      )}
+      <input
+        aria-label="Your answer"
+        placeholder={question.choices.length ? 'or something else' : 'Your answer'}
+        value={answer.value}
+        ref={focusOnce}
+        onInput={(event) => (answer.value = event.currentTarget.value)}
+      />
+      <button type="submit" class="allow" disabled={!answer.value.trim()}>
+        Answer
+      </button>
+      <button type="button" onClick={() => void reply(question, null)}>
+        Rather not say
+      </button>
+    </form>
+  );
+}
+
+// When it comes, and not again with every change. Who is writing a message meanwhile stays there.
+const focused = new WeakSet<HTMLElement>();
+function focusOnce(input: HTMLInputElement | null) {
+  if (!input || focused.has(input)) return;
+  focused.add(input);
+  if (!draft.value) input.focus();
+}
+
+function Call({ call, live }: { call: Extract<Part, { type: 'call' }>; live: boolean }) {
+  const approval = useComputed(() => running.value?.approvals.find((a) => a.call === call.id)).value;
+  const question = useComputed(() => running.value?.questions.find((q) => q.call === call.id)).value;
   const open = useSignal(false);
   const done = call.result !== undefined;
   const state = !done ? 'going' : call.decision === 'denied' ? 'denied' : call.ok ? 'fine' : 'failed';
-  const waits = approval.value;
+  const written = live && !done && !question; // shown while it is being written and carried out
+  const shown = open.value || written || !!approval;
   return (
-    <section class={`call ${state} ${waits ? 'waits' : ''}`} aria-label={`Call of ${call.name}`}>
-      <button type="button" class="call-head" aria-expanded={open.value} onClick={() => (open.value = !open.value)}>
+    <section class={`call ${state} ${approval || question ? 'waits' : ''}`} aria-label={`Call of ${call.name}`}>
+      <button type="button" class="call-head" aria-expanded={shown} onClick={() => (open.value = !open.value)}>
         <Icon name={state === 'fine' ? 'check' : state === 'going' ? 'tool' : 'cross'} />
         <code>{call.name}</code>
-        <span class="glimpse">{short(call.arguments)}</span>
+        <span class="glimpse">{shown || question ? '' : short(call.arguments)}</span>
         <span class="seconds">{state === 'denied' ? 'not allowed' : call.seconds !== undefined ? `${call.seconds.toFixed(2)} s` : ''}</span>
+        <Icon name={shown ? 'up' : 'down'} />
       </button>
-      {(open.value || waits) && (
-        <pre class="arguments" tabindex={0} aria-label="Arguments"
-             dangerouslySetInnerHTML={{ __html: highlightJson(pretty(call.arguments)) }} />
-      )}
-      {waits && (
-        <div class="approval" role="group" aria-label="May it do this?">
-          <p>{waits.reason || `May ${call.name} be called with these arguments?`}</p>
-          <button type="button" class="allow" onClick={() => void decide(waits, true)}>
-            Allow
-          </button>
-          <button type="button" onClick={() => void decide(waits, false)}>
-            Deny
-          </button>
-        </div>
-      )}
+      {shown && <Arguments text={call.arguments} live={written} />}
+      {approval && <AskedApproval approval={approval} name={call.name} />}
+      {question && <AskedQuestion key={question.id} question={question} />}
       {open.value && done && (
         <pre class="result" tabindex={0} aria-label="Result">
           {call.result || '(nothing)'}
@@ -111,7 +172,7 @@ export function PartView({ part, plain, live }: { part: Part; plain: boolean; li
     case 'thinking':
       return <Thinking text={part.text} live={live} />;
     case 'call':
-      return <Call call={part} />;
+      return <Call call={part} live={live} />;
     case 'attachment':
       return <Attachment {...part} />;
     case 'error':

@@ -91,7 +91,12 @@ export function Sidebar() {
         })}
         {conversations.value.length === 0 && <p class="none">{search.value ? 'Nothing found.' : 'Conversations appear here.'}</p>}
       </div>
-      <p class="home">Everything stays on this machine.</p>
+      <p class="home">
+        Everything stays on this machine.{' '}
+        <a href="docs/" target="_blank" rel="noopener">
+          Documentation
+        </a>
+      </p>
     </nav>
   );
 }

@@ -84,8 +84,10 @@ export type TurnEvent =
   | { event: 'reading'; data: { done: number; total: number } }
   | { event: 'thinking'; data: { text: string } }
   | { event: 'text'; data: { text: string } }
-  | { event: 'call'; data: { id: string; name: string } }
-  | { event: 'arguments'; data: { id: string; json: string } }
+  | { event: 'call'; data: { id: string; name: string } } // the model begins to write it
+  | { event: 'arguments'; data: { id: string; json: string } } // more of them
+  | { event: 'called'; data: Extract<Part, { type: 'call' }> } // it is whole
+  | { event: 'question'; data: { id: string; call: string; question: string; choices: string[] } }
   | { event: 'approval'; data: { id: string; call: string; reason: string } }
   | { event: 'result'; data: { call: string; text: string; ok: boolean; seconds: number; decision?: 'allowed' | 'denied' } }
   | { event: 'usage'; data: Usage }
@@ -143,6 +145,8 @@ export const api = {
   exported: async (id: number, format: 'markdown' | 'json') => (await request('GET', `/conversations/${id}/export?format=${format}`)).blob(),
   count: (model: string, texts: string[]) => json<{ tokens: number[] }>('POST', '/count', { model, texts }),
   approve: async (id: string, allow: boolean) => void (await request('POST', `/approvals/${id}`, { allow })),
+  // What the model asked; null: the person would rather not say.
+  reply: async (id: string, answer: string | null) => void (await request('POST', `/approvals/${id}`, { answer })),
 
   // Calls `on` with each event until the turn is over. Aborting ends the turn; what was said is kept.
   async turn(id: number, turn: TurnRequest, on: (event: TurnEvent) => void, signal: AbortSignal): Promise<void> {

@@ -20,6 +20,14 @@ export interface Approval {
   reason: string;
 }
 
+// What the model asks the person.
+export interface Question {
+  id: string;
+  call: string;
+  question: string;
+  choices: string[];
+}
+
 // An answer that is being made.
 export interface Running {
   conversation: number;
@@ -28,6 +36,7 @@ export interface Running {
   phase: string; // what is happening, in words
   progress: number | null; // 0 to 1 while a prompt is read
   approvals: Approval[];
+  questions: Question[];
   usage: Usage | null;
   started: number;
   abort: AbortController;
@@ -202,6 +211,7 @@ async function turn(parent: number | null, parts: Part[]) {
       phase: 'Waiting',
       progress: null,
       approvals: [],
+      questions: [],
       usage: null,
       started: performance.now(),
       abort,
@@ -231,6 +241,18 @@ export async function decide(approval: Approval, allow: boolean) {
   await trying(() => api.approve(approval.id, allow));
 }
 
+export async function reply(question: Question, answer: string | null) {
+  const now = running.value;
+  if (now) running.value = { ...now, phase: 'Reading', questions: now.questions.filter((other) => other.id !== question.id) };
+  await trying(() => api.reply(question.id, answer));
+}
+
+// The call of that id, begun or whole; one that was cut off gives its place to the next.
+function putCall(parts: Part[], call: Extract<Part, { type: 'call' }>): Part[] {
+  const at = parts.findIndex((part) => part.type === 'call' && part.id === call.id);
+  return at < 0 ? [...parts, call] : parts.with(at, call);
+}
+
 const changePart = (parts: Part[], id: string, change: (call: Extract<Part, { type: 'call' }>) => Part): Part[] =>
   parts.map((part) => (part.type === 'call' && part.id === id ? change(part) : part));
 
@@ -253,9 +275,13 @@ export function grown(now: Running, { event, data }: TurnEvent): Running {
     case 'text':
       return { ...now, phase: 'Writing', progress: null, parts: grow(now.parts, 'text', data.text) };
     case 'call':
-      return { ...now, phase: `Calling ${data.name}`, progress: null, parts: [...now.parts, { type: 'call', arguments: '', ...data }] };
+      return { ...now, phase: `Writing to ${data.name}`, progress: null, parts: putCall(now.parts, { type: 'call', arguments: '', ...data }) };
     case 'arguments':
       return { ...now, parts: changePart(now.parts, data.id, (call) => ({ ...call, arguments: call.arguments + data.json })) };
+    case 'called':
+      return { ...now, phase: `Calling ${data.name}`, progress: null, parts: putCall(now.parts, data) };
+    case 'question':
+      return { ...now, phase: 'Waiting for you', questions: [...now.questions, data] };
     case 'approval':
       return { ...now, phase: 'Waiting for you', approvals: [...now.approvals, data] };
     case 'result': {
@@ -264,6 +290,7 @@ export function grown(now: Running, { event, data }: TurnEvent): Running {
         ...now,
         phase: 'Reading',
         approvals: now.approvals.filter((approval) => approval.call !== call),
+        questions: now.questions.filter((question) => question.call !== call),
         parts: changePart(now.parts, call, (part) => ({ ...part, result: text, ...rest })),
       };
     }
