@@ -132,6 +132,8 @@ await step('tools: one is asked first, and what it did is shown', async () => {
   await page.fill('#draft', 'Move every txt into texts.');
   await page.keyboard.press('Enter');
   await page.waitForSelector('.approval', { timeout: 30_000 });
+  const cards = await page.locator('.call .call-head code').allTextContents();
+  expect(cards.join() === 'list_files,move_file', `a card for each call, not ${cards}`);
   await screenshots('approval');
   await page.locator('.approval .allow').first().click();
   // Whatever else it asks is denied, so that it comes to an end.

@@ -170,7 +170,7 @@ class Answer {
   }
 
   void call(const CallEvent& call) {
-    ++calls_;
+    begun_ = std::max(begun_, ++calls_);
     warning_ = call.warning;
     const std::string name = call.name.empty() ? "malformed" : call.name;
     const std::string arguments = call.arguments.is_string() ? call.arguments.as_string() : call.arguments.dump();
