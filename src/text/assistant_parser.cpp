@@ -53,6 +53,7 @@ ParsedCall parse_call(std::string_view inside, ChatFormat format, const std::vec
   const Json* name = json->find("name");
   if (!name || !name->is_string()) return wrong("name: expected a string");
   parsed.call.name = name->as_string();
+  if (parsed.call.name.empty()) return wrong("name: missing");
   const Json* arguments = json->find("arguments");
   if (!arguments) return wrong("arguments: missing");
   parsed.call.arguments = *arguments;

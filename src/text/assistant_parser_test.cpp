@@ -51,6 +51,7 @@ TEST(AssistantParser, SaysWhatIsWrongWithACall) {
   };
   EXPECT_NE(error("{\"name\": add}").find("not JSON"), std::string::npos);
   EXPECT_EQ(error("{\"arguments\": {}}"), "name: expected a string");
+  EXPECT_EQ(error(R"({"name": "", "arguments": {}})"), "name: missing");
   EXPECT_EQ(error("{\"name\": \"add\"}"), "arguments: missing");
   EXPECT_EQ(error("{\"name\": \"add\", \"arguments\": [1]}"), "arguments: expected an object, found array");
   EXPECT_EQ(error("add(1)"), "expected a JSON object {\"name\": …, \"arguments\": {…}}");
