@@ -3,10 +3,9 @@
 
     tests/dialects_test.py REPOSITORY QUERN BUILD [CLASS…]
 
-OpenAI's, Anthropic's and Ollama's own clients for Node.js are installed into BUILD/tests/npm, as the tests of MCP servers install theirs.
+OpenAI's, Anthropic's and Ollama's own clients for Node.js are installed into BUILD/tests/npm, as the tests of MCP servers install theirs;
+LangChain and the AI SDK, which other programs are made of, into BUILD/tests/frameworks.
 """
-import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ import tempfile
 import threading
 import unittest
 
+from npm_packages import install
 from serving import Server, drop
 
 REPO, QUERN, BUILD = (os.path.abspath(path) for path in sys.argv[1:4])
@@ -24,36 +24,6 @@ PEBBLE = os.path.join(REPO, "models/pebble")
 # any length has for its own. A live one can also go back 8 tokens, which is not free.
 STATE = 6 * (4 * 64 * 64 + 3 * 512) * 4
 LIVE = 6 * STATE
-
-
-def read(path):
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-
-
-def install():
-    """The folder of the packages that package-lock.json names."""
-    if not shutil.which("npm") or not shutil.which("node"):
-        raise unittest.SkipTest("nodejs and npm are not installed")
-    source, packages = os.path.join(REPO, "tests/npm"), os.path.join(BUILD, "tests/npm")
-    os.makedirs(packages, exist_ok=True)
-    with open(os.path.join(packages, "lock"), "a", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with open(os.path.join(source, "package-lock.json"), "rb") as file:
-            wanted = hashlib.sha256(file.read()).hexdigest()
-        installed = os.path.join(packages, "installed")
-        if read(installed) != wanted:
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(os.path.join(source, name), packages)
-            done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=packages,
-                                  capture_output=True, text=True, timeout=600)
-            assert done.returncode == 0, done.stdout + done.stderr
-            with open(installed, "w", encoding="ascii") as file:
-                file.write(wanted)
-    return packages
 
 
 class Served(unittest.TestCase):
@@ -80,9 +50,9 @@ class Served(unittest.TestCase):
         self.assertEqual(found, status, answer)
         self.assertIn(says, json.dumps(answer, ensure_ascii=False))
 
-    def node(self, script):
-        packages = install()
-        shutil.copy(os.path.join(REPO, "tests/npm", script), packages)
+    def node(self, script, folder="tests/npm"):
+        packages = install(REPO, BUILD, folder)
+        shutil.copy(os.path.join(REPO, folder, script), packages)
         done = subprocess.run(["node", script, self.server.url], cwd=packages, capture_output=True, text=True, timeout=300)
         self.assertEqual((done.returncode, done.stdout), (0, "ok\n"), done.stdout + done.stderr + self.server.said())
 
@@ -196,6 +166,14 @@ class Ollama(Served):
                 status, answer = self.server.ask("POST", path, body)
                 self.assertEqual((status, list(answer)), (400, ["error"]), (path, body, answer))
         self.fails(501, "quern quantize", "POST", "/api/create", {"model": "x"})
+
+
+class Frameworks(Served):
+    def test_langchain(self):
+        self.node("langchain.mjs", "tests/frameworks")
+
+    def test_ai_sdk(self):
+        self.node("aisdk.mjs", "tests/frameworks")
 
 
 class Text(Served):
