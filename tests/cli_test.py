@@ -143,7 +143,7 @@ class Usage(Test):
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """A hub with one repository, org/tiny, on 127.0.0.1; slow where `pause` says so."""
+    """A hub with one repository, org/tiny, on 127.0.0.1, and as localhost the host that it redirects to; slow where `pause` says so."""
     COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
     def __init__(self, folder):
@@ -153,7 +153,7 @@ class Hub(http.server.ThreadingHTTPServer):
             if os.path.isfile(os.path.join(folder, name)):
                 with open(os.path.join(folder, name), "rb") as file:
                     self.files[name] = file.read()
-        self.pause, self.tokens, self.ranges = 0.0, set(), []
+        self.pause, self.tokens, self.storage_tokens, self.ranges = 0.0, set(), set(), []
         self.endpoint = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -178,22 +178,34 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         hub = self.server
-        hub.tokens.add(self.headers.get("Authorization", ""))
         path = urllib.parse.unquote(self.path)
-        if path == "/api/models/org/tiny/revision/main?blobs=true":
-            files = [{"rfilename": name, "size": len(content), "lfs": {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}}
+        if self.headers["Host"].startswith("localhost:"):
+            hub.storage_tokens.add(self.headers.get("Authorization", ""))
+            return self.content(urllib.parse.urlsplit(self.path).path.rsplit("/", 1)[1])
+        hub.tokens.add(self.headers.get("Authorization", ""))
+        if path == "/api/models/org/tiny/revision/main":
+            return self.answer(200, json.dumps({"id": "org/tiny", "sha": hub.COMMIT, "siblings": []}).encode())
+        if path.startswith(f"/api/models/org/tiny/tree/{hub.COMMIT}?recursive=true&expand=false"):
+            files = [{"type": "file", "path": name, "oid": hub.COMMIT, "size": len(content),
+                      "lfs": {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}}
                      for name, content in hub.files.items()]
-            return self.answer(200, json.dumps({"id": "org/tiny", "sha": hub.COMMIT, "siblings": files}).encode())
+            first = int(path.partition("&cursor=")[2] or 0)
+            link = [("Link", f'<{hub.endpoint}{path.partition("&cursor=")[0]}&cursor={first + 3}>; rel="next"')] if first + 3 < len(files) else []
+            return self.answer(200, json.dumps(files[first : first + 3]).encode(), link)
         if path.startswith("/api/models/org/gated/"):
             return self.answer(401, b"{}", [("X-Error-Code", "GatedRepo")])
-        content = hub.files.get(path.removeprefix(f"/org/tiny/resolve/{hub.COMMIT}/"))
-        if content is None:
-            return self.answer(404, b"")
+        name = path.removeprefix(f"/org/tiny/resolve/{hub.COMMIT}/")
+        if name not in hub.files:
+            return self.answer(404, b"", [("X-Error-Code", "EntryNotFound")])
+        self.answer(302, b"", [("Location", f"http://localhost:{hub.server_port}/storage/{name}?X-Amz-Signature=0"), ("X-Repo-Commit", hub.COMMIT)])
+
+    def content(self, name):
+        hub, content = self.server, self.server.files[name]
         found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         if not found:
             return self.answer(200, content, [("ETag", '"e"')])
         first, last = int(found[1]), int(found[2])
-        hub.ranges.append((path.rsplit("/", 1)[1], first))
+        hub.ranges.append((name, first))
         self.answer(206, content[first : last + 1], [("ETag", '"e"'), ("Content-Range", f"bytes {first}-{last}/{len(content)}")])
 
 
@@ -274,6 +286,40 @@ class Models(Test):
         self.assertEqual(done.returncode, 1)
         self.assertIn("ask readers to agree", done.stderr)
         self.assertNotIn("hf_saved", done.stderr)
+        self.assertEqual(self.hub.storage_tokens, {""})
+
+    def test_the_hubs_variables(self):
+        home = self.path("home")
+        os.makedirs(home)
+        with open(self.path("home/mine"), "w", encoding="utf-8") as file:
+            file.write("hf_file\n")
+        names = iter("abcdefgh")
+
+        def tokens(**more):
+            self.hub.tokens.clear()
+            done = subprocess.run([QUERN, "pull", "org/tiny", "--name", next(names)], capture_output=True, text=True, timeout=60,
+                                  env={**os.environ, "HOME": home, "HF_ENDPOINT": self.hub.endpoint + "/", **more})
+            return done.stderr or self.hub.tokens
+
+        self.assertEqual(tokens(HF_TOKEN_PATH="~/mine"), {"Bearer hf_file"})
+        self.assertEqual(tokens(HF_TOKEN_PATH="~/none", HF_HOME="~"), {""})
+        self.assertEqual(tokens(HUGGING_FACE_HUB_TOKEN=" hf_old ", HF_TOKEN_PATH="~/mine"), {"Bearer hf_old"})
+        self.assertEqual(tokens(HF_TOKEN="hf_new", HUGGING_FACE_HUB_TOKEN="hf_old", HF_HUB_DISABLE_IMPLICIT_TOKEN="yes"), {""})
+        self.assertIn("HF_HUB_OFFLINE is set", tokens(HF_HUB_OFFLINE="1"))
+        self.assertEqual(self.hub.tokens, set())
+
+    def test_the_hubs_cache(self):
+        blobs = self.path("cache/models--org--tiny/blobs")
+        os.makedirs(blobs)
+        weights = self.hub.files["model.safetensors"]
+        with open(os.path.join(blobs, hashlib.sha256(weights).hexdigest()), "wb") as file:
+            file.write(weights)
+        os.environ["HF_HUB_CACHE"] = self.path("cache")
+        self.addCleanup(os.environ.pop, "HF_HUB_CACHE")
+        document = json.loads(self.pull("--json"))
+        self.assertEqual((document["cached_bytes"], document["cached_bytes"] + document["fetched_bytes"]), (len(weights), document["bytes"]))
+        self.assertIn(" from the hub's cache)", self.pull("--name", "b"))
+        self.assertEqual(json.loads(self.pull("--json", "--name", "c", "--no-hub-cache"))["cached_bytes"], 0)
 
     def test_wrong_content_leaves_nothing(self):
         self.hub.files["config.json"] = b"{}"

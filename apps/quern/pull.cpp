@@ -5,10 +5,9 @@
 
 #include <atomic>
 #include <csignal>
-#include <cstdlib>
 
-#include "base/file.h"
 #include "command.h"
+#include "hub_environment.h"
 #include "models.h"
 #include "transfer_view.h"
 
@@ -19,47 +18,10 @@ struct Options {
   std::string model, endpoint;
   PullWishes wishes;
   int jobs = 4;
-  bool any = false, dry_run = false, json = false;
+  bool any = false, no_cache = false, dry_run = false, json = false;
 };
 
 std::atomic<bool> interrupted = false;
-
-const char* variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value && *value ? value : nullptr;
-}
-
-std::string without_end(std::string text, std::string_view characters) {
-  while (!text.empty() && characters.find(text.back()) != std::string_view::npos) text.pop_back();
-  return text;
-}
-
-// $HF_TOKEN; else the file in which the hub's own tools keep one, which is for the hub that those tools speak to.
-std::string find_token(bool usual_endpoint) {
-  if (const char* token = variable("HF_TOKEN")) return without_end(token, " \t\r\n");
-  if (!usual_endpoint) return "";
-  std::vector<std::filesystem::path> places;
-  if (const char* path = variable("HF_TOKEN_PATH")) places.emplace_back(path);
-  if (const char* home = variable("HF_HOME")) places.emplace_back(std::filesystem::path(home) / "token");
-  if (const char* cache = variable("XDG_CACHE_HOME")) places.emplace_back(std::filesystem::path(cache) / "huggingface/token");
-  if (const char* home = variable("HOME")) places.emplace_back(std::filesystem::path(home) / ".cache/huggingface/token");
-  for (const auto& place : places)
-    if (const auto text = read_file(place, 4096)) return without_end(*text, " \t\r\n");
-  return "";
-}
-
-HubAccess access_of(const Options& o) {
-  HubAccess access;
-  const char* configured = variable("HF_ENDPOINT");
-  if (!o.endpoint.empty())
-    access.endpoint = o.endpoint;
-  else if (configured)
-    access.endpoint = configured;
-  access.endpoint = without_end(access.endpoint, "/");
-  access.token = find_token(o.endpoint.empty());
-  access.user_agent = std::string("quern/") + QUERN_VERSION;
-  return access;
-}
 
 Json as_json(const PullPlan& plan, const std::filesystem::path& path) {
   Json json = Json::object();
@@ -90,7 +52,7 @@ Result<void> show_plan(const PullPlan& plan, const Catalogue& catalogue, bool js
 Result<int> run_pull(const Options& o) {
   QUERN_ASSIGN(const ModelReference reference, ModelReference::parse(o.model));
   QUERN_ASSIGN(const Catalogue catalogue, users_catalogue());
-  const HubAccess access = access_of(o);
+  QUERN_ASSIGN(const HubAccess access, hub_from_environment(o.endpoint));
   const auto cancelled = [] { return interrupted.load(); };
   for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { interrupted = true; });
   QUERN_ASSIGN(const PullPlan plan, plan_pull(access, reference, o.wishes, cancelled));
@@ -101,6 +63,7 @@ Result<int> run_pull(const Options& o) {
   PullOptions options{.any_model = o.any};
   options.download.connections = o.jobs;
   options.download.cancelled = cancelled;
+  if (!o.no_cache) options.hub_cache = hub_cache_from_environment();
   Result<PullOutcome> pulled;
   {
     TransferView view;
@@ -113,11 +76,14 @@ Result<int> run_pull(const Options& o) {
   if (o.json) {
     Json json = as_json(plan, pulled->path);
     json["fetched_bytes"] = pulled->fetched_bytes;
+    json["cached_bytes"] = pulled->cached_bytes;
     json["already_there"] = pulled->already_there;
     QUERN_TRY(print_out(json.dump() + "\n"));
   } else {
-    QUERN_TRY(print_out(fmt::format("{} is {}: {}, {}\ntry: quern chat --model {}\n", plan.selection.name,
-                                    pulled->already_there ? "there already" : "there now", size_text(pulled->bytes),
+    const std::string cached =
+        pulled->cached_bytes ? fmt::format(" ({} from the hub's cache)", size_text(pulled->cached_bytes)) : std::string();
+    QUERN_TRY(print_out(fmt::format("{} is {}: {}{}, {}\ntry: quern chat --model {}\n", plan.selection.name,
+                                    pulled->already_there ? "there already" : "there now", size_text(pulled->bytes), cached,
                                     pulled->path.string(), plan.selection.name)));
   }
   return kSuccess;
@@ -135,8 +101,8 @@ void add_pull_command(CLI::App& app, Body& body) {
       "  quern pull ORG/NAME --dry-run             what would be fetched\n"
       "  quern pull ORG/NAME --include '*.json'    some files only\n\n"
       "From a hub with Hugging Face's interface: the usual one, $HF_ENDPOINT or --endpoint. Repositories that need an account: $HF_TOKEN, or the\n"
-      "token that the hub's own tools have saved; it is sent to the hub only. The model lies in $QUERN_MODELS, or $XDG_DATA_HOME/quern/models,\n"
-      "when all of it is there and its hashes are right. After an interruption of any kind the same command goes on. docs/models.md.");
+      "token that the hub's own tools have saved; it is sent to the hub only. What those tools have in their cache is not fetched again.\n"
+      "The model lies in $QUERN_MODELS, or $XDG_DATA_HOME/quern/models, when all of it is there and its hashes are right. After an interruption of any kind the same command goes on. docs/models.md.");
   command->add_option("model", o->model, "Repository, and of GGUF files which one")->type_name("ORG/NAME[:FILE]")->required();
   command->add_option("--revision", o->wishes.revision, "Branch, tag or commit")->capture_default_str();
   command->add_option("--include", o->wishes.include, "Only files whose path this pattern matches (*, ?); may be given again")
@@ -149,6 +115,7 @@ void add_pull_command(CLI::App& app, Body& body) {
       ->type_name("NAME");
   command->add_option("--endpoint", o->endpoint, "Address of the hub")->type_name("URL");
   command->add_option("-j,--jobs", o->jobs, "Connections at the same time")->check(CLI::Range(1, 32))->capture_default_str();
+  command->add_flag("--no-hub-cache", o->no_cache, "Fetch also what the hub's own tools have in their cache");
   command->add_flag("--any", o->any, "Also a model that quern cannot run");
   command->add_flag("--dry-run", o->dry_run, "Fetch nothing; show the files and their sizes");
   command->add_flag("--json", o->json, "One JSON document");

@@ -109,7 +109,7 @@ _quern() {
       compare)
         options+=" --text --tokens --episodes --length --split --seed --report --result-kv --json $engine_options" ;;
       synth) options+=' --format --packed --mtp --force --threads -t' ;;
-      pull) options+=' --revision --include --exclude --name --endpoint --jobs -j --any --dry-run --json' ;;
+      pull) options+=' --revision --include --exclude --name --endpoint --jobs -j --no-hub-cache --any --dry-run --json' ;;
       list | doctor) options+=' --json' ;;
       rm) options+=' --yes -y' ;;
       bench) options+=" -p -n -d -r --json $model_options" ;;

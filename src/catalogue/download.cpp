@@ -224,7 +224,8 @@ class Downloads {
       return {.usable = true};
     }
     if (head.status == 416 && ranged) return {.restart = true};
-    if (!is_temporary(head.status))
+    // A signed URL that is refused may have run out: the hub is asked for another.
+    if (!is_temporary(head.status) && !is_from_elsewhere(access_, head))
       return {.refused = status_error(head, repository_.id + "/" + file.path, !access_.token.empty())};
     return {};
   }
@@ -266,7 +267,10 @@ class Downloads {
     } else if (verdict.usable) {
       again.error = Error{Errc::io, fmt::format("{}: the server stops {} bytes before its end", file.path, piece.end - piece.at)};
     } else {
-      again.error = status_error(*response, file.path, !access_.token.empty());
+      again.error = is_from_elsewhere(access_, *response)
+                        ? Error{Errc::io, fmt::format("{}: the host that the hub redirects to answers with status {}", file.path,
+                                                      response->status)}
+                        : status_error(*response, file.path, !access_.token.empty());
       again.retry_after = retry_after_s(*response);
     }
     return again;

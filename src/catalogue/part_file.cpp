@@ -8,8 +8,8 @@
 #include <cstring>
 
 #include "base/clock.h"
-#include "base/digest.h"
 #include "base/json.h"
+#include "catalogue/content_hash.h"
 
 namespace quern {
 namespace {
@@ -165,30 +165,11 @@ Result<void> PartFile::save_locked() {
   return write_file(record_path(), json.dump(Json::Spacing::compact));
 }
 
-Result<std::string> PartFile::hash(const std::function<bool(uint64_t)>& on_bytes) const {
-  Digest digest(file_.sha256.empty() ? Digest::Kind::sha1 : Digest::Kind::sha256);
-  if (file_.sha256.empty()) digest.add(fmt::format("blob {}", file_.size) + std::string(1, '\0'));  // as git names content
-  std::string buffer(size_t{1} << 20, '\0');
-  for (uint64_t at = 0; at < file_.size;) {
-    const ssize_t got = ::pread(fd_.get(), buffer.data(), buffer.size(), static_cast<off_t>(at));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0)
-      return fail(Errc::io, "{}: cannot read: {}", part_path().string(),
-                  got < 0 ? std::strerror(errno) : "it is shorter than it was");
-    digest.add({buffer.data(), static_cast<size_t>(got)});
-    at += static_cast<uint64_t>(got);
-    if (!on_bytes(static_cast<uint64_t>(got))) return fail(Errc::io, "{}: interrupted", file_.path);
-  }
-  return digest.hex();
-}
-
 Result<void> PartFile::finish(const std::function<bool(uint64_t)>& on_bytes) {
-  const std::string& expected = file_.sha256.empty() ? file_.git_sha1 : file_.sha256;
-  if (!expected.empty()) {
-    QUERN_ASSIGN(const std::string found, hash(on_bytes));
+  if (const std::string& expected = hash_at_hub(file_); !expected.empty()) {
+    QUERN_ASSIGN(const std::string found, content_hash(fd_.get(), part_path(), file_, on_bytes));
     if (found != expected)
-      return fail(Errc::mismatch, "{}: its {} is {}, the hub says {}", file_.path, file_.sha256.empty() ? "git hash" : "SHA-256",
-                  found, expected);
+      return fail(Errc::mismatch, "{}: its {} is {}, the hub says {}", file_.path, hash_name(file_), found, expected);
   }
   if (::fsync(fd_.get()) != 0) return fail(Errc::io, "{}: cannot sync: {}", part_path().string(), std::strerror(errno));
   if (::rename(part_path().c_str(), path_.c_str()) != 0)

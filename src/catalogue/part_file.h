@@ -66,7 +66,6 @@ class PartFile {
   void cut(uint64_t piece_bytes);
   bool load_record(uint64_t& piece_bytes, std::vector<uint64_t>& there);
   Result<void> save_locked();
-  Result<std::string> hash(const std::function<bool(uint64_t)>& on_bytes) const;
 
   struct Span {
     uint64_t begin = 0, end = 0, there = 0;

@@ -9,7 +9,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/clock.h"
 #include "base/file.h"
+#include "catalogue/hub_cache.h"
 #include "catalogue/part_file.h"
 #include "catalogue/pull_record.h"
 #include "formats/config_json.h"
@@ -57,10 +59,13 @@ class Pull {
     QUERN_TRY(open_partial());
     reuse_installed_files();
     const uint64_t before = record_.bytes_there(partial_);
-    QUERN_TRY(check_disk());
     if (!options_.any_model) QUERN_TRY(check_model());
+    QUERN_TRY(take_cached_files(CacheUse::link));
+    QUERN_TRY(check_disk());
+    QUERN_TRY(take_cached_files(CacheUse::copy));
     QUERN_TRY(fetch(missing()));
-    outcome.fetched_bytes = outcome.bytes - std::min(outcome.bytes, before);
+    outcome.cached_bytes = cached_bytes_;
+    outcome.fetched_bytes = outcome.bytes - std::min(outcome.bytes, before + cached_bytes_);
     QUERN_TRY(publish());
     return outcome;
   }
@@ -144,6 +149,37 @@ class Pull {
     }
   }
 
+  Result<void> take_cached_files(CacheUse use) {
+    if (options_.hub_cache.empty()) return {};
+    for (const RepositoryFile& file : missing()) {
+      const fs::path target = partial_ / file.path;
+      uint64_t read = 0;  // of this file
+      QUERN_ASSIGN(const bool taken,
+                   take_from_hub_cache(options_.hub_cache, use, plan_.repository, file, target, [&](uint64_t bytes) {
+                     report_cached(read += bytes);
+                     return !options_.download.cancelled || !options_.download.cancelled();
+                   }));
+      if (!taken) continue;
+      std::error_code ignored;
+      fs::remove(target.string() + ".part", ignored);
+      fs::remove(target.string() + std::string(PartFile::kRecordEnding), ignored);
+      cached_bytes_ += file.size;
+      record_.finished[file.path] = file.identity();
+      QUERN_TRY(record_.save(partial_));
+    }
+    return {};
+  }
+
+  void report_cached(uint64_t bytes) {
+    if (!options_.download.on_progress || Clock::now() < next_report_) return;
+    next_report_ = Clock::now() + std::chrono::milliseconds(200);
+    DownloadProgress progress{.done = bytes, .total = record_.total, .verified = bytes, .files_done = record_.finished.size()};
+    for (const RepositoryFile& file : plan_.selection.files)
+      if (record_.finished.contains(file.path)) progress.done += file.size;
+    progress.files = plan_.selection.files.size();
+    options_.download.on_progress(progress);
+  }
+
   std::vector<RepositoryFile> missing() const {
     std::vector<RepositoryFile> files;
     for (const RepositoryFile& file : plan_.selection.files)
@@ -216,6 +252,8 @@ class Pull {
   std::optional<ModelSource> installed_;
   UniqueFd lock_;
   PullRecord record_;
+  uint64_t cached_bytes_ = 0;
+  Clock::time_point next_report_{};
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // A model from a hub into the catalogue: it appears there whole and verified, or not at all.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -28,8 +29,9 @@ Result<PullPlan> plan_pull(const HubAccess& access, const ModelReference& refere
                            const std::function<bool()>& cancelled);
 
 struct PullOptions {
-  DownloadOptions download;  // on_file is the pull's own
-  bool any_model = false;    // also one that quern cannot run, which config.json tells before the weights are fetched
+  DownloadOptions download;         // on_file is the pull's own
+  std::filesystem::path hub_cache;  // what the hub's own tools have downloaded, which is not fetched again; empty: nowhere
+  bool any_model = false;           // also one that quern cannot run, which config.json tells before the weights are fetched
   std::function<uint64_t(const std::filesystem::path&)> free_bytes;  // of a folder's disk; empty: the system's word
 };
 
@@ -37,6 +39,7 @@ struct PullOutcome {
   std::filesystem::path path;
   bool already_there = false;  // of this commit, with these files
   uint64_t fetched_bytes = 0;  // by this call
+  uint64_t cached_bytes = 0;   // taken by it from the hub's cache
   uint64_t bytes = 0;
 };
 

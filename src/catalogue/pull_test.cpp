@@ -8,6 +8,7 @@
 
 #include "agent/temporary_folder_test.h"
 #include "base/file.h"
+#include "catalogue/hub_cache.h"
 #include "catalogue/hub_test.h"
 #include "catalogue/part_file.h"
 #include "catalogue/pull_record.h"
@@ -262,24 +263,115 @@ TEST_F(PullTest, AnOverloadedServerIsAskedAgain) {
 }
 
 TEST_F(PullTest, TheTokenGoesToTheHubAndNowhereElse) {
-  TestHub elsewhere(usual_files());
   TestHub hub(usual_files());
-  hub.instead = [&](TestPeer& peer, const TestHub::Request& request, const TestHub::File&) {
-    return peer.answer("302 Found", fmt::format("Location: {}{}\r\n", elsewhere.endpoint(), request.path), "");
-  };
+  hub.page_files = 2;
   HubAccess access = hub.access();
   access.token = "hf_secret";
   const auto pulled = pull_from(access, "org/model", {});
   ASSERT_TRUE(pulled) << pulled.error().message;
   expect_whole();
-  for (const auto& request : hub.requests()) EXPECT_EQ(request.header("Authorization"), "Bearer hf_secret");
-  EXPECT_FALSE(elsewhere.requests().empty());
+  for (const auto& request : hub.requests()) EXPECT_EQ(request.header("Authorization"), "Bearer hf_secret") << request.path;
+  EXPECT_FALSE(hub.storage_requests().empty());
   bool ranged = false;
-  for (const auto& request : elsewhere.requests()) {
+  for (const auto& request : hub.storage_requests()) {
     EXPECT_THAT(request.head, testing::Not(HasSubstr("hf_secret")));
+    EXPECT_EQ(request.header("Accept-Encoding"), "identity");
     ranged |= !request.header("Range").empty();
   }
   EXPECT_TRUE(ranged) << "which part is wanted is no secret";
+}
+
+TEST_F(PullTest, AListInPagesIsReadToItsEnd) {
+  TestHub hub(usual_files());
+  hub.page_files = 2;
+  ASSERT_TRUE(pull_from(hub));
+  expect_whole();
+  const auto requests = hub.requests();
+  const auto pages =
+      std::count_if(requests.begin(), requests.end(), [](const auto& r) { return r.path.find("/tree/") != std::string::npos; });
+  EXPECT_EQ(pages, 4) << "6 files and a folder";
+}
+
+TEST_F(PullTest, AListGoesOnAtTheHubOnly) {
+  TestHub hub(usual_files()), other(usual_files());
+  hub.page_files = 2;
+  hub.link_host = other.endpoint();
+  EXPECT_THAT(error_from(hub), HasSubstr("goes on at another host, " + other.endpoint()));
+  EXPECT_TRUE(other.requests().empty());
+  hub.link_host = std::string(kDefaultEndpoint);  // as a mirror passes it on
+  EXPECT_TRUE(pull_from(hub));
+}
+
+TEST_F(PullTest, ARenamedRepositoryIsFollowed) {
+  TestHub hub(usual_files());
+  HubAccess access = hub.access();
+  access.token = "hf_secret";
+  const auto pulled = pull_from(access, "org/renamed", {.name = "model"});
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  expect_whole();
+  for (const auto& request : hub.requests()) EXPECT_EQ(request.header("Authorization"), "Bearer hf_secret") << request.path;
+}
+
+TEST_F(PullTest, ASignedUrlThatRanOutIsAskedForAgain) {
+  TestHub hub(usual_files());
+  std::atomic<int> count = 0;
+  std::atomic<bool> always = false;
+  hub.instead = [&](TestPeer& peer, const TestHub::Request& request, const TestHub::File&) {
+    if (!request.path.ends_with("tokenizer.json") || (++count > 1 && !always)) return false;
+    return peer.answer("403 Forbidden", "", "<Error><Code>AccessDenied</Code></Error>");
+  };
+  always = true;
+  EXPECT_THAT(error_from(hub), HasSubstr("the host that the hub redirects to answers with status 403"));
+  always = false;
+  count = 0;
+  const auto pulled = pull_from(hub);
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  EXPECT_EQ(count, 2);
+}
+
+TEST_F(PullTest, WhatTheHubsToolsHaveIsNotFetchedAgain) {
+  TestHub hub(usual_files());
+  const auto files = usual_files();
+  options.hub_cache = folder.path() / "hub";
+  const fs::path there = options.hub_cache / "models--org--model";
+  const std::string first = "model-00001-of-00002.safetensors", second = "model-00002-of-00002.safetensors";
+  fs::create_directories(there / "blobs");
+  fs::create_directories(there / "snapshots" / TestHub::kCommit);
+  const fs::path blob = there / "blobs" / sha256_hex(files.at(first).content);
+  ASSERT_TRUE(write_file(blob, files.at(first).content));
+  ASSERT_TRUE(
+      write_file(there / "snapshots" / TestHub::kCommit / second, files.at(second).content));  // where links are not possible
+  std::string wrong = files.at("tokenizer.json").content;
+  wrong[7] ^= 1;
+  ASSERT_TRUE(write_file(there / "blobs" / sha256_hex(files.at("tokenizer.json").content), wrong));
+  const auto pulled = pull_from(hub);
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  expect_whole();
+  EXPECT_TRUE(fs::equivalent(pulled->path / first, blob)) << "the same bytes on the disk";
+  EXPECT_TRUE(hub.requests_of(".safetensors").empty());
+  EXPECT_EQ(hub.requests_of("tokenizer.json").size(), 1u);
+  EXPECT_EQ(pulled->cached_bytes, 500'000u);
+  EXPECT_EQ(pulled->fetched_bytes, pulled->bytes - 500'000);
+  EXPECT_EQ(read_file(there / "blobs" / sha256_hex(files.at("tokenizer.json").content)), wrong) << "it is not ours";
+}
+
+TEST_F(PullTest, AnotherDisksCacheIsCopied) {
+  TemporaryFolder elsewhere;
+  const RepositoryFile file{.path = "a/b.bin", .size = 6, .sha256 = sha256_hex("abcdef"), .git_sha1 = {}};
+  const Repository repository{.id = "org/model", .revision = "main", .commit = std::string(TestHub::kCommit), .files = {}};
+  const fs::path blobs = elsewhere.path() / "models--org--model/blobs";
+  fs::create_directories(blobs);
+  const auto take = [&](CacheUse use) {
+    return take_from_hub_cache(elsewhere.path(), use, repository, file, folder.path() / file.path, [](uint64_t) { return true; });
+  };
+  EXPECT_EQ(take(CacheUse::copy), false);
+  ASSERT_TRUE(write_file(blobs / file.sha256, "abcdef"));
+  EXPECT_EQ(take(CacheUse::copy), true);
+  EXPECT_EQ(read_file(folder.path() / file.path), "abcdef");
+  EXPECT_FALSE(fs::equivalent(folder.path() / file.path, blobs / file.sha256));
+  ASSERT_TRUE(write_file(blobs / file.sha256, "abcdeX"));
+  EXPECT_EQ(take(CacheUse::copy), false);
+  EXPECT_FALSE(fs::exists(folder.path() / file.path));
 }
 
 TEST_F(PullTest, ATokenDoesNotTravelInTheClear) {
@@ -293,17 +385,26 @@ TEST_F(PullTest, ATokenDoesNotTravelInTheClear) {
 
 TEST_F(PullTest, SaysWhyTheHubRefuses) {
   TestHub hub(usual_files());
-  for (const auto& [status, headers, says] : {std::tuple(401, "X-Error-Code: GatedRepo\r\n", "ask readers to agree"),
-                                              {403, "", "not allowed"},
-                                              {401, "", "a token may help (HF_TOKEN)"},
-                                              {404, "X-Error-Code: RevisionNotFound\r\n", "no such revision"},
-                                              {404, "", "no such repository"},
-                                              {500, "", "status 500"}}) {
+  for (const auto& [status, headers, says] :
+       {std::tuple(401, "X-Error-Code: GatedRepo\r\n", "ask readers to agree"),
+        {403, "X-Error-Code: GatedRepo\r\nX-Error-Message: Access to model org/model is restricted\r\n", "ask readers to agree"},
+        {403, "X-Error-Message: Token lacks a scope\r\n", "not allowed (private or gated): Token lacks a scope"},
+        {401, "", "a token may help (HF_TOKEN)"},
+        {401, "X-Error-Message: Invalid credentials in Authorization header\r\n", "does not know the token"},
+        {401, "X-Error-Code: RepoNotFound\r\nX-Error-Message: Invalid username or password.\r\n",
+         "there is no such repository, or it is private"},
+        {404, "X-Error-Code: RepoNotFound\r\n", "there is no such repository, or it is private"},
+        {403, "X-Error-Message: Access to this resource is disabled.\r\n", "the hub has disabled access"},
+        {404, "X-Error-Code: RevisionNotFound\r\n", "no such revision"},
+        {404, "", "no such repository"},
+        {500, "X-Error-Message: a\tb\r\n", "status 500"}}) {
     hub.listing_status = status;
     hub.listing_headers = headers;
     EXPECT_THAT(error_from(hub), HasSubstr(says)) << status;
   }
   hub.listing_status = 200;
+  EXPECT_THAT(error_from(hub, "org/model", {.revision = "refs/pr/7"}), HasSubstr("no such revision"));
+  EXPECT_THAT(error_from(hub, "org/none"), HasSubstr("there is no such repository"));
   hub.instead = [](TestPeer& peer, const TestHub::Request&, const TestHub::File&) { return peer.answer("403 Forbidden", "", ""); };
   EXPECT_THAT(error_from(hub), HasSubstr("org/model/config.json: reading it is not allowed"));
 }
@@ -322,17 +423,19 @@ TEST_F(PullTest, AHubCannotChooseWhereFilesGo) {
 }
 
 TEST_F(PullTest, ReadsOnlyListingsThatMakeSense) {
-  for (
-      const char* body :
-      {"", "[]", "{}", R"({"sha":"x","siblings":[]})", R"({"sha":"0123456789abcdef0123456789abcdef01234567"})",
-       R"({"sha":"0123456789abcdef0123456789abcdef01234567","siblings":[{"rfilename":"a"}]})",
-       R"({"sha":"0123456789abcdef0123456789abcdef01234567","siblings":[{"rfilename":"a","size":-1}]})",
-       R"({"sha":"0123456789abcdef0123456789abcdef01234567","siblings":[{"rfilename":"a","size":1e30}]})",
-       R"({"sha":"0123456789abcdef0123456789abcdef01234567","siblings":[{"rfilename":"a","size":1,"lfs":{"sha256":"zz"}}]})",
-       R"({"sha":"0123456789abcdef0123456789abcdef01234567","siblings":[{"rfilename":"a","size":1},{"rfilename":"a","size":1}]})"}) {
+  for (const char* body : {"", "[]", "{}", R"({"sha":"x"})", R"({"sha":7})"}) {
+    const auto commit = parse_commit(body, "org/model");
+    ASSERT_FALSE(commit) << body;
+    EXPECT_EQ(commit.error().code, Errc::malformed) << body;
+  }
+  for (const char* body :
+       {"", "{}", "7", R"([{"type":"file","path":"a"}])", R"([{"type":"file","path":"a","size":-1}])",
+        R"([{"type":"file","size":1}])", R"([{"type":"file","path":"a","size":1e30}])",
+        R"([{"type":"file","path":"a","size":1,"oid":"zz"}])", R"([{"type":"file","path":"a","size":1,"lfs":{"oid":"zz"}}])",
+        R"([{"type":"file","path":"a","size":1},{"type":"file","path":"a","size":1}])"}) {
     TestServer server([&](TestPeer& peer) {
-      peer.read_request();
-      peer.answer("200 OK", "", body);
+      const bool tree = peer.read_request().find("/tree/") != std::string::npos;
+      peer.answer("200 OK", "", tree ? std::string(body) : fmt::format(R"({{"sha":"{}"}})", TestHub::kCommit));
     });
     const auto pulled = pull_from(HubAccess{.endpoint = server.url(""), .retry_wait_s = 0, .retries = 0}, "org/model", {});
     ASSERT_FALSE(pulled) << body;

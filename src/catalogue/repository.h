@@ -1,12 +1,16 @@
 // A repository of models behind a hub's public interface, and its files:
-//   GET ENDPOINT/api/models/ORG/NAME/revision/REV?blobs=true    commit, files with sizes and hashes
-//   GET ENDPOINT/ORG/NAME/resolve/COMMIT/PATH                   a file, usually by a redirect to another host
+//   GET ENDPOINT/api/models/ORG/NAME/revision/REV                                     the commit that a branch or tag stands for
+//   GET ENDPOINT/api/models/ORG/NAME/tree/COMMIT?recursive=true&expand=false          files with sizes and hashes, in pages: a
+//                                                                                     Link header names the next one
+//   GET ENDPOINT/ORG/NAME/resolve/COMMIT/PATH    a file: small ones from here, large ones by a redirect to a signed URL elsewhere
+// A repository that was renamed is redirected to its new name, within the hub.
 // What comes back is as little trusted as any server's answer: paths that lead out of a folder, and sizes and hashes that are none, are
 // refused here.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,12 +56,15 @@ struct Repository {
   std::vector<RepositoryFile> files;
 };
 
-// What the hub's answer to the first of these says. malformed, out_of_range.
-Result<Repository> parse_repository(std::string_view body, const std::string& id, const std::string& revision);
+// What the hub's answer to the first of these says, and a page of the second, whose files are added. malformed, out_of_range.
+Result<std::string> parse_commit(std::string_view body, const std::string& id);
+Result<void> parse_tree(std::string_view body, Repository& repository);
+// The URL that a Link header calls next; nothing: it names none.
+std::optional<std::string> next_link(std::string_view header);
 
 // Asks the hub, again where trying again may help. not_found (repository, revision), denied (private or gated: the message says what to
-// do), malformed (the answer), io.
-Result<Repository> fetch_repository(const HubAccess& access, const std::string& repository, const std::string& revision,
+// do), malformed (the answer), busy (too many requests), io.
+Result<Repository> fetch_repository(const HubAccess& access, const std::string& id, const std::string& revision,
                                     const std::function<bool()>& cancelled);
 
 // Parts for downloads.
@@ -67,8 +74,10 @@ std::string file_path(const Repository& repository, const RepositoryFile& file);
 Error status_error(const HttpResponse& response, std::string_view what, bool with_token);
 // Whether the same request may succeed later: a connection that broke, a server that is overloaded.
 bool is_temporary(int status);
-// What an answer's Retry-After asks for, at most two minutes; 0: nothing.
+// What an answer's RateLimit (of a 429) or Retry-After asks for, at most a little more than the five minutes that a hub counts in; 0: nothing.
 double retry_after_s(const HttpResponse& response);
+// Whether another host than the hub has answered, to which the hub had redirected.
+bool is_from_elsewhere(const HubAccess& access, const HttpResponse& response);
 // Waits in short turns; false: cancelled.
 bool wait_for(double seconds, const std::function<bool()>& cancelled);
 

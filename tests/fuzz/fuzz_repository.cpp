@@ -9,8 +9,11 @@ using namespace quern;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text = fuzz::text_of(data, size);
   if (text.size() > 20'000) return 0;
-  const auto repository = parse_repository(text, "org/model", "main");
-  if (!fuzz::succeeded(repository)) return 0;
+  fuzz::succeeded(parse_commit(text, "org/model"));
+  next_link(text);
+  Repository listed{.id = "org/model", .revision = "main", .commit = std::string(40, 'a'), .files = {}};
+  if (!fuzz::succeeded(parse_tree(text, listed))) return 0;
+  const Repository* repository = &listed;
   const std::filesystem::path root = "/models/model.partial";
   for (const RepositoryFile& file : repository->files) {
     const auto path = (root / file.path).lexically_normal();
