@@ -17,7 +17,7 @@ namespace quern {
 struct WaitingJob {
   Scheduler::Id id = 0;
   Job job;
-  size_t memory = 0;  // bytes that it may come to take
+  int64_t most = 0;  // tokens that it may come to hold
   std::chrono::steady_clock::time_point since;
 };
 

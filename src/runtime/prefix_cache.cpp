@@ -1,21 +1,19 @@
 #include "runtime/prefix_cache.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <deque>
 #include <exception>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <queue>
 #include <set>
-#include <thread>
+#include <type_traits>
 #include <utility>
 
 #include "base/check.h"
 #include "runtime/footprint.h"
 #include "runtime/prefix_tree.h"
 #include "runtime/state_folder.h"
+#include "runtime/task_thread.h"
 
 namespace quern {
 namespace {
@@ -27,81 +25,35 @@ struct Kept {
   std::optional<StoredState> stored;  // in the folder
   bool writing = false;
   bool leaving = false;  // from memory, once it is written
+  bool loading = false;
   uint64_t used = 0;     // when it was last of use
 };
 using Tree = PrefixTree<Kept>;
 using Node = Tree::Node;
 
-// Writes states on a thread of its own. States go in and come back: their last owner is always the cache's thread, because pages that
-// nobody else holds are written in place.
-class Writer {
- public:
-  struct Task {
-    Node* node;
-    State state;
-    std::vector<int32_t> tokens;
-    Result<StoredState> stored = fail(Errc::io, "not written");
-  };
-
-  explicit Writer(StateFolder& folder) : folder_(folder), thread_([this] { run(); }) {}
-  ~Writer() {
-    {
-      const std::lock_guard lock(mutex_);
-      over_ = true;
-    }
-    wake_.notify_all();
-    thread_.join();
-  }
-
-  void push(Task task) {
-    {
-      const std::lock_guard lock(mutex_);
-      ++open_;
-      waiting_.push_back(std::move(task));
-    }
-    wake_.notify_all();
-  }
-  size_t open() const {
-    const std::lock_guard lock(mutex_);
-    return open_;
-  }
-  // What is finished. wait: at least one, where any is open.
-  std::vector<Task> take(bool wait) {
-    std::unique_lock lock(mutex_);
-    if (wait) finished_.wait(lock, [&] { return !done_.empty() || open_ == 0; });
-    open_ -= done_.size();
-    return std::exchange(done_, {});
-  }
-
- private:
-  void run() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      wake_.wait(lock, [&] { return over_ || !waiting_.empty(); });
-      if (over_) return;  // what still waits is not written: whoever wants it written waits for it
-      Task task = std::move(waiting_.front());
-      waiting_.pop_front();
-      lock.unlock();
-      try {
-        task.stored = folder_.write(task.state, task.tokens);
-      } catch (const std::exception& e) {  // no memory for the copy that is compressed
-        task.stored = fail(Errc::io, "{}", e.what());
-      }
-      lock.lock();
-      done_.push_back(std::move(task));
-      finished_.notify_all();
-    }
-  }
-
-  StateFolder& folder_;
-  mutable std::mutex mutex_;
-  std::condition_variable wake_, finished_;
-  std::deque<Task> waiting_;
-  std::vector<Task> done_;
-  size_t open_ = 0;  // waiting, being written, or done and not taken
-  bool over_ = false;
-  std::thread thread_;
+// Both on threads of their own. The state that is written comes back with its task, since pages that nobody else holds are written in place.
+struct Write {
+  Node* node;
+  State state;
+  std::vector<int32_t> tokens;
+  Result<StoredState> stored = fail(Errc::io, "not written");
 };
+struct Load {
+  Node* node;
+  StoredState stored;
+  std::vector<int32_t> tokens;
+  Result<State> state = fail(Errc::io, "not loaded");
+};
+
+// What `work` gives; no memory, or a mapping that cannot be made, is an error of the disk like others.
+template <class Work>
+std::invoke_result_t<Work> of_the_disk(const Work& work) {
+  try {
+    return work();
+  } catch (const std::exception& e) {
+    return fail(Errc::io, "{}", e.what());
+  }
+}
 
 }  // namespace
 
@@ -116,9 +68,10 @@ struct PrefixCache::Impl {
   uint64_t clock = 0;
   bool warned = false;
   std::unique_ptr<StateFolder> folder;
-  std::unique_ptr<Writer> writer;  // after the folder: gone before it
+  std::unique_ptr<TaskThread<Write>> writer;  // after the folder: gone before it
+  std::unique_ptr<TaskThread<Load>> loader;
 
-  static constexpr size_t kMostWriting = 8;
+  static constexpr size_t kMostWriting = 8, kMostLoading = 2;
   static constexpr double kWriteEvery = 2048;     // tokens that a process which is killed may have to read again
   static constexpr double kLoadShare = 1.0 / 16;  // what loading a state costs of reading its tokens again, about
 
@@ -135,7 +88,10 @@ struct PrefixCache::Impl {
       keep(node).stored = std::move(found.state);
       node.kept->used = ++clock;
     }
-    writer = std::make_unique<Writer>(*folder);
+    writer = std::make_unique<TaskThread<Write>>(
+        [this](Write& task) { task.stored = of_the_disk([&] { return folder->write(task.state, task.tokens); }); });
+    loader = std::make_unique<TaskThread<Load>>(
+        [this](Load& task) { task.state = of_the_disk([&] { return fetched(task); }); });
     bound_folder();
   }
 
@@ -177,7 +133,7 @@ struct PrefixCache::Impl {
     forget_if_empty(node);
   }
   void forget_if_empty(Node& node) {
-    if (node.kept->state || node.kept->stored || node.kept->writing) return;
+    if (node.kept->state || node.kept->stored || node.kept->writing) return;  // what is loading is stored
     nodes.erase(&node);
     node.kept.reset();
     tree.prune(&node);
@@ -240,7 +196,7 @@ struct PrefixCache::Impl {
     if (!folder || folder->bytes() <= options.disk) return;
     let_go(
         [&](const Node& node) -> std::optional<double> {
-          if (!node.kept->stored) return {};
+          if (!node.kept->stored || node.kept->loading) return {};
           const double again = cost(node, [](const Kept& kept) { return kept.stored.has_value(); });
           return worth(node, again, folder->removal_frees(*node.kept->stored));
         },
@@ -261,7 +217,7 @@ struct PrefixCache::Impl {
 
   void take_written(bool wait) {
     if (!writer) return;
-    for (Writer::Task& task : writer->take(wait)) {
+    for (Write& task : writer->take(wait)) {
       Kept& kept = *task.node->kept;
       kept.writing = false;
       if (task.stored) {
@@ -278,28 +234,36 @@ struct PrefixCache::Impl {
     bound_folder();
   }
 
-  // Makes sure that the node's state is in memory; false: it is lost, and so is the node.
-  bool load(Node& node) {
-    Kept& kept = *node.kept;
-    if (kept.state) return true;
-    auto loaded = [&]() -> Result<SequenceState> {
-      try {
-        return folder->load(*kept.stored, node.tokens());
-      } catch (const std::exception& e) {  // the mapping, the memory
-        return fail(Errc::io, "{}", e.what());
+  Result<State> fetched(const Load& task) const {
+    QUERN_ASSIGN(SequenceState state, folder->load(task.stored, task.tokens));
+    return std::make_shared<const SequenceState>(std::move(state));
+  }
+
+  void load(Node& node) {
+    node.kept->loading = true;
+    loader->push({&node, *node.kept->stored, node.tokens()});
+  }
+
+  // What comes in stays until it was found once, or something else is put in.
+  void take_loaded(bool wait) {
+    if (!loader) return;
+    for (Load& task : loader->take(wait)) {
+      Node& node = *task.node;
+      Kept& kept = *node.kept;
+      kept.loading = false;
+      if (kept.state) continue;  // it was put in meanwhile
+      if (!task.state) {
+        warn(task.state.error().message);
+        folder->remove(*kept.stored);
+        kept.stored.reset();
+        forget_if_empty(node);
+        continue;
       }
-    }();
-    if (!loaded) {
-      warn(loaded.error().message);
-      folder->remove(*kept.stored);
-      kept.stored.reset();
-      forget_if_empty(node);
-      return false;
+      enter(node, std::move(*task.state));
+      folder->share(*kept.stored, kept.state);
+      kept.used = ++clock;
+      ++stats.loaded;
     }
-    enter(node, std::make_shared<const SequenceState>(std::move(*loaded)));
-    folder->share(*kept.stored, kept.state);
-    ++stats.loaded;
-    return true;
   }
 
   static std::span<const int32_t> usable(std::span<const int32_t> prompt) {  // the last token is read always: its logits are wanted
@@ -310,13 +274,27 @@ struct PrefixCache::Impl {
 PrefixCache::PrefixCache(Runner& runner, PrefixCacheOptions options) : impl_(std::make_unique<Impl>(runner, std::move(options))) {}
 PrefixCache::~PrefixCache() = default;
 
+bool PrefixCache::ready(std::span<const int32_t> prompt) {
+  Impl& c = *impl_;
+  c.take_loaded(/*wait=*/false);
+  Node* node = c.tree.deepest(Impl::usable(prompt));
+  if (!node || node->kept->state) return true;
+  if (!node->kept->loading && c.loader->open() < Impl::kMostLoading) c.load(*node);
+  return false;
+}
+
 Timeline PrefixCache::find(std::span<const int32_t> prompt) {
   Impl& c = *impl_;
   c.take_written(/*wait=*/false);
+  c.take_loaded(/*wait=*/false);
   ++c.clock;
   ++c.stats.lookups;
   while (Node* node = c.tree.deepest(Impl::usable(prompt))) {
-    if (!c.load(*node)) continue;
+    if (!node->kept->state) {  // it is in memory then, or not known any more
+      if (!node->kept->loading) c.load(*node);
+      c.take_loaded(/*wait=*/true);
+      continue;
+    }
     c.stay(*node);
     node->kept->used = c.clock;
     ++c.stats.hits;
@@ -392,6 +370,7 @@ void PrefixCache::flush() {
 void PrefixCache::clear() {
   Impl& c = *impl_;
   while (c.writer && c.writer->open() > 0) c.take_written(/*wait=*/true);
+  while (c.loader && c.loader->open() > 0) c.take_loaded(/*wait=*/true);
   while (!c.nodes.empty()) {
     Node* node = *c.nodes.begin();
     if (node->kept->stored) c.folder->remove(*node->kept->stored);

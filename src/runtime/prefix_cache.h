@@ -48,6 +48,9 @@ class PrefixCache {
   PrefixCache(Runner& runner, PrefixCacheOptions options);
   ~PrefixCache();
 
+  // Whether find would answer from memory. If not, what it would give is being fetched from the folder by a thread of the cache's own, a few
+  // states at a time: ask again later. find itself waits for it.
+  bool ready(std::span<const int32_t> prompt);
   // A timeline that holds the longest known beginning of `prompt` of at most prompt.size() - 1 tokens; a fresh one when there is none.
   Timeline find(std::span<const int32_t> prompt);
   // Length of what find would give, without making it.

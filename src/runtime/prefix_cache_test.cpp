@@ -213,6 +213,40 @@ TEST_F(PrefixCaches, SurviveInAFolder) {
   EXPECT_TRUE(warnings_.empty()) << warnings_[0];
 }
 
+TEST_F(PrefixCaches, FetchFromTheFolderWhileOthersGoOn) {
+  Machine machine;
+  const Tokens a = machine.random_tokens(random_, 1300), b = machine.random_tokens(random_, 1100), c = machine.random_tokens(random_, 40);
+  {
+    PrefixCache cache(machine.runner, on_disk());
+    for (const Tokens& tokens : {a, b}) cache.put(machine.read(tokens));
+    cache.flush();
+  }
+  for (const size_t memory : {size_t{1} << 30, size_t{1}}) {  // also one that no state fits into
+    PrefixCacheOptions options = on_disk();
+    options.memory = memory;
+    PrefixCache cache(machine.runner, options);
+    EXPECT_TRUE(cache.ready(c)) << "nothing is known of it";
+    EXPECT_FALSE(cache.ready(joined(a, c)));
+    EXPECT_EQ(cache.stats().loaded, 0);
+    while (!cache.ready(joined(a, c))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ(cache.stats().loaded, 1);
+    EXPECT_EQ(found(machine, cache, joined(a, c)), 1300u);
+    EXPECT_FALSE(cache.ready(joined(b, c)));
+    EXPECT_EQ(found(machine, cache, joined(b, c)), 1100u) << "waits for it";
+    EXPECT_EQ(cache.stats().loaded, 2);
+    EXPECT_FALSE(memory > 1 && !cache.ready(joined(a, c)));
+  }
+  PrefixCache cache(machine.runner, on_disk());
+  for (const auto& file : files("state-")) std::filesystem::resize_file(file, 100);
+  EXPECT_FALSE(cache.ready(joined(a, c)));
+  while (!cache.ready(joined(a, c))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(found(machine, cache, joined(a, c)), 0u) << "what could not be fetched is read again";
+  EXPECT_EQ(warnings_.size(), 1u);
+  EXPECT_FALSE(cache.ready(joined(b, c)));
+  cache.clear();
+  EXPECT_TRUE(cache.ready(joined(b, c)));
+}
+
 TEST_F(PrefixCaches, StoreABlockOnceHoweverManyStatesHoldIt) {
   Machine machine;
   PrefixCache cache(machine.runner, on_disk());

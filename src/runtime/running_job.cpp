@@ -26,8 +26,8 @@ Result<std::unique_ptr<RunningJob>> RunningJob::begin(const Engine& engine, Pref
     begun->own_.emplace(*engine.impl().runner);
     begun->cache_ = nullptr;
   }
+  begun->decoding_.emplace(engine, request, drawn_to);
   begun->waiting_ = std::move(job);
-  begun->decoding_.emplace(engine, begun->job().request, drawn_to);
   Generation& out = begun->result();
   out.prompt_tokens = static_cast<int64_t>(begun->job().request.prompt.size());
   out.reused_tokens = reused;
@@ -35,24 +35,51 @@ Result<std::unique_ptr<RunningJob>> RunningJob::begin(const Engine& engine, Pref
   return begun;
 }
 
+size_t RunningJob::will_keep(std::span<const int32_t> prompt) const {
+  if (!reading_ || pauses_.empty() || prompt.empty()) return 0;
+  const std::span<const int32_t> own = waiting_->job.request.prompt;
+  const size_t most = std::min(own.size(), prompt.size() - 1);
+  const auto common = static_cast<size_t>(
+      std::mismatch(own.begin(), own.begin() + static_cast<std::ptrdiff_t>(most), prompt.begin()).first - own.begin());
+  const auto furthest = std::find_if(pauses_.begin(), pauses_.end(), [&](size_t at) { return at <= common; });
+  return furthest == pauses_.end() ? 0 : *furthest;
+}
+
+void RunningJob::park() {
+  again_ = timeline().tokens();
+  was_parked_ = true;
+  if (cache_) cache_->put(timeline());
+  own_.reset();
+}
+
+void RunningJob::unpark() {
+  if (cache_)
+    own_.emplace(cache_->find(again_));
+  else
+    own_.emplace(*engine_.impl().runner);
+}
+
 std::span<const int32_t> RunningJob::next() const {
+  if (const auto at = static_cast<size_t>(held()); at < again_.size()) return std::span(again_).subspan(at);
   if (!reading_) return decoding_->waiting().subspan(fed_);
   const std::span<const int32_t> prompt = waiting_->job.request.prompt;
-  const size_t held = const_cast<RunningJob*>(this)->timeline().tokens().size();
+  const auto at = static_cast<size_t>(held());
   size_t end = prompt.size();
   if (!pauses_.empty()) end = std::min(end, pauses_.back());  // which is behind what is held
-  return prompt.subspan(held, end - held);
+  return prompt.subspan(at, end - at);
 }
 
 bool RunningJob::wants_logits(size_t count) const {
-  if (waiting_->job.request.embed) return false;
+  if (waiting_->job.request.embed || reading_again()) return false;
   if (!reading_) return fed_ + count == decoding_->waiting().size();
-  return const_cast<RunningJob*>(this)->timeline().tokens().size() + count == waiting_->job.request.prompt.size();
+  return static_cast<size_t>(held()) + count == waiting_->job.request.prompt.size();
 }
 
 bool RunningJob::fed(std::span<const int32_t> tokens, Tensor hidden) {
   const GenerateRequest& request = job().request;
+  const bool again = reading_again();
   timeline().note_fed(tokens);
+  if (again) return false;
   if (!reading_) return (fed_ += tokens.size()) == decoding_->waiting().size();
   const size_t held = timeline().tokens().size();
   if (request.embed) mean_.add(hidden);
@@ -113,7 +140,7 @@ std::pair<Job, Result<Generation>> RunningJob::finish() {
   else
     out.decode_s = std::chrono::duration<double>(now - read_).count();
   if (job().session && !reading_) job().session->impl().drawn_to = decoding_->drawn_to();
-  if (cache_ && !error_) cache_->put(timeline());  // what was generated is the beginning of the next turn's prompt
+  if (cache_ && own_ && !error_) cache_->put(timeline());  // what was generated is the beginning of the next turn's prompt
   own_.reset();
   Result<Generation> result = error_ ? Result<Generation>(tl::unexpected(std::move(*error_))) : Result<Generation>(std::move(out));
   return {std::move(job()), std::move(result)};

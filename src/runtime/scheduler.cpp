@@ -9,18 +9,19 @@
 #include <thread>
 #include <utility>
 
+#include "base/check.h"
 #include "base/memory.h"
 #include "runtime/job_queue.h"
 #include "runtime/memory_plan.h"
 #include "runtime/running_job.h"
 #include "runtime/scheduler_step.h"
+#include "runtime/sequence_budget.h"
 
 namespace quern {
 
 struct Scheduler::Impl {
   const Engine& engine;
   const SchedulerOptions options;
-  const size_t limit;  // bytes of sequences
 
   mutable std::mutex mutex;  // of everything down to stats
   std::condition_variable wake, ended;
@@ -33,14 +34,16 @@ struct Scheduler::Impl {
   SchedulerStats stats;
 
   // The thread's own.
-  std::vector<std::unique_ptr<RunningJob>> running;
-  size_t promised = 0;  // to those
+  std::vector<std::unique_ptr<RunningJob>> running;  // in the order in which they began
+  std::deque<std::unique_ptr<RunningJob>> parked;    // in the order in which they gave way
+  int64_t gave_way = 0;
+  SequenceBudget budget;
   SchedulerStep step;
   std::thread thread;
 
   Impl(const Engine& e, SchedulerOptions o)
-      : engine(e), options(o), limit(limit_of(e, o)), step(e, StepBudget(o.prefill_tokens, o.step_s)) {
-    stats.memory_limit = limit;
+      : engine(e), options(o), budget(e, limit_of(e, o), o.growth), step(e, StepBudget(o.prefill_tokens, o.step_s)) {
+    stats.memory_limit = budget.limit();
     thread = std::thread([this] { loop(); });
   }
   ~Impl() {
@@ -59,11 +62,18 @@ struct Scheduler::Impl {
   }
 
   Result<Id> submit(Job job);
-  Result<void> plan_memory(const GenerateRequest& request, const Session* session, int64_t& max_tokens, size_t& memory) const;
   void loop();
   void run_between(std::unique_lock<std::mutex>& lock);
   void cancel_what_was_asked(std::unique_lock<std::mutex>& lock);
   void begin_what_fits(std::unique_lock<std::mutex>& lock);
+  bool is_being_read(const Job& job) const;
+  bool is_being_fetched(const Job& job) const;
+  int64_t first_promise(const WaitingJob& waiting) const;
+  void begin(std::unique_ptr<WaitingJob> waiting);
+  void unpark_what_fits();
+  void let_grow();
+  void park_one();
+  void promise(RunningJob& job, int64_t tokens);
   void end_what_is_over();
   void end(Job job, Result<Generation> result);
   void count(const Result<Generation>& result);
@@ -73,34 +83,11 @@ Scheduler::Scheduler(const Engine& engine, SchedulerOptions options) : impl_(new
 Scheduler::~Scheduler() = default;
 Result<Scheduler::Id> Scheduler::submit(Job job) { return impl_->submit(std::move(job)); }
 
-// A session's job counts as if the session were not there yet, and with the state that is kept at the end of its prompt: what a session
-// holds between its jobs is in the books of whoever keeps it.
-Result<void> Scheduler::Impl::plan_memory(const GenerateRequest& request, const Session* session, int64_t& max_tokens,
-                                          size_t& memory) const {
-  const auto prompt = static_cast<int64_t>(request.prompt.size());
-  const auto bytes = [&](int64_t tokens) { return quern::sequence_bytes(engine, tokens) + (session ? constant_bytes(engine) : 0); };
-  if (bytes(prompt) > limit)
-    return fail(Errc::out_of_range, "a prompt of {} tokens takes {} MB of the {} MB that there are for sequences", prompt,
-                bytes(prompt) >> 20, limit >> 20);
-  int64_t most = std::max<int64_t>(0, std::min(request.embed ? 0 : request.max_tokens, engine.context() - prompt));
-  if (bytes(prompt + most) > limit) {  // as many pages as there is room for
-    int64_t fits = 0, past = most;
-    while (past - fits > 1) {
-      const int64_t middle = fits + (past - fits) / 2;
-      (bytes(prompt + middle) <= limit ? fits : past) = middle;
-    }
-    most = fits;
-    max_tokens = fits;
-  }
-  memory = bytes(prompt + most);
-  return {};
-}
-
 Result<Scheduler::Id> Scheduler::Impl::submit(Job job) {
   if (job.constraint) job.request.constraint = job.constraint.get();
   QUERN_TRY(check_request(engine, job.request));
   auto waiting = std::make_unique<WaitingJob>();
-  QUERN_TRY(plan_memory(job.request, job.session.get(), job.request.max_tokens, waiting->memory));
+  QUERN_ASSIGN(waiting->most, budget.most(job));
   waiting->job = std::move(job);
   waiting->since = std::chrono::steady_clock::now();
   Id id = 0;
@@ -160,20 +147,23 @@ SchedulerStats Scheduler::stats() const {
 void Scheduler::Impl::loop() {
   std::unique_lock lock(mutex);
   for (;;) {
-    wake.wait(lock, [&] { return stop || !running.empty() || queue.size() > 0 || !cancelled.empty() || !between.empty(); });
+    wake.wait(lock, [&] { return stop || !running.empty() || !parked.empty() || queue.size() > 0 || !cancelled.empty() || !between.empty(); });
     run_between(lock);
     cancel_what_was_asked(lock);
-    if (stop && running.empty() && queue.size() == 0 && between.empty()) return;
+    if (stop && running.empty() && parked.empty() && queue.size() == 0 && between.empty()) return;
     begin_what_fits(lock);
     lock.unlock();
     end_what_is_over();
+    let_grow();
     const bool stepped = !running.empty();
     if (stepped) step.run(running);
     end_what_is_over();
     lock.lock();
     stats.steps += stepped ? 1 : 0;
     stats.running = static_cast<int64_t>(running.size());
-    stats.memory = promised;
+    stats.parked = static_cast<int64_t>(parked.size());
+    stats.gave_way = gave_way;
+    stats.memory = budget.promised();
     stats.prompt_tokens = step.prompt_tokens();
   }
 }
@@ -192,8 +182,12 @@ void Scheduler::Impl::cancel_what_was_asked(std::unique_lock<std::mutex>& lock) 
   std::vector<std::unique_ptr<WaitingJob>> gone;
   for (const Id id : cancelled)
     if (auto job = queue.remove(id)) gone.push_back(std::move(job));
-  for (const auto& job : running)
-    if (!job->over() && (cancel_all || cancelled.contains(job->id()))) job->cancel();
+  const auto cancel = [&](const auto& jobs) {
+    for (const auto& job : jobs)
+      if (!job->over() && (cancel_all || cancelled.contains(job->id()))) job->cancel();
+  };
+  cancel(running);
+  cancel(parked);
   cancelled.clear();
   if (cancel_all)
     while (auto job = queue.pop([](const WaitingJob&) { return JobQueue::Verdict::take; })) gone.push_back(std::move(job));
@@ -209,35 +203,108 @@ void Scheduler::Impl::cancel_what_was_asked(std::unique_lock<std::mutex>& lock) 
 }
 
 void Scheduler::Impl::begin_what_fits(std::unique_lock<std::mutex>& lock) {
-  // States are made, or fetched from a disk: while streams wait, only for so long.
+  if (!parked.empty()) {
+    lock.unlock();
+    unpark_what_fits();
+    lock.lock();
+  }
+  // States are made: while streams wait, only for so long.
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(options.step_s);
   const auto verdict = [&](const WaitingJob& job) {
-    if (static_cast<int64_t>(running.size()) >= options.max_running) return JobQueue::Verdict::stop;
+    if (!parked.empty() || static_cast<int64_t>(running.size()) >= options.max_running) return JobQueue::Verdict::stop;
     if (!running.empty() && std::chrono::steady_clock::now() > until) return JobQueue::Verdict::stop;
     const auto& session = job.job.session;
     if (session && std::any_of(running.begin(), running.end(), [&](const auto& r) { return r->job().session == session; }))
       return JobQueue::Verdict::skip;
-    return promised + job.memory > limit ? JobQueue::Verdict::stop : JobQueue::Verdict::take;
+    if (is_being_read(job.job)) return JobQueue::Verdict::skip;
+    if (!budget.fits(job.job, first_promise(job))) return JobQueue::Verdict::stop;
+    return is_being_fetched(job.job) ? JobQueue::Verdict::skip : JobQueue::Verdict::take;
   };
   while (auto job = queue.pop(verdict)) {
     lock.unlock();
-    const size_t memory = job->memory;
-    Result<std::unique_ptr<RunningJob>> begun = nullptr;
-    try {
-      begun = RunningJob::begin(engine, options.cache, job);
-    } catch (const std::exception& e) {
-      begun = fail(Errc::io, "the machine failed: {}", e.what());
-    }
-    if (begun) {
-      promised += memory;
-      running.push_back(std::move(*begun));
-    } else {
-      end(std::move(job->job), tl::unexpected(std::move(begun.error())));
-    }
+    begin(std::move(job));
     lock.lock();
   }
-  stats.memory = promised;
+  stats.memory = budget.promised();
   stats.running = static_cast<int64_t>(running.size());
+}
+
+int64_t Scheduler::Impl::first_promise(const WaitingJob& waiting) const {
+  return budget.promise(waiting.job, static_cast<int64_t>(waiting.job.request.prompt.size()), waiting.most);
+}
+
+// Whether somebody is reading the beginning of this prompt: it is better begun from there, in a moment, than read at the same time.
+bool Scheduler::Impl::is_being_read(const Job& job) const {
+  constexpr size_t kWorthwhile = 64;  // tokens
+  if (!options.cache || job.session || job.request.embed) return false;
+  size_t kept = 0;
+  for (const auto& other : running)
+    if (other->job().priority >= job.priority) kept = std::max(kept, other->will_keep(job.request.prompt));
+  return kept >= kWorthwhile && kept >= options.cache->reach(job.request.prompt) + kWorthwhile;
+}
+
+// Whether its state is on its way from a disk. Where nobody's stream goes on meanwhile, beginning may as well wait for it.
+bool Scheduler::Impl::is_being_fetched(const Job& job) const {
+  return !running.empty() && options.cache && !job.session && !job.request.embed && !options.cache->ready(job.request.prompt);
+}
+
+void Scheduler::Impl::begin(std::unique_ptr<WaitingJob> waiting) {
+  const int64_t first = first_promise(*waiting);
+  Result<std::unique_ptr<RunningJob>> begun = nullptr;
+  try {
+    begun = RunningJob::begin(engine, options.cache, waiting);
+  } catch (const std::exception& e) {
+    begun = fail(Errc::io, "the machine failed: {}", e.what());
+  }
+  if (!begun) return end(std::move(waiting->job), tl::unexpected(std::move(begun.error())));
+  running.push_back(std::move(*begun));
+  promise(*running.back(), first);
+}
+
+void Scheduler::Impl::promise(RunningJob& job, int64_t tokens) {
+  budget.change(job.job(), job.promised(), tokens);
+  job.promise(tokens);
+}
+
+void Scheduler::Impl::unpark_what_fits() {
+  while (!parked.empty()) {
+    RunningJob& job = *parked.front();
+    if (!job.over()) {  // cancelled
+      if (!budget.fits(job.job(), job.most())) return;
+      promise(job, job.most());
+      try {
+        job.unpark();
+      } catch (const std::exception& e) {
+        job.fail({Errc::io, printable_line(fmt::format("the machine failed: {}", e.what()))});
+      }
+    }
+    running.push_back(std::move(parked.front()));
+    parked.pop_front();
+  }
+}
+
+// Whoever needs more than was promised is promised a piece more, those that began first before the others.
+void Scheduler::Impl::let_grow() {
+  std::vector<RunningJob*> growing;
+  for (const auto& job : running)
+    if (job->needs() > job->promised()) growing.push_back(job.get());
+  for (RunningJob* job : growing) {
+    const int64_t wanted = budget.promise(job->job(), job->needs(), job->most());
+    while (!job->parked() && !budget.fits(job->job(), wanted, job->promised())) park_one();  // at last the job itself, unless it is alone
+    if (!job->parked()) promise(*job, wanted);
+  }
+}
+
+void Scheduler::Impl::park_one() {
+  auto gives_way = running.end();
+  for (auto job = running.begin(); job != running.end(); ++job)
+    if ((*job)->can_park() && (gives_way == running.end() || (*job)->job().priority <= (*gives_way)->job().priority)) gives_way = job;
+  QUERN_CHECK(gives_way != running.end(), running.size());  // what grows can be parked
+  (*gives_way)->park();
+  promise(**gives_way, 0);
+  parked.push_back(std::move(*gives_way));
+  running.erase(gives_way);
+  ++gave_way;
 }
 
 void Scheduler::Impl::end_what_is_over() {
@@ -248,7 +315,7 @@ void Scheduler::Impl::end_what_is_over() {
     }
     const std::unique_ptr<RunningJob> over = std::move(running[i]);
     running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
-    promised -= over->memory();
+    promise(*over, 0);
     auto [job, result] = over->finish();
     end(std::move(job), std::move(result));
   }

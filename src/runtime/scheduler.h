@@ -42,11 +42,13 @@ struct SchedulerOptions {
   // Bytes that the sequences' states and KV pages may take; 0: what is free at the start, less the weights, a reserve, and `beside`: what
   // others of this process are going to take: the prefix cache, live sessions between their jobs.
   size_t memory = 0, beside = 0;
+  int64_t growth = 2048;         // tokens that a generation is promised memory for ahead of itself
   PrefixCache* cache = nullptr;  // not owned, used by the scheduler's thread only; nullptr: nothing is kept
 };
 
 struct SchedulerStats {
-  int64_t running = 0, waiting = 0;
+  int64_t running = 0, waiting = 0, parked = 0;  // parked: begun, and without their memory at the moment
+  int64_t gave_way = 0;                          // how often one was parked
   int64_t finished = 0, cancelled = 0, failed = 0, refused = 0;
   int64_t prompt_tokens = 0, reused_tokens = 0, generated_tokens = 0, steps = 0;  // prompt_tokens: read, without the reused
   size_t memory = 0, memory_limit = 0;  // bytes that running sequences hold or have been promised
@@ -61,8 +63,11 @@ class Scheduler {
   // Errors: busy (the queue is full, or everything is being drained: try again later), out_of_range (the memory would not hold the prompt
   // even alone), and what Session::generate says of a request. A job that would not fit alone with all its max_tokens ends where it no
   // longer fits (FinishReason::length).
-  // A job begins when its constant state and the KV pages of prompt and max_tokens fit beside those of all that run: they are never taken
-  // back. One that has its turn and does not fit holds up those behind it, so that large ones have their turn, too.
+  // A job begins when its constant state and the KV pages of its prompt and of the first tokens it generates fit beside what all that run
+  // have been promised (a session's job: those of all its max_tokens). One that has its turn and does not fit holds up those behind it,
+  // so that large ones have their turn, too. Where there is no room for a generation to grow, one gives way: of the lowest priority the
+  // last begun. It keeps what it has said, and goes on, with the same bits, before anything new begins and as soon as all it may come to
+  // need fits; so everybody waits once at most.
   Result<Id> submit(Job job);
   void cancel(Id id);  // ends with FinishReason::cancelled before the next step; an id that is over: nothing happens
 

@@ -16,123 +16,10 @@
 #include "runtime/engine_impl.h"
 #include "runtime/memory_plan.h"
 #include "runtime/prefix_cache.h"
-#include "runtime/tiny_engine_test.h"
+#include "runtime/schedulers_test.h"
 
 namespace quern {
 namespace {
-
-using namespace model_test;
-
-// Letters, and pairs of a small and a capital one; id 1 is where texts end.
-std::string tokenizer() {
-  Json vocab = Json::object();
-  for (int32_t id = 0; id < 512; ++id)
-    vocab[id >= 486 ? std::string(1, static_cast<char>('a' + id - 486))
-                    : fmt::format("{}{}", static_cast<char>('a' + id % 26), static_cast<char>('A' + id / 26))] = id;
-  return tokenizer_json(std::move(vocab), Json::array(), Json::array());
-}
-
-// What came of a job, waited for.
-class Ended {
- public:
-  void attach(Job& job) {
-    job.on_end = [state = state_](Result<Generation> result, std::unique_ptr<Matcher> constraint) {
-      const std::lock_guard lock(state->mutex);
-      ++state->times;
-      state->result = std::move(result);
-      state->constraint = std::move(constraint);
-      state->changed.notify_all();
-    };
-  }
-  Result<Generation>& wait() {
-    std::unique_lock lock(state_->mutex);
-    state_->changed.wait(lock, [&] { return state_->times > 0; });
-    return state_->result;
-  }
-  int times() const {
-    const std::lock_guard lock(state_->mutex);
-    return state_->times;
-  }
-  bool has_constraint() const { return state_->constraint != nullptr; }
-
- private:
-  struct State {
-    std::mutex mutex;
-    std::condition_variable changed;
-    int times = 0;
-    Result<Generation> result = tl::unexpected(Error{Errc::busy, "not over"});
-    std::unique_ptr<Matcher> constraint;
-  };
-  std::shared_ptr<State> state_ = std::make_shared<State>();
-};
-
-class Schedulers : public TinyEngine {
- protected:
-  Schedulers() : TinyEngine(tokenizer()) {}
-
-  static GenerateRequest request(std::vector<int32_t> prompt, int64_t max_tokens, uint64_t seed = 5) {
-    return {
-        .prompt = std::move(prompt), .sampling = {.temperature = 1, .seed = seed}, .max_tokens = max_tokens, .ignore_eos = true};
-  }
-  static std::vector<int32_t> text(size_t length, int32_t of) {
-    std::vector<int32_t> ids(length);
-    for (size_t i = 0; i < length; ++i) ids[i] = static_cast<int32_t>((static_cast<size_t>(of) * 31 + i * i * 7) % 500);
-    return ids;
-  }
-  static std::vector<int32_t> alone(const Engine& e, GenerateRequest r) {
-    r.on_token = nullptr, r.on_prefill = nullptr;
-    Session session(e);
-    auto out = session.generate(r);
-    EXPECT_TRUE(out) << out.error().message;
-    return out->tokens;
-  }
-  static Scheduler::Id submit(Scheduler& scheduler, Job job, Ended& ended) {
-    ended.attach(job);
-    auto id = scheduler.submit(std::move(job));
-    EXPECT_TRUE(id) << id.error().message;
-    return id.value_or(0);
-  }
-  static Job job(GenerateRequest r, std::string client = "", int priority = 0) {
-    Job j;
-    j.request = std::move(r);
-    j.client = std::move(client);
-    j.priority = priority;
-    return j;
-  }
-};
-
-// Holds the scheduler up at a token of a job's until it is let go on.
-class Gate {
- public:
-  void pass() {
-    std::unique_lock lock(mutex_);
-    reached_ = true;
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return open_; });
-  }
-  void wait_until_reached() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return reached_; });
-  }
-  void open() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool reached_ = false, open_ = false;
-};
-
-Job gated(Job job, Gate& gate) {
-  job.request.on_token = [&gate, first = true](const GeneratedToken&) mutable {
-    if (std::exchange(first, false)) gate.pass();
-    return true;
-  };
-  return job;
-}
 
 // What somebody sees of a generation, every bit of it.
 struct Seen {
@@ -474,40 +361,59 @@ TEST_F(Schedulers, GoOnFromWhatTheCacheHolds) {
   ASSERT_TRUE(stream.wait());
 }
 
-TEST_F(Schedulers, AdmitOnlyWhatTheMemoryHolds) {
-  const auto e = engine(10'000);
-  const size_t each = sequence_bytes(*e, 4 + 60), limit = 3 * each + each / 2;
-  Scheduler scheduler(*e, {.memory = limit});
-  std::vector<Ended> ended(10);
-  std::vector<std::vector<int32_t>> want;
-  for (size_t i = 0; i < ended.size(); ++i) want.push_back(alone(*e, request(text(4, static_cast<int32_t>(i)), 60)));
-  std::mutex mutex;
-  std::vector<size_t> taken;
+// A state that lies in a folder is fetched while somebody's stream goes on.
+TEST_F(Schedulers, BeginFromAStateThatIsFetchedBesideAStream) {
+  const auto e = engine(8192);
+  const TemporaryPath folder("states");
+  const GenerateRequest asked = request(text(1500, 3), 20);
+  const std::vector<int32_t> want = alone(*e, asked);
+  for (const bool again : {false, true}) {
+    PrefixCache cache(*e->impl().runner, {.folder = folder.get()});
+    Scheduler scheduler(*e, {.memory = size_t{1} << 30, .cache = &cache});
+    Ended stream, ended;
+    Gate gate;
+    const auto id = submit(scheduler, gated(job(request({1}, 100'000)), gate), stream);
+    gate.wait_until_reached();
+    Job j = job(asked);
+    j.boundaries = {1490};
+    submit(scheduler, std::move(j), ended);
+    gate.open();
+    ASSERT_TRUE(ended.wait());
+    EXPECT_EQ(ended.wait()->tokens, want);
+    EXPECT_EQ(ended.wait()->reused_tokens, again ? 1490 : 0);
+    scheduler.cancel(id);
+    ASSERT_TRUE(stream.wait());
+    scheduler.between_steps([&] {
+      EXPECT_EQ(cache.stats().loaded, again ? 1 : 0);
+      cache.flush();
+    });
+  }
+}
+
+// Several answers to one prompt, and agents that begin with the same text, at the same time: it is read once.
+TEST_F(Schedulers, ReadOnceWhatSeveralBeginWith) {
+  const auto e = engine(8192);
+  PrefixCache cache(*e->impl().runner, {.memory = size_t{256} << 20});
+  Scheduler scheduler(*e, {.prefill_tokens = 100, .memory = size_t{1} << 30, .cache = &cache});
+  Ended stream;
+  const auto id = submit(scheduler, job(request({1}, 100'000)), stream);
+  const std::vector<int32_t> prompt = text(3000, 3);
+  std::vector<int32_t> other(prompt.begin(), prompt.begin() + 2000);
+  for (const int32_t token : text(300, 8)) other.push_back(token);
+  std::vector<Ended> ended(6);
+  std::vector<GenerateRequest> requests;
+  for (size_t i = 0; i < ended.size(); ++i) requests.push_back(request(i < 4 ? prompt : other, 20, i));
   for (size_t i = 0; i < ended.size(); ++i) {
-    Job j = job(request(text(4, static_cast<int32_t>(i)), 60));
-    j.request.on_token = [&](const GeneratedToken&) {
-      const SchedulerStats stats = scheduler.stats();
-      const std::lock_guard lock(mutex);
-      taken.push_back(stats.memory);
-      EXPECT_LE(stats.running, 3);
-      return true;
-    };
+    Job j = job(requests[i], fmt::format("client {}", i % 2));
+    j.boundaries = {2000, requests[i].prompt.size() - 5};
     submit(scheduler, std::move(j), ended[i]);
   }
-  for (size_t i = 0; i < ended.size(); ++i) {
-    ASSERT_TRUE(ended[i].wait());
-    EXPECT_EQ(ended[i].wait()->tokens, want[i]);
-  }
-  EXPECT_EQ(*std::max_element(taken.begin(), taken.end()), 3 * each);
-  // Too much even alone: the prompt is refused, and what would be generated is cut.
-  const size_t page = sequence_bytes(*e, 65) - sequence_bytes(*e, 64);
-  const int64_t fits = 64 * static_cast<int64_t>((limit - constant_bytes(*e)) / page);
-  EXPECT_EQ(scheduler.submit(job(request(text(static_cast<size_t>(fits) + 1, 1), 1))).error().code, Errc::out_of_range);
-  Ended cut;
-  submit(scheduler, job(request(text(static_cast<size_t>(fits) - 10, 1), 1000)), cut);
-  ASSERT_TRUE(cut.wait());
-  EXPECT_EQ(cut.wait()->tokens.size(), 10u);
-  EXPECT_EQ(cut.wait()->finish, FinishReason::length);
+  for (Ended& end : ended) ASSERT_TRUE(end.wait());
+  scheduler.between_steps([] {});
+  EXPECT_LE(scheduler.stats().prompt_tokens, 1 + 3000 + 300 + 5 * 8);
+  scheduler.cancel(id);
+  ASSERT_TRUE(stream.wait());
+  for (size_t i = 0; i < ended.size(); ++i) EXPECT_EQ(ended[i].wait()->tokens, alone(*e, requests[i])) << i;
 }
 
 TEST_F(Schedulers, EmbedBesideWhatIsGenerated) {

@@ -33,7 +33,7 @@ struct StoredState {
   size_t bytes = 0;  // of its own file
 };
 
-// write() may run on another thread than the rest.
+// write() may run on another thread than the rest, and load() on a third, as long as nobody removes what it loads.
 class StateFolder {
  public:
   static constexpr int64_t kBlock = 512;

@@ -51,6 +51,9 @@ void print_models(std::string& out, const std::vector<ModelState>& models) {
        [](const ModelState& model) { return model.users; });
   of_stats("quern_generations_running", "gauge", "Generations in the model's batch.", &SchedulerStats::running);
   of_stats("quern_generations_waiting", "gauge", "Generations in the model's queue.", &SchedulerStats::waiting);
+  of_stats("quern_generations_parked", "gauge", "Generations that wait for memory to go on.", &SchedulerStats::parked);
+  of_stats("quern_generations_parked_total", "counter", "How often a generation gave its memory up for a while.",
+           &SchedulerStats::gave_way);
   of_stats("quern_generations_finished_total", "counter", "Generations that came to their end.", &SchedulerStats::finished);
   of_stats("quern_generations_cancelled_total", "counter", "Generations that were cancelled.", &SchedulerStats::cancelled);
   of_stats("quern_generations_failed_total", "counter", "Generations that failed.", &SchedulerStats::failed);
