@@ -174,9 +174,9 @@ void attention_decode(benchmark::State& state) {
 }
 BENCHMARK(attention_decode)
     ->ArgNames({"isa", "kv", "depth"})
-    ->ArgsProduct({{static_cast<int>(Isa::scalar), static_cast<int>(Isa::avx2)},
+    ->ArgsProduct({{static_cast<int>(Isa::scalar), static_cast<int>(Isa::avx2), static_cast<int>(Isa::avx512)},
                    {static_cast<int>(KvFormat::f32), static_cast<int>(KvFormat::bf16), static_cast<int>(KvFormat::int8)},
-                   {4096}})
+                   {4096, 32768}})
     ->Unit(benchmark::kMicrosecond);
 
 }  // namespace

@@ -129,8 +129,10 @@ void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end
   const int64_t first_page = block * AttentionArgs::kBlock / kKvPagePositions,
                 last_position = std::min((block + 1) * AttentionArgs::kBlock, a.first_position + end);
   for (int64_t page = first_page; page * kKvPagePositions < last_position; ++page) {
-    const KvVectors k = kv_vectors(a, page, KvPart::key, kv_head), v = kv_vectors(a, page, KvPart::value, kv_head);
-    for (int64_t t = begin; t < end; ++t) {
+    KvVectors k = kv_vectors(a, page, KvPart::key, kv_head), v = kv_vectors(a, page, KvPart::value, kv_head);
+    k.ahead = v.values;
+    if ((page + 1) * kKvPagePositions < last_position) v.ahead = kv_vectors(a, page + 1, KvPart::key, kv_head).values;
+    for (int64_t t = begin; t < end; ++t, k.ahead = v.ahead = nullptr) {  // for the others it is there
       const int64_t count = std::min(kKvPagePositions, a.first_position + t + 1 - page * kKvPagePositions);
       if (count <= 0) continue;
       const float* q = a.q_gate + t * a.q_stride + kv_head * a.group() * 2 * a.head_dim;

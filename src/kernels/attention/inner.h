@@ -17,6 +17,7 @@ struct KvVectors {
   int64_t stride = 0;                 // bytes
   const float* scales = nullptr;      // int8: of position p scales[p * scale_stride]
   int64_t scale_stride = 0;
+  const std::byte* ahead = nullptr;  // values laid out like these that are wanted next, for a loop to prefetch while it computes
 };
 
 enum class KvPart { key, value };

@@ -47,6 +47,12 @@ inline __attribute__((always_inline)) __m512 sums_of(const __m512 (&x)[16]) {
   return _mm512_permutexvar_ps(in_order, half_sums(half_sums(fours[0], fours[1]), half_sums(fours[2], fours[3])));
 }
 
+// The line of what comes next that lies where `at` lies among what is here. Two products of a page take as long as its bytes, so that
+// neither waits for the other.
+inline void prefetch_ahead(const KvVectors& from, const std::byte* at) {
+  if (from.ahead) _mm_prefetch(reinterpret_cast<const char*>(from.ahead + (at - from.values)), _MM_HINT_T0);
+}
+
 // Positions p and `other` (the same where p is the last one) for some heads. q [heads, head_dim] in bf16.
 template <int heads>
 void score_pair(const KvVectors& k, int64_t p, int64_t other, const uint16_t* q, int64_t head_dim, float scale, float* scores) {
@@ -57,6 +63,8 @@ void score_pair(const KvVectors& k, int64_t p, int64_t other, const uint16_t* q,
   int64_t i = 0;
   do {
     const __m512bh a = load_bf16(first + 2 * i), b = load_bf16(second + 2 * i);
+    prefetch_ahead(k, first + 2 * i);
+    prefetch_ahead(k, second + 2 * i);
     for (int h = 0; h < heads; ++h) {
       const __m512bh query = load_bf16(q + h * head_dim + i);
       sums[2 * h] = _mm512_dpbf16_ps(sums[2 * h], query, a);
@@ -116,6 +124,8 @@ inline void value_tile(const KvVectors& v, int64_t count, const uint32_t* pairs,
     __m512bh low[vectors], high[vectors];
     for (int j = 0; j < vectors; ++j) {
       const __m512i a = _mm512_loadu_si512(first + 64 * j), b = _mm512_loadu_si512(second + 64 * j);
+      prefetch_ahead(v, first + 64 * j);
+      prefetch_ahead(v, second + 64 * j);
       low[j] = reinterpret_cast<__m512bh>(_mm512_unpacklo_epi16(a, b)),
       high[j] = reinterpret_cast<__m512bh>(_mm512_unpackhi_epi16(a, b));
     }
@@ -151,8 +161,10 @@ void values_of(const KvVectors& v, int64_t count, const float* weights, const fl
                float* out, int64_t out_stride) {
   if (v.format != KvFormat::bf16)
     return avx512::attention_inner.add_values(v, count, weights, factors, heads, head_dim, out, out_stride);
+  KvVectors of_group = v;
   in_groups<kValueHeads>(heads, 0, [&]<int some>(int64_t h) {
-    value_heads<some>(v, count, weights + h * kKvPagePositions, factors + h, head_dim, out + h * out_stride, out_stride);
+    if (h > 0) of_group.ahead = nullptr;
+    value_heads<some>(of_group, count, weights + h * kKvPagePositions, factors + h, head_dim, out + h * out_stride, out_stride);
   });
 }
 
