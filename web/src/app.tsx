@@ -1,31 +1,15 @@
-import { signal, useSignal } from '@preact/signals';
+import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { Composer } from './components/composer';
 import { Header } from './components/header';
 import { KeyDialog, SettingsDialog, ShortcutsDialog } from './components/dialogs';
+import { Icon } from './components/icons';
 import { Messages } from './components/messages';
 import { Sidebar } from './components/sidebar';
 import { Welcome } from './components/welcome';
-import { attach, current, needsKey, newConversation, path, problem, running, stop } from './lib/store';
-
-export const dialog = signal<'settings' | 'shortcuts' | null>(null);
-export const sidebar = signal(matchMedia('(min-width: 900px)').matches);
-
-const typing = (target: EventTarget | null) => target instanceof HTMLElement && target.matches('input, textarea, select');
-
-function onKey(event: KeyboardEvent) {
-  const command = event.ctrlKey || event.metaKey;
-  if (event.key === 'Escape' && running.value && !dialog.value) stop();
-  else if (command && event.key.toLowerCase() === 'k') document.querySelector<HTMLInputElement>('#search')?.focus();
-  else if (command && event.shiftKey && event.key.toLowerCase() === 'o') newConversation();
-  else if (command && event.key.toLowerCase() === 'b') sidebar.value = !sidebar.value;
-  else if (command && event.key === ',') dialog.value = 'settings';
-  else if (event.key === '?' && !typing(event.target)) dialog.value = 'shortcuts';
-  else if (event.key === '/' && !typing(event.target)) document.querySelector<HTMLTextAreaElement>('#draft')?.focus();
-  else return;
-  if (event.key === 'k' && command) sidebar.value = true;
-  event.preventDefault();
-}
+import { onKey } from './lib/keys';
+import { attach, current, needsKey, path, problem, running } from './lib/store';
+import { closeDrawer, dialog, drawer, sidebar, toComposer } from './lib/view';
 
 export function App() {
   const over = useSignal(false);
@@ -33,6 +17,8 @@ export function App() {
     addEventListener('keydown', onKey);
     return () => removeEventListener('keydown', onKey);
   }, []);
+  const id = current.value?.id;
+  useEffect(() => void toComposer(), [id]); // also in the beginning, and where a conversation is new
   const dropped = (event: DragEvent) => {
     event.preventDefault();
     over.value = false;
@@ -47,14 +33,15 @@ export function App() {
       onDrop={dropped}
     >
       <Sidebar />
-      <main>
+      {drawer.value && <div class="scrim" onClick={closeDrawer} />}
+      <main inert={drawer.value}>
         <Header />
         {empty ? <Welcome /> : <Messages key={current.value?.id} />}
         {problem.value && (
           <div class="problem" role="alert">
             <span>{problem.value}</span>
-            <button type="button" aria-label="Dismiss" onClick={() => (problem.value = null)}>
-              ✕
+            <button type="button" aria-label="Dismiss" onClick={() => ((problem.value = null), toComposer())}>
+              <Icon name="cross" />
             </button>
           </div>
         )}

@@ -1,8 +1,9 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { attach, attachments, busy, draft, edit, editing, lastUsage, model, path, send, stop } from '../lib/store';
+import { toComposer } from '../lib/view';
 import { Icon } from './icons';
 
-const unattach = (at: number) => (attachments.value = attachments.value.filter((_, i) => i !== at));
+const unattach = (at: number) => ((attachments.value = attachments.value.filter((_, i) => i !== at)), toComposer());
 
 function Attached() {
   if (attachments.value.length === 0) return null;
@@ -14,7 +15,7 @@ function Attached() {
       {shown.map((a, at) => (
         <span class="chip" key={a.name}>
           <Icon name="clip" />
-          {a.name}
+          <span title={a.name}>{a.name}</span>
           <small>{a.tokens?.toLocaleString() ?? '…'}</small>
           <button type="button" aria-label={`Leave out ${a.name}`} onClick={() => unattach(at)}>
             <Icon name="cross" />
@@ -26,7 +27,7 @@ function Attached() {
         {total.toLocaleString()} tokens{context ? ` of ${context.toLocaleString()}` : ''}
       </small>
       {attachments.value.length > 1 && (
-        <button type="button" class="link" onClick={() => (attachments.value = [])}>
+        <button type="button" class="link" onClick={() => ((attachments.value = []), toComposer())}>
           Leave out all
         </button>
       )}
@@ -68,7 +69,7 @@ export function Composer() {
     input.value = '';
   };
   return (
-    <form class="composer" onSubmit={(event) => (event.preventDefault(), void send())}>
+    <form class="composer" onSubmit={(event) => (event.preventDefault(), void send(), toComposer())}>
       {editing.value !== null && <p class="editing">Editing a message: what follows it stays as a branch. Escape leaves it.</p>}
       <Attached />
       <textarea
@@ -94,7 +95,7 @@ export function Composer() {
         </button>
         <span class="hint">Enter sends, Shift+Enter breaks the line, ? lists keys</span>
         {busy.value ? (
-          <button type="button" class="send" aria-label="Stop" title="Stop (Escape)" onClick={stop}>
+          <button type="button" class="send" aria-label="Stop" title="Stop (Escape)" onClick={() => (stop(), toComposer())}>
             <Icon name="stop" />
           </button>
         ) : (

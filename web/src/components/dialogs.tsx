@@ -1,21 +1,26 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { dialog } from '../app';
 import { apiKey } from '../lib/api';
 import { changeSettings, model, needsKey, problem, server, settings, start } from '../lib/store';
 import { theme, type Theme } from '../lib/theme';
+import { dialog, toComposer } from '../lib/view';
 
 function Dialog({ title, close, children }: { title: string; close?: () => void; children: ComponentChildren }) {
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
+    const before = document.activeElement;
     element.current?.showModal();
+    return () => void (toComposer() || (before instanceof HTMLElement && before.focus()));
   }, []);
+  // A browser may close it without asking first: one that has to be answered is opened again.
+  const closed = () => (close ? close() : element.current?.isConnected && element.current.showModal());
   return (
     <dialog
       ref={element}
       aria-label={title}
       onCancel={(event) => (event.preventDefault(), close?.())}
+      onClose={closed}
       onClick={(event) => event.target === element.current && close?.()}
     >
       <div class="dialog">
@@ -33,17 +38,24 @@ function Dialog({ title, close, children }: { title: string; close?: () => void;
 
 export function KeyDialog() {
   const key = useSignal('');
-  const submit = (event: Event) => {
+  const wrong = useSignal(false);
+  const submit = async (event: Event) => {
     event.preventDefault();
     apiKey.set(key.value.trim());
     problem.value = null;
-    needsKey.value = false;
-    void start();
+    wrong.value = false;
+    await start();
+    wrong.value = needsKey.value;
   };
   return (
     <Dialog title="This server wants a key">
       <form onSubmit={submit}>
         <p>It is kept until this tab is closed.</p>
+        {wrong.value && (
+          <p class="error" role="alert">
+            The server does not know this key.
+          </p>
+        )}
         <input type="password" autocomplete="current-password" aria-label="Key" value={key.value} onInput={(e) => (key.value = e.currentTarget.value)} />
         <button type="submit" class="done">
           Go on
@@ -88,29 +100,31 @@ function Tools() {
         const names = members.map((tool) => tool.name);
         const on = names.filter((name) => chosen.has(name)).length;
         return (
-          <details key={group} class="tool-group" open={on > 0}>
-            <summary>
-              <input
-                type="checkbox"
-                aria-label={`All of ${group}`}
-                checked={on === names.length}
-                ref={(box) => {
-                  if (box) box.indeterminate = on > 0 && on < names.length;
-                }}
-                onChange={(event) => toggle(names, event.currentTarget.checked)}
-              />
-              {group} <small>{on} of {names.length}</small>
-            </summary>
-            {members.map((tool) => (
-              <label key={tool.name} class="tool">
-                <input type="checkbox" checked={chosen.has(tool.name)} onChange={(event) => toggle([tool.name], event.currentTarget.checked)} />
-                <span>
-                  <code>{tool.name}</code> {tool.asks && <em>asks first</em>}
-                  <small>{tool.description}</small>
-                </span>
-              </label>
-            ))}
-          </details>
+          <section key={group} class="tool-group" aria-label={group}>
+            <input
+              type="checkbox"
+              aria-label={`All of ${group}`}
+              checked={on === names.length}
+              ref={(box) => {
+                if (box) box.indeterminate = on > 0 && on < names.length;
+              }}
+              onChange={(event) => toggle(names, event.currentTarget.checked)}
+            />
+            <details open={on > 0}>
+              <summary>
+                {group} <small>{on} of {names.length}</small>
+              </summary>
+              {members.map((tool) => (
+                <label key={tool.name} class="tool">
+                  <input type="checkbox" checked={chosen.has(tool.name)} onChange={(event) => toggle([tool.name], event.currentTarget.checked)} />
+                  <span>
+                    <code>{tool.name}</code> {tool.asks && <em>asks first</em>}
+                    <small>{tool.description}</small>
+                  </span>
+                </label>
+              ))}
+            </details>
+          </section>
         );
       })}
     </>
@@ -151,16 +165,17 @@ export function SettingsDialog() {
   );
 }
 
+const command = /^(Mac|iP)/.test(navigator.platform) ? '⌘' : 'Ctrl+';
 const keys: [string, string][] = [
   ['Enter', 'send'],
   ['Shift+Enter', 'a new line'],
   ['↑ in an empty field', 'edit the last message'],
-  ['Escape', 'stop the answer; leave an edit'],
+  ['Escape', 'stop the answer; leave an edit; close what is open'],
   ['/', 'to the field'],
-  ['Ctrl+Shift+O', 'new conversation'],
-  ['Ctrl+K', 'search conversations'],
-  ['Ctrl+B', 'show or hide conversations'],
-  ['Ctrl+,', 'settings'],
+  [`${command}Shift+O`, 'new conversation'],
+  [`${command}K`, 'search conversations'],
+  [`${command}B`, 'show or hide conversations'],
+  [`${command},`, 'settings'],
   ['?', 'this list'],
 ];
 

@@ -1,5 +1,5 @@
-import { dialog, sidebar } from '../app';
-import { changeSettings, current, lastUsage, model, newConversation, running, server, settings } from '../lib/store';
+import { changeSettings, lastUsage, model, newConversation, server, settings, title } from '../lib/store';
+import { dialog, sidebar } from '../lib/view';
 import { Icon } from './icons';
 
 const size = (bytes: number) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.max(1, Math.round(bytes / 1e6))} MB`);
@@ -23,27 +23,28 @@ function Meter() {
 }
 
 export function Header() {
+  const tools = settings.value.tools.length;
   return (
     <header>
       <button type="button" class="quiet" aria-label="Conversations" aria-expanded={sidebar.value} title="Conversations (Ctrl+B)"
               onClick={() => (sidebar.value = !sidebar.value)}>
         <Icon name="menu" />
       </button>
-      <h1>{current.value?.title || 'New conversation'}</h1>
-      {running.value?.phase.startsWith('Loading') && <progress aria-label={running.value.phase} />}
+      <h1>{title.value || 'New conversation'}</h1>
       <Meter />
-      <label class="model" title="Model">
+      <label class="model" title="Model" hidden={!server.value?.models.length}>
         <select aria-label="Model" value={model.value?.name} onChange={(event) => changeSettings({ model: event.currentTarget.value })}>
           {server.value?.models.map((m) => (
             <option key={m.name} value={m.name}>
-              {m.name} · {m.status === 'loaded' ? 'ready' : m.status === 'loading' ? 'loading' : size(m.bytes)}
+              {m.name}
+              {m.status === 'loading' ? ' · loading' : m.status === 'absent' ? ` · ${size(m.bytes)}` : m === model.value ? '' : ' · ready'}
             </option>
           ))}
         </select>
       </label>
-      <button type="button" class="quiet" aria-label="Settings" title="Settings (Ctrl+,)" onClick={() => (dialog.value = 'settings')}>
+      <button type="button" class="quiet" aria-label={tools > 0 ? `Settings: ${tools} tools in use` : 'Settings'} title="Settings (Ctrl+,)" onClick={() => (dialog.value = 'settings')}>
         <Icon name="gear" />
-        {settings.value.tools.length > 0 && <sup>{settings.value.tools.length}</sup>}
+        {tools > 0 && <sup>{tools}</sup>}
       </button>
       <button type="button" class="quiet new" aria-label="New conversation" title="New conversation (Ctrl+Shift+O)" onClick={newConversation}>
         <Icon name="plus" />

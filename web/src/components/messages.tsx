@@ -1,7 +1,10 @@
-import { useLayoutEffect, useRef } from 'preact/hooks';
+import { useSignal } from '@preact/signals';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { type TreeNode } from '../lib/api';
-import { again, busy, current, edit, fork, goTo, path, running } from '../lib/store';
-import { siblings, textOf } from '../lib/tree';
+import { copyText } from '../lib/clipboard';
+import { again, answer, busy, children, current, edit, fork, goTo, path, running } from '../lib/store';
+import { textOf } from '../lib/tree';
+import { toComposer } from '../lib/view';
 import { Icon, type IconName } from './icons';
 import { PartView } from './parts';
 
@@ -14,7 +17,7 @@ function Tool({ icon, name, act, disabled }: { icon: IconName; name: string; act
 }
 
 function Branches({ node }: { node: TreeNode }) {
-  const all = siblings(current.value?.nodes ?? [], node);
+  const all = children.value.get(node.parent) ?? [];
   if (all.length < 2) return null;
   const at = all.findIndex((other) => other.id === node.id);
   return (
@@ -32,11 +35,21 @@ const ends: Record<string, string> = {
   length: 'It ended at its limit of tokens.',
   context: 'The context is full.',
   cancelled: 'Stopped.',
+  lost: 'The connection broke here. What follows, if anything, is lost.',
 };
+
+function Copy({ node }: { node: TreeNode }) {
+  const copied = useSignal(false);
+  const copy = async () => {
+    await copyText(textOf(node));
+    copied.value = true;
+    setTimeout(() => (copied.value = false), 1500);
+  };
+  return <Tool icon={copied.value ? 'check' : 'copy'} name={copied.value ? 'Copied' : 'Copy'} act={() => void copy()} />;
+}
 
 function Message({ node }: { node: TreeNode }) {
   const mine = node.role === 'user';
-  const copy = () => void navigator.clipboard.writeText(textOf(node));
   return (
     <article class={`message ${node.role}`} aria-label={mine ? 'You' : (node.model ?? 'Answer')}>
       <div class="parts">
@@ -47,13 +60,16 @@ function Message({ node }: { node: TreeNode }) {
       </div>
       <div class="tools">
         <Branches node={node} />
-        <Tool icon="copy" name="Copy" act={copy} />
+        <Copy node={node} />
         {mine ? (
           <Tool icon="edit" name="Edit: makes a branch" act={() => edit(node)} disabled={busy.value} />
         ) : (
-          <Tool icon="again" name="Answer again: makes a branch" act={() => void again(node)} disabled={busy.value} />
+          <Tool icon="again" name="Answer again: makes a branch" act={() => (void again(node), toComposer())} disabled={busy.value} />
         )}
-        <Tool icon="fork" name="Fork: a conversation of its own from here" act={() => void fork(node)} disabled={busy.value} />
+        {mine && !children.value.has(node.id) && (
+          <Tool icon="again" name="Answer this" act={() => (void answer(node), toComposer())} disabled={busy.value} />
+        )}
+        <Tool icon="fork" name="Fork: a conversation of its own from here" act={() => void fork(node)} disabled={busy.value || node.id < 0} />
         {node.usage && node.usage.decode_s > 0 && (
           <span class="cost">
             {node.usage.tokens} tokens, {(node.usage.tokens / node.usage.decode_s).toFixed(1)}/s
@@ -83,6 +99,15 @@ function Growing() {
   );
 }
 
+// A component of its own, which an answer's growing does not touch.
+const Past = () => (
+  <>
+    {path.value.map((node) => (
+      <Message key={node.id} node={node} />
+    ))}
+  </>
+);
+
 export function Messages() {
   const box = useRef<HTMLDivElement>(null);
   const follow = useRef(true);
@@ -93,13 +118,17 @@ export function Messages() {
   useLayoutEffect(() => {
     if (follow.current) box.current?.scrollTo({ top: box.current.scrollHeight });
   });
+  useEffect(() => {
+    const end = () => follow.current && box.current?.scrollTo({ top: box.current.scrollHeight });
+    const watch = new ResizeObserver(end); // a narrower window, a keyboard on the screen, a longer message to be written
+    watch.observe(box.current!);
+    return () => watch.disconnect();
+  }, []);
   running.value; // every event may make it longer
   return (
     <div class="messages" ref={box} onScroll={scrolled}>
       <div class="column">
-        {path.value.map((node) => (
-          <Message key={node.id} node={node} />
-        ))}
+        <Past />
         <Growing />
       </div>
     </div>

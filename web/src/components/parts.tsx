@@ -1,15 +1,18 @@
 import { useComputed, useSignal } from '@preact/signals';
 import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
+import type { Approval, Question } from '../lib/answer';
 import { type Part } from '../lib/api';
-import { highlightJson, toHtml } from '../lib/markdown';
-import { decide, draft, reply, running, type Approval, type Question } from '../lib/store';
+import { copyText } from '../lib/clipboard';
+import { GrowingMarkdown, highlightJson, toHtml } from '../lib/markdown';
+import { decide, draft, reply, running } from '../lib/store';
+import { toComposer } from '../lib/view';
 import { Icon } from './icons';
 
 // One handler for all copy buttons in rendered Markdown.
 function copyCode(event: MouseEvent) {
   const button = (event.target as HTMLElement).closest<HTMLButtonElement>('[data-copy]');
   if (!button) return;
-  void navigator.clipboard.writeText(button.closest('figure')?.querySelector('code')?.textContent ?? '');
+  void copyText(button.closest('figure')?.querySelector('code')?.textContent ?? '');
   button.textContent = 'Copied';
   setTimeout(() => (button.textContent = 'Copy'), 1500);
 }
@@ -17,6 +20,22 @@ function copyCode(event: MouseEvent) {
 function Markdown({ text }: { text: string }) {
   const html = useMemo(() => toHtml(text), [text]);
   return <div class="markdown" onClick={copyCode} dangerouslySetInnerHTML={{ __html: html }} />;
+}
+
+// The same while it is being written: blocks that are done stay as they are, with what is selected in them.
+const Block = ({ html }: { html: string }) =>
+  useMemo(() => <div class="block" dangerouslySetInnerHTML={{ __html: html }} />, [html]);
+
+function WrittenMarkdown({ text }: { text: string }) {
+  const growing = useMemo(() => new GrowingMarkdown(), []);
+  const last = growing.update(text);
+  return (
+    <div class="markdown" onClick={copyCode}>
+      {[...growing.blocks, last].map((html, at) => (
+        <Block key={at} html={html} />
+      ))}
+    </div>
+  );
 }
 
 function Thinking({ text, live }: { text: string; live: boolean }) {
@@ -66,13 +85,14 @@ function Arguments({ text, live }: { text: string; live: boolean }) {
 }
 
 function AskedApproval({ approval, name }: { approval: Approval; name: string }) {
+  const say = (allow: boolean) => (void decide(approval, allow), toComposer());
   return (
     <div class="approval" role="group" aria-label="May it do this?">
       <p>{approval.reason || `May ${name} be called with these arguments?`}</p>
-      <button type="button" class="allow" onClick={() => void decide(approval, true)}>
+      <button type="button" class="allow" onClick={() => say(true)}>
         Allow
       </button>
-      <button type="button" onClick={() => void decide(approval, false)}>
+      <button type="button" onClick={() => say(false)}>
         Deny
       </button>
     </div>
@@ -81,9 +101,10 @@ function AskedApproval({ approval, name }: { approval: Approval; name: string })
 
 function AskedQuestion({ question }: { question: Question }) {
   const answer = useSignal('');
+  const say = (words: string | null) => (void reply(question, words), toComposer());
   const submit = (event: Event) => {
     event.preventDefault();
-    if (answer.value.trim()) void reply(question, answer.value.trim());
+    if (answer.value.trim()) say(answer.value.trim());
   };
   return (
     <form class="approval question" aria-label="The model asks" onSubmit={submit}>
@@ -91,7 +112,7 @@ function AskedQuestion({ question }: { question: Question }) {
       {question.choices.length > 0 && (
         <div class="choices">
           {question.choices.map((choice, at) => (
-            <button type="button" key={at} onClick={() => void reply(question, choice)}>
+            <button type="button" key={at} onClick={() => say(choice)}>
               {choice}
             </button>
           ))}
@@ -107,7 +128,7 @@ function AskedQuestion({ question }: { question: Question }) {
       <button type="submit" class="allow" disabled={!answer.value.trim()}>
         Answer
       </button>
-      <button type="button" onClick={() => void reply(question, null)}>
+      <button type="button" onClick={() => say(null)}>
         Rather not say
       </button>
     </form>
@@ -168,7 +189,8 @@ function Attachment({ name, text, tokens }: { name: string; text: string; tokens
 export function PartView({ part, plain, live }: { part: Part; plain: boolean; live: boolean }) {
   switch (part.type) {
     case 'text':
-      return plain ? <p class="plain">{part.text}</p> : <Markdown text={part.text} />;
+      if (plain) return <p class="plain">{part.text}</p>;
+      return live ? <WrittenMarkdown text={part.text} /> : <Markdown text={part.text} />;
     case 'thinking':
       return <Thinking text={part.text} live={live} />;
     case 'call':

@@ -1,7 +1,9 @@
 import { useSignal } from '@preact/signals';
-import { sidebar } from '../app';
+import { Fragment } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
 import { type ConversationInfo } from '../lib/api';
 import { conversations, current, download, newConversation, refreshList, remove, rename, search } from '../lib/store';
+import { closeDrawer, drawer, focusSoon, sidebar, toComposer } from '../lib/view';
 import { Icon } from './icons';
 
 const day = 86_400;
@@ -18,6 +20,7 @@ function age(updated: number): string {
 function Row({ conversation }: { conversation: ConversationInfo }) {
   const renaming = useSignal(false);
   const selected = current.value?.id === conversation.id;
+  const done = () => ((renaming.value = false), focusSoon(`.row a[href="#/c/${conversation.id}"]`));
   if (renaming.value)
     return (
       <input
@@ -27,17 +30,17 @@ function Row({ conversation }: { conversation: ConversationInfo }) {
         ref={(input) => input?.focus()}
         onBlur={() => (renaming.value = false)}
         onKeyDown={(event) => {
-          if (event.key === 'Escape') renaming.value = false;
-          if (event.key !== 'Enter') return;
-          renaming.value = false;
+          if (event.key !== 'Escape' && event.key !== 'Enter') return;
+          event.stopPropagation();
+          done();
+          if (event.key === 'Escape') return;
           void rename(conversation.id, event.currentTarget.value.trim() || conversation.title);
         }}
       />
     );
-  const narrow = () => !matchMedia('(min-width: 900px)').matches && (sidebar.value = false);
   return (
     <div class={`row ${selected ? 'selected' : ''}`}>
-      <a href={`#/c/${conversation.id}`} aria-current={selected ? 'page' : undefined} onClick={narrow} title={conversation.title}>
+      <a href={`#/c/${conversation.id}`} aria-current={selected ? 'page' : undefined} onClick={closeDrawer} title={conversation.title}>
         {conversation.title || 'New conversation'}
       </a>
       <span class="row-tools">
@@ -49,7 +52,7 @@ function Row({ conversation }: { conversation: ConversationInfo }) {
           <Icon name="save" />
         </button>
         <button type="button" aria-label="Delete" title="Delete"
-                onClick={() => confirm(`Delete “${conversation.title}”? It cannot be brought back.`) && void remove(conversation.id)}>
+                onClick={() => confirm(`Delete “${conversation.title}”? It cannot be brought back.`) && (void remove(conversation.id), toComposer())}>
           <Icon name="trash" />
         </button>
       </span>
@@ -59,8 +62,15 @@ function Row({ conversation }: { conversation: ConversationInfo }) {
 
 export function Sidebar() {
   let group = '';
+  const nav = useRef<HTMLElement>(null);
+  const over = drawer.value;
+  useEffect(() => {
+    if (!over) return;
+    if (!nav.current?.contains(document.activeElement)) nav.current?.focus();
+    return () => void (toComposer() || focusSoon('header button'));
+  }, [over]);
   return (
-    <nav class="sidebar" aria-label="Conversations" inert={!sidebar.value}>
+    <nav class="sidebar" aria-label="Conversations" ref={nav} tabindex={-1} inert={!sidebar.value}>
       <div class="brand">
         <svg viewBox="0 0 32 32" aria-hidden="true">
           <ellipse cx="16" cy="21" rx="13" ry="7" class="stone-low" />
@@ -69,9 +79,14 @@ export function Sidebar() {
           <path d="M25 13V4" class="stone-handle" />
         </svg>
         <strong>quern</strong>
-        <button type="button" class="quiet" aria-label="New conversation" title="New conversation (Ctrl+Shift+O)" onClick={newConversation}>
+        <button type="button" class="quiet" aria-label="New conversation" title="New conversation (Ctrl+Shift+O)" onClick={() => (newConversation(), closeDrawer())}>
           <Icon name="plus" />
         </button>
+        {over && (
+          <button type="button" class="quiet" aria-label="Close" title="Close (Escape)" onClick={closeDrawer}>
+            <Icon name="cross" />
+          </button>
+        )}
       </div>
       <label class="search">
         <Icon name="search" />
@@ -81,12 +96,12 @@ export function Sidebar() {
       <div class="rows">
         {conversations.value.map((conversation) => {
           const title = age(conversation.updated);
-          const heading = title !== group ? <h2 key={title}>{(group = title)}</h2> : null;
+          const heading = title !== group ? <h2>{(group = title)}</h2> : null;
           return (
-            <>
+            <Fragment key={conversation.id}>
               {heading}
-              <Row key={conversation.id} conversation={conversation} />
-            </>
+              <Row conversation={conversation} />
+            </Fragment>
           );
         })}
         {conversations.value.length === 0 && <p class="none">{search.value ? 'Nothing found.' : 'Conversations appear here.'}</p>}

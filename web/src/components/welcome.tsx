@@ -1,5 +1,5 @@
-import { dialog } from '../app';
 import { model, server, settings } from '../lib/store';
+import { dialog } from '../lib/view';
 
 export function Welcome() {
   const m = model.value;

@@ -151,7 +151,12 @@ export const api = {
   // Calls `on` with each event until the turn is over. Aborting ends the turn; what was said is kept.
   async turn(id: number, turn: TurnRequest, on: (event: TurnEvent) => void, signal: AbortSignal): Promise<void> {
     const response = await request('POST', `/conversations/${id}/turns`, turn, signal);
-    for await (const event of serverSentEvents(response.body!)) on(event as TurnEvent);
+    try {
+      for await (const event of serverSentEvents(response.body!)) on(event as TurnEvent);
+    } catch (error) {
+      if (signal.aborted || !(error instanceof TypeError)) throw error;
+      throw new ApiError(0, 'The connection to quern broke. Is the server still running?');
+    }
   },
 };
 

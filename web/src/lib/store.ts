@@ -1,5 +1,6 @@
 // What the page knows and does. Components read the signals and call the functions; only this file speaks to the server.
 import { batch, computed, signal } from '@preact/signals';
+import { grown, type Approval, type Question, type Running } from './answer';
 import {
   api,
   ApiError,
@@ -12,35 +13,8 @@ import {
   type TurnEvent,
   type Usage,
 } from './api';
-import { newestBelow, pathTo } from './tree';
-
-export interface Approval {
-  id: string;
-  call: string;
-  reason: string;
-}
-
-// What the model asks the person.
-export interface Question {
-  id: string;
-  call: string;
-  question: string;
-  choices: string[];
-}
-
-// An answer that is being made.
-export interface Running {
-  conversation: number;
-  parent: number | null;
-  parts: Part[];
-  phase: string; // what is happening, in words
-  progress: number | null; // 0 to 1 while a prompt is read
-  approvals: Approval[];
-  questions: Question[];
-  usage: Usage | null;
-  started: number;
-  abort: AbortController;
-}
+import { paced } from './pace';
+import { childrenIn, newestBelow, pathTo } from './tree';
 
 export interface Attachment {
   name: string;
@@ -71,6 +45,9 @@ const remembered = (): Settings => {
 export const settings = signal<Settings>(remembered());
 
 export const path = computed<TreeNode[]>(() => (current.value ? pathTo(current.value.nodes, current.value.leaf) : []));
+// The list knows it first.
+export const title = computed(() => current.value?.title || conversations.value.find((one) => one.id === current.value?.id)?.title);
+export const children = computed(() => childrenIn(current.value?.nodes ?? []));
 export const model = computed(() => server.value?.models.find((m) => m.name === settings.value.model) ?? server.value?.models[0] ?? null);
 export const lastUsage = computed<Usage | null>(
   () => running.value?.usage ?? [...path.value].reverse().find((node) => node.usage)?.usage ?? null,
@@ -79,7 +56,7 @@ export const busy = computed(() => running.value !== null);
 
 function failed(error: unknown) {
   if (error instanceof ApiError && error.status === 401) needsKey.value = true;
-  problem.value = error instanceof Error ? error.message : String(error);
+  else problem.value = error instanceof Error ? error.message : String(error);
 }
 
 async function trying<T>(work: () => Promise<T>): Promise<T | undefined> {
@@ -99,9 +76,12 @@ export const refreshState = () =>
     if (!state.models.some((m) => m.name === settings.value.model)) settings.value = { ...settings.value, model: state.models[0]?.name ?? '' };
   });
 
+let asked = 0; // answers may overtake one another
 export const refreshList = () =>
   trying(async () => {
-    conversations.value = (await api.conversations(search.value)).conversations;
+    const mine = ++asked;
+    const found = (await api.conversations(search.value)).conversations;
+    if (mine === asked) conversations.value = found;
   });
 
 export async function start() {
@@ -168,6 +148,9 @@ export function goTo(node: TreeNode) {
   void trying(() => api.change(conversation.id, { leaf }));
 }
 
+// What the server never had (see `onlyHere`) cannot be answered: its question can.
+const kept = (leaf: number | null) => (leaf !== null && leaf < 0 ? (path.value.at(-1)?.parent ?? null) : leaf);
+
 export async function send() {
   const text = draft.value.trim();
   if (busy.value || (!text && attachments.value.length === 0)) return;
@@ -176,18 +159,22 @@ export async function send() {
   const edited = path.value.find((node) => node.id === editing.value);
   const conversation = current.value ?? (await trying(() => api.create(settings.value)));
   if (!conversation) return;
-  const parent = edited ? edited.parent : conversation.leaf;
+  const parent = edited ? edited.parent : kept(conversation.leaf);
   batch(() => {
     draft.value = '';
     attachments.value = [];
     editing.value = null;
     if (current.value?.id !== conversation.id) show(conversation);
   });
-  await turn(parent, parts);
+  if ((await turn(parent, parts)) || draft.value || attachments.value.length > 0) return;
+  draft.value = text; // nobody has it: it can be sent again
+  attachments.value = parts.filter((part) => part.type === 'attachment');
 }
 
 // The same question once more: another branch.
 export const again = (answer: TreeNode) => turn(answer.parent, []);
+// One that has no answer yet: it was stopped, or went wrong.
+export const answer = (question: TreeNode) => turn(question.id, []);
 
 export function edit(node: TreeNode) {
   batch(() => {
@@ -197,10 +184,13 @@ export function edit(node: TreeNode) {
   });
 }
 
-async function turn(parent: number | null, parts: Part[]) {
+// Whether the server took it.
+async function turn(parent: number | null, parts: Part[]): Promise<boolean> {
   const conversation = current.value;
-  if (!conversation || busy.value) return;
+  if (!conversation || busy.value) return false;
   const abort = new AbortController();
+  let taken = false;
+  let over = false;
   batch(() => {
     problem.value = null;
     current.value = { ...conversation, leaf: parent };
@@ -217,20 +207,53 @@ async function turn(parent: number | null, parts: Part[]) {
       abort,
     };
   });
+  const heard = (event: TurnEvent) => {
+    taken = true;
+    over ||= event.event === 'end';
+    happened(conversation.id, event);
+  };
   try {
-    await api.turn(conversation.id, { parent, parts, settings: settings.value }, (event) => happened(conversation.id, event), abort.signal);
+    await api.turn(conversation.id, { parent, parts, settings: settings.value }, heard, abort.signal);
   } catch (error) {
     if (!abort.signal.aborted) failed(error);
   }
-  running.value = null;
-  if (abort.signal.aborted) {
-    // What was said until then is kept by the server, which needs a moment to notice.
-    await new Promise((done) => setTimeout(done, 150));
-    const kept = await trying(() => api.conversation(conversation.id));
-    if (kept && current.value?.id === kept.id) current.value = kept;
-  }
+  if (!over) await endEarly(conversation.id, taken, abort.signal.aborted);
+  if (!taken && current.value?.id === conversation.id) current.value = { ...current.value, leaf: conversation.leaf };
   void refreshList();
-  void refreshState();
+  if (taken) void refreshState();
+  return taken || abort.signal.aborted;
+}
+
+// The turn has ended without the server's word on what is kept.
+async function endEarly(id: number, taken: boolean, stopped: boolean) {
+  written.flush();
+  const now = running.value;
+  const error = now?.parts.findLast((part) => part.type === 'error');
+  const left = now && stopped ? await keptOf(now) : undefined;
+  batch(() => {
+    running.value = null;
+    if (error) problem.value = error.text; // before there was any answer: nothing that would be kept
+    else if (left && current.value?.id === id) current.value = left;
+    else if (now && taken) onlyHere(now, stopped ? 'cancelled' : 'lost');
+  });
+}
+
+// What the server has kept of an answer that was stopped: it needs a moment to notice.
+async function keptOf(now: Running): Promise<Conversation | undefined> {
+  running.value = { ...now, phase: 'Stopping', approvals: [], questions: [] };
+  for (let wait = 150; wait < 2000 && current.value?.id === now.conversation; wait *= 2) {
+    await new Promise((done) => setTimeout(done, wait));
+    const left = await trying(() => api.conversation(now.conversation));
+    if (!left) return undefined;
+    if (now.parts.length === 0 || left.leaf !== current.value?.leaf) return left;
+  }
+  return undefined;
+}
+
+// What came stays to be read, as a message that only this window has.
+function onlyHere(now: Running, finish: string) {
+  if (now.parts.length === 0 || now.conversation !== current.value?.id) return;
+  addNode({ id: -Date.now(), parent: current.value.leaf, role: 'assistant', created: Date.now() / 1000, parts: now.parts, finish });
 }
 
 export const stop = () => running.value?.abort.abort();
@@ -247,68 +270,20 @@ export async function reply(question: Question, answer: string | null) {
   await trying(() => api.reply(question.id, answer));
 }
 
-// The call of that id, begun or whole; one that was cut off gives its place to the next.
-function putCall(parts: Part[], call: Extract<Part, { type: 'call' }>): Part[] {
-  const at = parts.findIndex((part) => part.type === 'call' && part.id === call.id);
-  return at < 0 ? [...parts, call] : parts.with(at, call);
-}
-
-const changePart = (parts: Part[], id: string, change: (call: Extract<Part, { type: 'call' }>) => Part): Part[] =>
-  parts.map((part) => (part.type === 'call' && part.id === id ? change(part) : part));
-
-function grow(parts: Part[], type: 'text' | 'thinking', text: string): Part[] {
-  const last = parts.at(-1);
-  return last?.type === type ? [...parts.slice(0, -1), { type, text: last.text + text }] : [...parts, { type, text }];
-}
-
-// What one event changes in an answer that is being made.
-export function grown(now: Running, { event, data }: TurnEvent): Running {
-  switch (event) {
-    case 'loading':
-      return { ...now, phase: `Loading ${data.model}` };
-    case 'start':
-      return { ...now, phase: 'Reading', progress: 0 };
-    case 'reading':
-      return { ...now, phase: 'Reading', progress: data.total ? data.done / data.total : null };
-    case 'thinking':
-      return { ...now, phase: 'Thinking', progress: null, parts: grow(now.parts, 'thinking', data.text) };
-    case 'text':
-      return { ...now, phase: 'Writing', progress: null, parts: grow(now.parts, 'text', data.text) };
-    case 'call':
-      return { ...now, phase: `Writing to ${data.name}`, progress: null, parts: putCall(now.parts, { type: 'call', arguments: '', ...data }) };
-    case 'arguments':
-      return { ...now, parts: changePart(now.parts, data.id, (call) => ({ ...call, arguments: call.arguments + data.json })) };
-    case 'called':
-      return { ...now, phase: `Calling ${data.name}`, progress: null, parts: putCall(now.parts, data) };
-    case 'question':
-      return { ...now, phase: 'Waiting for you', questions: [...now.questions, data] };
-    case 'approval':
-      return { ...now, phase: 'Waiting for you', approvals: [...now.approvals, data] };
-    case 'result': {
-      const { call, text, ...rest } = data;
-      return {
-        ...now,
-        phase: 'Reading',
-        approvals: now.approvals.filter((approval) => approval.call !== call),
-        questions: now.questions.filter((question) => question.call !== call),
-        parts: changePart(now.parts, call, (part) => ({ ...part, result: text, ...rest })),
-      };
-    }
-    case 'usage':
-      return { ...now, usage: data };
-    case 'error':
-      return { ...now, parts: [...now.parts, { type: 'error', text: data.message }] };
-    default:
-      return now;
-  }
-}
+// Words come faster than they can be drawn: they are gathered until it is time.
+const written = paced<TurnEvent>((events) => {
+  if (running.value) running.value = events.reduce(grown, running.value);
+});
 
 function happened(conversation: number, event: TurnEvent) {
+  if (event.event === 'text' || event.event === 'thinking' || event.event === 'arguments') return written.add(event);
+  written.flush();
+  if (event.event === 'loading' || (event.event === 'start' && model.value?.status !== 'loaded')) void refreshState();
   const here = current.value?.id === conversation;
   if (event.event === 'node' || event.event === 'end') {
     batch(() => {
       if (here) addNode(event.data.node);
-      if (event.event !== 'end') return;
+      if (event.event !== 'end') return void refreshList();
       running.value = null;
       if (here && current.value && event.data.title) current.value = { ...current.value, title: event.data.title };
     });
@@ -366,8 +341,9 @@ export async function attach(files: Iterable<File>) {
     if (text.includes('\0') || text.includes('\uFFFD')) refused.push(name);
     else added.push({ name, text });
   }
-  attachments.value = [...attachments.value, ...added];
-  if (refused.length) problem.value = `Left out, for being too large or no text: ${refused.slice(0, 5).join(', ')}${refused.length > 5 ? `, and ${refused.length - 5} more` : ''}`;
+  const names = new Set(added.map((a) => a.name)); // the newer one, where one is attached again
+  attachments.value = [...attachments.value.filter((a) => !names.has(a.name)), ...added];
+  if (refused.length) problem.value = `Left out, as too large or no text: ${refused.slice(0, 5).join(', ')}${refused.length > 5 ? `, and ${refused.length - 5} more` : ''}`;
   await count(added);
 }
 

@@ -8,7 +8,8 @@ export function pathTo(nodes: TreeNode[], leaf: number | null): TreeNode[] {
   return path.reverse();
 }
 
-export const siblings = (nodes: TreeNode[], node: TreeNode): TreeNode[] => nodes.filter((other) => other.parent === node.parent);
+// Of every message (null: of none) those that answer it, oldest first.
+export const childrenIn = (nodes: TreeNode[]): Map<number | null, TreeNode[]> => Map.groupBy(nodes, (node) => node.parent);
 
 // The newest message below a node: where a branch that one switches to goes on.
 export function newestBelow(nodes: TreeNode[], id: number): number {
