@@ -57,6 +57,13 @@ async function markdownViews() {
     await page.waitForSelector('.markdown table');
     await page.locator('figure.code', { hasText: 'grind' }).locator('[data-copy]').click();
     expect((await page.evaluate(() => navigator.clipboard.readText())).startsWith('def grind('), 'the code to be copied');
+    await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })); // as over plain HTTP
+    await page.locator('.message.user').hover();
+    await page.locator('.message.user').getByRole('button', { name: 'Copy' }).click();
+    await page.locator('#draft').focus();
+    await page.keyboard.press('Control+v');
+    expect((await page.inputValue('#draft')).startsWith('How does a quern grind?'), 'a question to be copied, without the clipboard object too');
+    await page.fill('#draft', '');
     expect(await page.locator('.markdown a').first().getAttribute('rel') === 'noopener noreferrer nofollow', 'links that tell nothing');
     await page.locator('[data-copy]', { hasText: 'Copied' }).waitFor();
     await page.locator('[data-copy]', { hasText: 'Copied' }).waitFor({ state: 'detached' });
