@@ -67,6 +67,11 @@ void Answer::put_body(std::string_view bytes) {
   if (setup_.transcript && state_.body <= kMaxTranscript) transcript_.push_back({Clock::now(), std::string(bytes)});
 }
 
+void Answer::put_end() {
+  if (chunked_ && !setup_.head_only) out_ += "0\r\n\r\n";
+  ended_ = true;
+}
+
 void Answer::send(int status, std::string_view content_type, std::string body) {
   const std::lock_guard lock(mutex_);
   put_head(status, content_type, body.size());
@@ -85,12 +90,22 @@ bool Answer::begin(int status, std::string_view content_type) {
 
 bool Answer::write(std::string_view bytes) {
   std::unique_lock lock(mutex_);
-  QUERN_CHECK(streaming_, "write() before begin()");
+  QUERN_CHECK(streaming_ && !ended_, "write() before begin() or after the end");
   if (closed_ || setup_.head_only) return false;
   put_body(bytes);
   wake();
   room_.wait(lock, [&] { return closed_ || out_.size() + unsent_ <= setup_.buffered; });
   return !closed_;
+}
+
+bool Answer::write_last(std::string_view bytes) {
+  const std::lock_guard lock(mutex_);
+  QUERN_CHECK(streaming_ && !ended_, "write_last() before begin() or after the end");
+  if (closed_ || setup_.head_only) return false;
+  put_body(bytes);
+  put_end();
+  wake();
+  return true;
 }
 
 void Answer::while_silent(std::string bytes) {
@@ -121,8 +136,8 @@ void Answer::handler_done(End end) {
   if (streaming_ && !ended_) {
     if (end == End::failed)
       state_.broken = true;
-    else if (chunked_ && !setup_.head_only)
-      out_ += "0\r\n\r\n";
+    else
+      put_end();
   }
   ended_ = true;
   state_.handler_done = true;

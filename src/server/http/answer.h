@@ -31,6 +31,7 @@ class Answer : public ServerResponse {
   void send(int status, std::string_view content_type, std::string body) override;
   bool begin(int status, std::string_view content_type) override;
   bool write(std::string_view bytes) override;
+  bool write_last(std::string_view bytes) override;
   void while_silent(std::string bytes) override;
   void header(std::string name, std::string value) override;
   bool closed() const override;
@@ -65,6 +66,7 @@ class Answer : public ServerResponse {
  private:
   void put_head(int status, std::string_view content_type, std::optional<size_t> length);
   void put_body(std::string_view bytes);
+  void put_end();
   void wake();
 
   const Setup setup_;

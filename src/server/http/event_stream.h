@@ -20,9 +20,13 @@ class EventStream {
 
   // Each is false when nobody listens any more. `data` is one line, as compact JSON is.
   bool data(std::string_view data) { return put(fmt::format("data: {}\n\n", data)); }
+  bool last_data(std::string_view data) { return open_ = open_ && response_.write_last(fmt::format("data: {}\n\n", data)); }
   bool json(const Json& json) { return data(json.dump(Json::Spacing::compact)); }
   bool event(std::string_view name, std::string_view data) { return put(fmt::format("event: {}\ndata: {}\n\n", name, data)); }
   bool json_event(std::string_view name, const Json& json) { return event(name, json.dump(Json::Spacing::compact)); }
+  bool last_json_event(std::string_view name, const Json& json) {
+    return open_ = open_ && response_.write_last(fmt::format("event: {}\ndata: {}\n\n", name, json.dump(Json::Spacing::compact)));
+  }
   bool comment(std::string_view text) { return put(fmt::format(": {}\n\n", text)); }
   bool open() const { return open_; }
 

@@ -41,6 +41,8 @@ class ServerResponse {
   // (closed) on one that takes nothing for the server's time limit. False: closed.
   virtual bool begin(int status, std::string_view content_type) = 0;
   virtual bool write(std::string_view bytes) = 0;
+  // The last write(): the end of the answer goes out together with it, so that a client which leaves at the last event has all of it.
+  virtual bool write_last(std::string_view bytes) { return write(bytes); }
   // After begin(): what is sent by itself whenever nothing else was for the server's limit of silence, so that proxies and clients keep
   // waiting. It goes out between two write()s, so each of those must be a whole event or line.
   virtual void while_silent(std::string) {}

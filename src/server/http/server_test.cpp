@@ -62,6 +62,11 @@ class HttpServerTest : public ::testing::Test {
       EventStream events(response);
       for (int i = 0; i < std::stoi(request.parts.at("n")); ++i) events.data(std::to_string(i));
     });
+    router.add("GET", "/last", [this](const ServerRequest&, ServerResponse& response) {
+      EventStream events(response);
+      events.last_data("end");
+      released.wait();
+    });
     router.add("GET", "/endless", [this](const ServerRequest&, ServerResponse& response) {
       response.on_closed([this] { gone.set(); });
       EventStream events(response);
@@ -196,6 +201,18 @@ TEST_F(HttpServerTest, AStreamEndsWithItsClient) {
   const auto record = wait_for_records(1)[0];
   EXPECT_TRUE(record.cut_off);
   EXPECT_EQ(record.status, 200);
+}
+
+TEST_F(HttpServerTest, AClientThatLeavesAtTheLastEventHasAllOfIt) {
+  const TestHttpServer server(router, recorded());
+  {
+    RawClient client(server.port());
+    ASSERT_TRUE(client.send("GET /last HTTP/1.1\r\n" + kHead + "\r\n"));
+    EXPECT_THAT(client.read_until("0\r\n\r\n"), HasSubstr("data: end\n\n")) << "before its handler is done";
+  }
+  std::this_thread::sleep_for(20ms);
+  released.set();
+  EXPECT_FALSE(wait_for_records(1)[0].cut_off);
 }
 
 TEST_F(HttpServerTest, AClientThatTakesNothingIsGivenUp) {

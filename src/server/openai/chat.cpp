@@ -24,7 +24,7 @@ void stream_chat(OpenAiRun& run, TurnStream& turn, ChatAnswerOptions options) {
       if (!run.events().json(chunk)) return;
   }
   if (const auto last = chunks.last()) run.events().json(*last);
-  run.events().data("[DONE]");
+  run.events().last_data("[DONE]");
 }
 
 void answer_chat(OpenAiRun& run, TurnStream& turn, ChatAnswerOptions options) {

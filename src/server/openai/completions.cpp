@@ -46,7 +46,7 @@ class Completions {
       last["usage"] = usage_.json();
       run_.events().json(last);
     }
-    run_.events().data("[DONE]");
+    run_.events().last_data("[DONE]");
   }
 
   void answer(std::vector<TurnStream>& turns) {
