@@ -7,21 +7,40 @@
 
 namespace quern {
 
-Result<std::string> content_text(const Json& content, std::string_view place) {
+namespace {
+
+enum class Unreadable { refused, named };
+
+Result<std::string> part_text(const Json& part, const std::string& place, Unreadable unreadable) {
+  const std::string type = text_of(part, "type").value_or("").substr(0, 60);
+  const bool refusal = type == "refusal";
+  if (!refusal && type != "text" && type != "input_text" && type != "output_text") {
+    if (unreadable == Unreadable::named) return fmt::format("[{}: not shown, the model reads text only]", type);
+    return fail(Errc::unsupported, "{}.type: {}: the models here read text only", place, type);
+  }
+  auto said = text_of(part, refusal ? "refusal" : "text");
+  if (!said) return fail(Errc::invalid_argument, "{}.{}: missing: expected a string", place, refusal ? "refusal" : "text");
+  return std::move(*said);
+}
+
+Result<std::string> parts_text(const Json& content, std::string_view place, Unreadable unreadable) {
   if (content.is_string()) return content.as_string();
   std::string text;
   for (size_t i = 0; i < content.size(); ++i) {
-    const Json& part = content.as_array()[i];
-    const std::string type = text_of(part, "type").value_or("");
-    const bool refusal = type == "refusal";
-    if (!refusal && type != "text" && type != "input_text" && type != "output_text")
-      return fail(Errc::unsupported, "{}[{}].type: {}: the models here read text only", place, i, type.substr(0, 60));
-    const auto said = text_of(part, refusal ? "refusal" : "text");
-    if (!said) return fail(Errc::invalid_argument, "{}[{}].{}: missing: expected a string", place, i, refusal ? "refusal" : "text");
-    if (i > 0 && !text.empty() && !said->empty()) text += "\n";
-    text += *said;
+    QUERN_ASSIGN(const std::string said, part_text(content.as_array()[i], fmt::format("{}[{}]", place, i), unreadable));
+    if (!text.empty() && !said.empty()) text += "\n";
+    text += said;
   }
   return text;
+}
+
+}  // namespace
+
+Result<std::string> content_text(const Json& content, std::string_view place) {
+  return parts_text(content, place, Unreadable::refused);
+}
+Result<std::string> result_text(const Json& content, std::string_view place) {
+  return parts_text(content, place, Unreadable::named);
 }
 
 namespace {
@@ -43,7 +62,8 @@ Result<IdentifiedMessage> read_message(const Json& json, const std::string& plac
   message.role = role_of(json.find("role")->as_string());
   const Json* content = member_of(json, "content");
   if (content) {
-    QUERN_ASSIGN(message.content, content_text(*content, place + ".content"));
+    const auto read_text = message.role == Role::tool ? result_text : content_text;
+    QUERN_ASSIGN(message.content, read_text(*content, place + ".content"));
   } else if (message.role != Role::assistant) {
     return fail(Errc::invalid_argument, "{}.content: missing: expected a string or an array", place);
   }

@@ -21,5 +21,7 @@ Result<ChatRequest> parse_chat_request(const Json& body);
 
 // The text of a message's content, a string or parts of text. `place`: of it.
 Result<std::string> content_text(const Json& content, std::string_view place);
+// Of what a tool gave back. What cannot be read is named in its place: the model may go another way, an error could not.
+Result<std::string> result_text(const Json& content, std::string_view place);
 
 }  // namespace quern

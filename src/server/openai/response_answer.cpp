@@ -1,7 +1,6 @@
 #include "server/openai/response_answer.h"
 
 #include "server/openai/chat_answer.h"
-#include "server/openai/response_request.h"
 #include "server/unique_id.h"
 
 namespace quern {
@@ -34,6 +33,7 @@ Json ResponseAnswer::item_json(const Item& item) const {
       made["type"] = "function_call";
       made["call_id"] = item.call_id;
       made["name"] = item.name;
+      if (!item.space.empty()) made["namespace"] = item.space;
       made["arguments"] = whole ? item.text : "";
       break;
   }
@@ -93,7 +93,12 @@ void ResponseAnswer::open(Item::Kind kind, std::string_view prefix, const TurnCa
   if (open_ && items_.back().kind == kind && !call) return;
   close("completed");
   Item& item = items_.emplace_back(Item{.kind = kind, .id = unique_id(prefix)});
-  if (call) item.call_id = call->id, item.name = call->name;
+  if (call) {
+    item.call_id = call->id;
+    item.name = call->name;
+    if (const auto found = options_.namespaced.find(call->name); found != options_.namespaced.end())
+      item.space = found->second.space, item.name = found->second.name;
+  }
   open_ = true;
   say("response.output_item.added",
       Json::Object{{"output_index", static_cast<int64_t>(items_.size()) - 1}, {"item", item_json(item)}});

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "server/openai/response_request.h"
 #include "server/openai/response_store.h"
 #include "server/openai/run.h"
 #include "server/turn.h"
@@ -17,6 +18,7 @@ class ResponseAnswer {
   struct Options {
     OpenAiHead head;
     Json echo;  // of the request, with the metadata
+    std::map<std::string, NamespacedFunction> namespaced = {};
     bool encrypted_reasoning = false;
     bool logprobs = false;
   };
@@ -38,7 +40,7 @@ class ResponseAnswer {
     enum class Kind { reasoning, message, call } kind;
     std::string id;
     std::string text;  // or the call's arguments
-    std::string call_id, name;
+    std::string call_id, name, space;  // of a call; no space: the function is in none
     std::vector<TokenLogprobs> logprobs;
     std::string_view status = "in_progress";
   };

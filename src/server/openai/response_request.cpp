@@ -21,23 +21,61 @@ void note(std::string& list, std::string_view what) {
 
 // --- tools ------------------------------------------------------------------------------------------------------------------------------
 
+// The model's list of tools is flat: a function in a namespace is known to it as SPACE__NAME, as programs name the tools of MCP servers.
+std::string flat_name(const std::optional<std::string>& space, const std::string& name) {
+  return space && !space->empty() ? *space + "__" + name : name;
+}
+
+// A function, or one in the namespace `space`, whose description goes in front of its own: `about`.
+Result<void> read_tool(const Json& tool, const std::string& place, const std::optional<std::string>& space, const std::string& about,
+                       ResponseRequest& request) {
+  const std::string type = type_of(tool);
+  const auto name = text_of(tool, "name");
+  if (type != "function") {
+    note(request.ignored_tools, name ? type + " " + flat_name(space, *name) : type);
+    return {};
+  }
+  if (!name) return fail(Errc::invalid_argument, "{}.name: missing: expected a string", place);
+  Json function = Json::object();
+  for (const char* key : {"name", "description", "parameters"})
+    if (const Json* value = member_of(tool, key)) function[key] = *value;
+  const std::string flat = flat_name(space, *name);
+  function["name"] = flat;
+  if (!about.empty()) function["description"] = about + "\n\n" + text_of(tool, "description").value_or("");
+  if (space) request.namespaced[flat] = {.space = *space, .name = *name};
+  request.tools.push_back(Json::Object{{"type", "function"}, {"function", std::move(function)}});
+  return {};
+}
+
+// {"type": "namespace", "name", "description", "tools"}: what it is for stands before its first function.
+Result<void> read_namespace(const Json& space, const std::string& place, ResponseRequest& request) {
+  const auto name = text_of(space, "name");
+  if (!name) return fail(Errc::invalid_argument, "{}.name: missing: expected a string", place);
+  std::string about = text_of(space, "description").value_or("");
+  if (!about.empty()) about = *name + ": " + about;
+  const Json* tools = member_of(space, "tools");
+  for (size_t i = 0; tools && i < tools->size(); ++i) {
+    QUERN_TRY(read_tool(tools->as_array()[i], fmt::format("{}.tools[{}]", place, i), name, about, request));
+    about.clear();
+  }
+  return {};
+}
+
 Result<void> read_tools(const Json& body, ResponseRequest& request) {
   const Json* tools = member_of(body, "tools");
   for (size_t i = 0; tools && i < tools->size(); ++i) {
     const Json& tool = tools->as_array()[i];
-    const std::string type = type_of(tool);
-    const auto name = text_of(tool, "name");
-    if (type != "function") {
-      note(request.ignored_tools, name ? type + " " + *name : type);
-      continue;
-    }
-    if (!name) return fail(Errc::invalid_argument, "tools[{}].name: missing: expected a string", i);
-    Json function = Json::object();
-    for (const char* key : {"name", "description", "parameters"})
-      if (const Json* value = member_of(tool, key)) function[key] = *value;
-    request.tools.push_back(Json::Object{{"type", "function"}, {"function", std::move(function)}});
+    const std::string place = fmt::format("tools[{}]", i);
+    QUERN_TRY(type_of(tool) == "namespace" ? read_namespace(tool, place, request) : read_tool(tool, place, {}, "", request));
   }
   return {};
+}
+
+// A choice of a function in a namespace, by the name that it has among the tools.
+Json flat_choice(Json choice) {
+  const auto space = text_of(choice, "namespace"), name = text_of(choice, "name");
+  if (space && name) choice["name"] = flat_name(space, *name);
+  return choice;
 }
 
 // A choice of a tool that was left out is a choice of nothing.
@@ -47,7 +85,8 @@ Result<void> read_choice(const Json& body, ResponseRequest& request) {
     const std::string type = text_of(*choice, "type").value_or("function");
     if (type != "function" && type != "allowed_tools") choice = nullptr;
   }
-  QUERN_ASSIGN(OpenAiChoice made, read_tool_choice(choice, request.tools));
+  const Json flat = choice && choice->is_object() ? flat_choice(*choice) : Json();
+  QUERN_ASSIGN(OpenAiChoice made, read_tool_choice(choice && choice->is_object() ? &flat : choice, request.tools));
   request.turn.choice = std::move(made.choice);
   request.turn.allowed_tools = std::move(made.allowed);
   return {};
@@ -156,6 +195,7 @@ class ItemReader {
     const Json* action = member_of(item, "action");
     call.name = text_of(item, "name").value_or(type == "local_shell_call" ? "local_shell" : "");
     if (call.name.empty()) return fail(Errc::invalid_argument, "{}.name: missing: expected a string", place);
+    call.name = flat_name(text_of(item, "namespace"), call.name);
     if (type == "function_call") {
       const std::string arguments = text_of(item, "arguments").value_or("");
       call.arguments = arguments.empty() ? "{}" : arguments;
@@ -177,7 +217,7 @@ class ItemReader {
     if (output->is_object()) {
       message.content = output->dump();
     } else {
-      QUERN_ASSIGN(messages_.back().message.content, content_text(*output, place + ".output"));
+      QUERN_ASSIGN(messages_.back().message.content, result_text(*output, place + ".output"));
     }
     messages_.back().result_id = text_of(item, "call_id").value_or("");
     return {};

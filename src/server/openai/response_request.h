@@ -2,17 +2,24 @@
 #pragma once
 
 #include <functional>
+#include <map>
 
 #include "server/openai/request.h"
 #include "server/openai/response_store.h"
 
 namespace quern {
 
+// A function in a namespace, which the model knows by both names together.
+struct NamespacedFunction {
+  std::string space, name;
+};
+
 struct ResponseRequest {
   std::string model, previous;
   ResponseItems input;  // new items, each with an id; of those that are referred to what they refer to
   std::string instructions;
   std::vector<Json> tools;                   // functions, as conversations hold them
+  std::map<std::string, NamespacedFunction> namespaced;  // of `tools`, by the names that they have there
   std::string ignored_tools, ignored_items;  // types and names of what was left out, for the answer's metadata
   TurnRequest turn;                          // without prompt and sampling
   OpenAiSampling sampling;

@@ -9,7 +9,7 @@ using M = Shape::Member;
 
 Shape content_part() {
   return Shape::object(
-             {{"type", Shape::text("input_text, output_text, reasoning_text, summary_text or refusal; others are refused"),
+             {{"type", Shape::text("input_text, output_text, reasoning_text, summary_text or refusal; others are refused, and named in what a tool gave back"),
                M::required},
               {"text", Shape::text("")},
               {"refusal", Shape::text("")}},
@@ -29,6 +29,7 @@ Shape input_item() {
               {"status", Shape::text("")},
               {"call_id", Shape::text("Of a call and its output")},
               {"name", Shape::text("Of a call: the tool's")},
+              {"namespace", Shape::text("Of a call: where the tool is in one")},
               {"arguments", Shape::text("Of a call: a JSON object as text")},
               {"input", Shape::text("Of a custom call")},
               {"output",
@@ -40,13 +41,19 @@ Shape input_item() {
 }
 
 Shape tool() {
-  return Shape::object({{"type", Shape::text("function; tools of other types are left out, with a note in the answer's metadata"),
-                         M::required},
-                        {"name", Shape::text("Unique among the tools")},
-                        {"description", Shape::text("For the model")},
-                        {"parameters", Shape::object({}, "JSON Schema of the arguments, which calls are held to")},
-                        {"strict", Shape::boolean("Schemas are kept to in any case")}},
-                       "A tool")
+  const auto with = [](std::string_view types, std::vector<M> more) {
+    std::vector<M> members = {
+        {"type", Shape::text(fmt::format("{}; tools of other types are left out, with a note in the answer's metadata", types)),
+         M::required},
+        {"name", Shape::text("Unique among the tools")},
+        {"description", Shape::text("For the model")},
+        {"parameters", Shape::object({}, "JSON Schema of the arguments, which calls are held to")},
+        {"strict", Shape::boolean("Schemas are kept to in any case")}};
+    members.insert(members.end(), more.begin(), more.end());
+    return Shape::object(std::move(members), "A tool");
+  };
+  const Shape inner = with("function", {}).named("ResponseNamespacedTool");
+  return with("function or namespace", {{"tools", Shape::list(inner, 0, 1024, "Of a namespace: its functions")}})
       .named("ResponseTool");
 }
 
@@ -115,6 +122,7 @@ const Shape& response_answer() {
                                       {"encrypted_content", Shape::text("The reasoning once more, to be sent back")},
                                       {"call_id", Shape::text("")},
                                       {"name", Shape::text("")},
+                                      {"namespace", Shape::text("Of a call of a function in one")},
                                       {"arguments", Shape::text("")}},
                                      "Something said, called or thought")
                            .named("ResponseOutputItem");

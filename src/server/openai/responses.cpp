@@ -80,9 +80,15 @@ class ResponseCall {
   void ensure_answer(const std::string& model) {
     if (answer_) return;
     std::function<void(const Json&)> on_event;
-    if (asked_.stream) on_event = [this](const Json& event) { run_.events().json_event(event.find("type")->as_string(), event); };
+    if (asked_.stream)
+      on_event = [this](const Json& event) {
+        const std::string& type = event.find("type")->as_string();
+        const bool last = type == "response.completed" || type == "response.incomplete" || type == "response.failed";
+        last ? run_.events().last_json_event(type, event) : run_.events().json_event(type, event);
+      };
     answer_.emplace(ResponseAnswer::Options{.head = OpenAiHead("resp_", model, run_.context()),
                                             .echo = asked_.echo,
+                                            .namespaced = asked_.namespaced,
                                             .encrypted_reasoning = asked_.encrypted_reasoning,
                                             .logprobs = logprobs_},
                     std::move(on_event));

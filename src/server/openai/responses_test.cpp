@@ -68,6 +68,32 @@ TEST_F(Responses, CallToolsAndTakeTheirResults) {
   EXPECT_GT(at(next, "usage.input_tokens").as_double(), at(response, "usage.input_tokens").as_double());
 }
 
+// Codex offers the tools of MCP servers so.
+constexpr const char* kSpace = R"({"type": "namespace", "name": "mcp__clock", "description": "Clocks.", "tools": [
+    {"type": "function", "name": "now", "description": "The time", "strict": false, "parameters": {"type": "object", "properties": {}, "additionalProperties": false}},
+    {"type": "custom", "name": "set"}]})";
+
+TEST_F(Responses, CallFunctionsInNamespaces) {
+  const auto events = stream(kPath, fmt::format(R"({{"input": "What time is it?", "tools": [{}, {}], "parallel_tool_calls": false,
+      "tool_choice": {{"type": "function", "namespace": "mcp__clock", "name": "now"}}, "temperature": 0, "stream": true}})",
+                                                kTool, kSpace));
+  const Json response = at(events.back(), "response");
+  EXPECT_TRUE(openai_shapes::response_answer().check(response));
+  EXPECT_EQ(text_at(response, "metadata.ignored_tools"), "custom mcp__clock__set");
+  for (const Json& event : events) {
+    if (text_at(event, "type") != "response.output_item.done") continue;
+    EXPECT_EQ(text_at(event, "item.name"), "now");
+    EXPECT_EQ(text_at(event, "item.namespace"), "mcp__clock");
+  }
+  const Json next = post(
+      kPath,
+      fmt::format(R"({{"store": false, "input": [{{"role": "user", "content": "What time is it?"}}, {}, {{"type": "function_call_output", "call_id": {},
+      "output": [{{"type": "input_text", "text": "noon"}}, {{"type": "input_image", "image_url": "data:image/png;base64,"}}]}}], "tools": [{}, {}],
+      "max_output_tokens": 5}})",
+                  at(response, "output.0").dump(), at(response, "output.0.call_id").dump(), kTool, kSpace));
+  EXPECT_GT(at(next, "usage.input_tokens").as_double(), at(response, "usage.input_tokens").as_double());
+}
+
 TEST_F(Responses, AreKeptForTheirClient) {
   const Json made =
       post(kPath, R"({"input": [{"role": "user", "content": [{"type": "input_text", "text": "Hello"}]}], "max_output_tokens": 3})");
@@ -135,6 +161,19 @@ TEST(ResponseRequest, MakesOneMessageOfWhatAnAssistantDoesInARow) {
   EXPECT_EQ(made.messages[3].content, "first");
   EXPECT_EQ(made.messages[4].content, "second");
   EXPECT_EQ(made.messages[5].content, "B");
+}
+
+TEST(ResponseRequest, KnowsFunctionsInNamespacesByBothNames) {
+  const Conversation made = conversation_of(fmt::format(R"({{"tools": [{}], "input": [{{"role": "user", "content": "Q"}},
+      {{"type": "function_call", "call_id": "1", "namespace": "mcp__clock", "name": "now", "arguments": "{{}}"}},
+      {{"type": "function_call_output", "call_id": "1", "output": [{{"type": "input_image", "image_url": "x"}}]}}]}})",
+                                                        kSpace)
+                                                .c_str());
+  ASSERT_EQ(made.tools.size(), 1u);
+  EXPECT_EQ(text_at(made.tools[0], "function.name"), "mcp__clock__now");
+  EXPECT_EQ(text_at(made.tools[0], "function.description"), "mcp__clock: Clocks.\n\nThe time");
+  EXPECT_EQ(made.messages[1].tool_calls[0].name, "mcp__clock__now");
+  EXPECT_EQ(made.messages[2].content, "[input_image: not shown, the model reads text only]") << "an error could not be gone on from";
 }
 
 TEST(ResponseRequest, PacksReasoning) {

@@ -17,7 +17,7 @@ Shape max_tokens() {
                         "Tokens to make at most, with those that are thought; absent: what the context has room for");
 }
 Shape reasoning_effort() {
-  return Shape::one_of({"none", "minimal", "low", "medium", "high", "xhigh"},
+  return Shape::one_of({"none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"},
                        "How long a thinking model may think: not at all, 512, 2048 or 8192 tokens, or as long as it likes");
 }
 Shape unix_time() { return Shape::integer(0, int64_t{1} << 40, "Seconds since 1970"); }
