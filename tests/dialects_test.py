@@ -83,7 +83,8 @@ class Anthropic(Served):
             return {"model": "pebble", "max_tokens": 20, "stream": True, "system": system, "tools": tools, "metadata": {"user_id": "user_1_session_2"},
                     "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}, "context_management": {"edits": []}, "messages": messages, **more}
 
-        hello = [{"role": "user", "content": [{"type": "text", "text": "<system-reminder>x</system-reminder>"}, {"type": "text", "text": "Hello"}]}]
+        hello = [{"role": "user", "content": [{"type": "text", "text": "<system-reminder>x</system-reminder>"}, {"type": "text", "text": "Hello"}]},
+                 {"role": "system", "content": "Available agent types: none."}]
         first = self.events("POST", "/v1/messages?beta=true", body("fa690", hello))
         self.assertIn("event: message_stop", first)
         second = self.events("POST", "/v1/messages?beta=true", body("0aaa9", hello))
@@ -115,17 +116,22 @@ class OpenAi(Served):
         self.node("openai.mjs")
 
     def test_codex(self):
-        """What it sends: a stateless conversation as items, tools of many types, reasoning sent back packed."""
+        """What it sends: a stateless conversation as items, tools of many types, those of MCP servers in namespaces, reasoning sent back packed."""
         body = {"model": "pebble", "instructions": "You are an agent.", "stream": True, "store": False, "parallel_tool_calls": False, "tool_choice": "auto",
                 "include": ["reasoning.encrypted_content"], "prompt_cache_key": "a", "reasoning": {"effort": "medium", "summary": "auto"}, "text": {"verbosity": "low"},
                 "tools": [{"type": "function", "name": "shell", "description": "Runs", "strict": False, "parameters": {"type": "object", "properties": {
                     "command": {"type": "array", "items": {"type": "string"}}}, "required": ["command"], "additionalProperties": False}},
+                    {"type": "namespace", "name": "mcp__memory", "description": "Tools in the mcp__memory namespace.", "tools": [
+                        {"type": "function", "name": "recall", "description": "Recalls", "strict": False, "parameters": {"type": "object", "properties": {}}}]},
                     {"type": "custom", "name": "apply_patch", "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"}}, {"type": "web_search", "external_web_access": False}],
                 "input": [{"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Rules."}]},
                           {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "List the files."}]},
                           {"type": "reasoning", "summary": [], "encrypted_content": "quern1.SG0u"},
                           {"type": "function_call", "call_id": "1", "name": "shell", "arguments": "{\"command\": [\"ls\"]}"},
-                          {"type": "function_call_output", "call_id": "1", "output": "a.txt"}], "max_output_tokens": 8}
+                          {"type": "function_call_output", "call_id": "1", "output": "a.txt"},
+                          {"type": "function_call", "id": "fc_2", "call_id": "2", "namespace": "mcp__memory", "name": "recall", "arguments": "{}"},
+                          {"type": "function_call_output", "call_id": "2", "output": [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}]}],
+                "client_metadata": {"session_id": "a", "x-codex-turn-metadata": "{}"}, "max_output_tokens": 8}
         events = [json.loads(line[6:]) for line in self.events("POST", "/v1/responses", body).splitlines() if line.startswith("data: ")]
         self.assertEqual(events[0]["type"], "response.created")
         self.assertIn(events[-1]["type"], ("response.completed", "response.incomplete"))
