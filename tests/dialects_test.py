@@ -6,6 +6,7 @@
 OpenAI's, Anthropic's and Ollama's own clients for Node.js are installed into BUILD/tests/npm, as the tests of MCP servers install theirs;
 LangChain and the AI SDK, which other programs are made of, into BUILD/tests/frameworks.
 """
+import datetime
 import json
 import os
 import shutil
@@ -180,6 +181,112 @@ class Frameworks(Served):
 
     def test_ai_sdk(self):
         self.node("aisdk.mjs", "tests/frameworks")
+
+
+def stream_chunks(text):
+    """Of a stream of chat completions, as clients read it that look at lines with data alone."""
+    lines = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
+    assert lines[-1] == "[DONE]", text
+    return [json.loads(line) for line in lines[:-1]]
+
+
+ADD = {"type": "function", "function": {"name": "math__add", "description": "Adds", "parameters": {
+    "type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "required": ["a", "b"]}}}
+
+
+class Goose(Served):
+    """Its requests and what it reads of their answers, by its source (crates/goose/src/providers); the program itself is not here."""
+    headers = {"authorization": "Bearer none", "goose-session-id": "20261128_1"}
+
+    def ask(self, **more):
+        body = {"model": "pebble", "messages": [{"role": "system", "content": "You are goose."}, {"role": "user", "content": "Add 2 and 3."}], "tools": [ADD],
+                "max_tokens": 200, "temperature": 0, "stream": True, "stream_options": {"include_usage": True}, **more}
+        connection, response = self.server.open("POST", "/v1/chat/completions", body, headers=self.headers)
+        text = response.read().decode()
+        connection.close()
+        return response.status, text
+
+    def test_a_turn(self):
+        status, text = self.ask(tool_choice="required")  # the model's to decide, but for that
+        self.assertEqual(status, 200, text)
+        chunks = stream_chunks(text)
+        arguments, name, call, finish, usage = "", None, None, None, None
+        for chunk in chunks:
+            usage = chunk.get("usage") or usage
+            for choice in chunk["choices"][:1]:
+                finish = choice["finish_reason"] or finish
+                for part in choice["delta"].get("tool_calls") or []:
+                    self.assertEqual(part["index"], 0)
+                    arguments += part["function"].get("arguments", "")
+                    name, call = part["function"].get("name") or name, part.get("id") or call
+        self.assertEqual((name, finish), ("math__add", "tool_calls"))
+        self.assertEqual(set(json.loads(arguments)), {"a", "b"})
+        self.assertTrue(usage["prompt_tokens"] and usage["completion_tokens"] and usage["total_tokens"], usage)
+        messages = [{"role": "system", "content": "You are goose."}, {"role": "user", "content": "Add 2 and 3."},
+                    {"role": "assistant", "content": None, "tool_calls": [{"id": call, "type": "function", "function": {"name": name, "arguments": arguments}}]},
+                    {"role": "tool", "content": "5", "tool_call_id": call}]
+        status, text = self.ask(messages=messages, tool_choice="none", max_tokens=8)
+        self.assertTrue("".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in stream_chunks(text) if chunk["choices"]), text)
+
+    def test_a_conversation_that_is_too_long_is_known_as_such(self):
+        status, text = self.ask(messages=[{"role": "user", "content": "word " * 40000}])
+        self.assertEqual(status, 400)
+        message = json.loads(text)["error"]["message"]
+        self.assertRegex(message, r"^prompt is too long: \d+ tokens > 32768, .* maximum context length")  # which makes it summarise
+
+    def test_models(self):
+        models = [model["id"] for model in self.ok("GET", "/v1/models", headers=self.headers)["data"]]
+        self.assertIn("pebble", models)
+        # As its provider "ollama": the names of one API, taken to the other.
+        names = [model["name"] for model in self.ok("GET", "/api/tags")["models"]]
+        for name in names:
+            status, text = self.ask(model=name, options={"num_ctx": 32768}, max_tokens=4)
+            self.assertEqual(status, 200, text)
+
+
+class OpenWebUi(Served):
+    """Its requests and what it reads of their answers, by its source (backend/open_webui); the program itself is not here."""
+    headers = {"authorization": "Bearer none", "x-openwebui-user-name": "Ann", "x-openwebui-chat-id": "1"}
+
+    def test_a_connection_of_openais_kind(self):
+        for model in self.ok("GET", "/v1/models", headers=self.headers)["data"]:
+            self.assertTrue(model["id"])
+            self.assertNotIn("error", model)
+        body = {"model": "pebble", "stream": True, "stream_options": {"include_usage": True}, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
+        chunks = stream_chunks(self.events("POST", "/v1/chat/completions", body))
+        self.assertTrue("".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks if chunk["choices"]))
+        self.assertGreater(chunks[-1]["usage"]["prompt_tokens"], 0)
+        # A title, tags, a question to go on with: whole answers.
+        title = self.ok("POST", "/v1/chat/completions", {"model": "pebble", "stream": False, "max_completion_tokens": 20, "messages": [{"role": "user", "content": "### Task: a title"}]}, headers=self.headers)
+        self.assertIsInstance(title["choices"][0]["message"]["content"], str)
+        found = self.ok("POST", "/v1/embeddings", {"model": "pebble", "input": ["one", "two"]}, headers=self.headers)
+        self.assertEqual([len(one["embedding"]) for one in found["data"]], [256, 256])
+
+    def test_a_connection_of_ollamas_kind(self):
+        version = self.ok("GET", "/api/version")["version"]
+        self.assertEqual(len([int(part) for part in version.split("-")[0].split(".")]), 3)
+        listed = {model["model"]: model for model in self.ok("GET", "/api/tags", headers=self.headers)["models"]}
+        name = "pebble:latest"  # to a name without a tag it adds one, and looks for that in the list
+        self.assertIn(name, listed)
+        self.assertIn("details", listed[name])
+        body = {"model": name, "stream": True, "messages": [{"role": "user", "content": "Hello"}], "keep_alive": "5m", "tools": [ADD],
+                "options": {"temperature": 0.1, "num_predict": 8, "new_topic_penalty": 0.1, "mirostat": 0, "num_ctx": 4096, "use_mmap": True}}
+        connection, response = self.server.open("POST", "/api/chat", body, headers=self.headers)
+        lines = [json.loads(line) for line in response.read().decode().splitlines()]
+        connection.close()
+        self.assertEqual(response.status, 200, lines)
+        for line in lines:
+            self.assertEqual(line["model"], name)
+            self.assertIn("content", line["message"])
+        self.assertTrue(lines[-1]["done"] and lines[-1]["eval_count"] > 0 and lines[-1]["eval_duration"] > 0, lines[-1])
+        for key in ("prompt_eval_count", "prompt_eval_duration", "total_duration", "load_duration"):
+            self.assertIsInstance(lines[-1][key], int)
+        running = {model["name"]: datetime.datetime.fromisoformat(model["expires_at"].replace("Z", "+00:00")) for model in self.ok("GET", "/api/ps")["models"]}
+        self.assertGreater(running[name], datetime.datetime.now(datetime.timezone.utc))
+        self.assertEqual(len(self.ok("POST", "/api/embed", {"model": name, "input": ["one", "two"], "truncate": True})["embeddings"]), 2)
+        self.assertIn("capabilities", self.ok("POST", "/api/show", {"model": name}))
+        self.assertTrue(self.ok("POST", "/api/generate", {"model": name, "keep_alive": 0, "prompt": "", "stream": False})["done"])  # unload
+        self.fails(400, "images", "POST", "/api/chat", {"model": name, "messages": [{"role": "user", "content": "x", "images": ["aGk="]}]})
 
 
 class Text(Served):

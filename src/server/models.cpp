@@ -107,7 +107,9 @@ const Slot* ModelPool::Impl::find(const std::string& name) const {
   if (name.empty()) return &slots.front();
   for (const Slot& each : slots)
     if (each.entry.name == name || std::count(each.entry.aliases.begin(), each.entry.aliases.end(), name)) return &each;
-  return nullptr;
+  // Clients of Ollama's API take the name they were told there to the other APIs.
+  constexpr std::string_view tag = ":latest";
+  return name.ends_with(tag) && name.size() > tag.size() ? find(name.substr(0, name.size() - tag.size())) : nullptr;
 }
 
 Result<Slot*> ModelPool::Impl::slot(const std::string& name) {

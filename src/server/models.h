@@ -74,7 +74,7 @@ class ModelPool {
   // From now on, until it is let go of, this long after its last use instead of as configured. 0: as soon as nobody uses it.
   Result<void> keep(const std::string& name, std::chrono::duration<double> time);
 
-  // Of a name, an alias or "" the name; not_found with the names there are.
+  // Of a name, an alias (either with ":latest" behind it, too) or "" the name; not_found with the names there are.
   Result<std::string> resolve(const std::string& name) const;
   std::vector<ModelState> list() const;
   void drain(

@@ -101,7 +101,8 @@ Result<TokenPrompt> read_prompt(const ServedModel& model, TurnRequest& request) 
   }
   if (tokens.ids.empty()) return fail(Errc::invalid_argument, "the prompt is empty");
   if (const auto length = static_cast<int64_t>(tokens.ids.size()); length > engine.context())
-    return fail(Errc::out_of_range, "the prompt has {} tokens, and the context of the model {}", length, engine.context());
+    // In these words clients look for the reason, and they count by how much the conversation has to be shortened.
+    return fail(Errc::out_of_range, "prompt is too long: {} tokens > {}, the model's maximum context length", length, engine.context());
   return tokens;
 }
 

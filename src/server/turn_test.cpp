@@ -247,7 +247,7 @@ TEST_F(Turns, RefuseWhatCannotBeDone) {
   request.choice.kind = ToolChoice::Kind::required;
   EXPECT_THAT(refused(request), HasSubstr("no tool is offered"));
   request = ask(std::string(10000, '1'));
-  EXPECT_THAT(refused(request), HasSubstr("context of the model 2048"));
+  EXPECT_THAT(refused(request), HasSubstr("> 2048, the model's maximum context length"));
   request.prompt = std::string();
   EXPECT_THAT(refused(request), HasSubstr("empty"));
   request.prompt = std::vector<int32_t>{1, 1'000'000};

@@ -58,12 +58,12 @@ assert.equal(raw, (await client.generate({ model: 'pebble', prompt: 'Once', raw:
 
 // Models.
 const { models } = await client.list();
-assert.ok(models.some(({ name }) => name === 'pebble'));
+assert.ok(models.some(({ name }) => name === 'pebble:latest'));
 const shown = await client.show({ model: 'pebble' });
 assert.equal(shown.details.family, 'qwen3_next');
 assert.ok(shown.capabilities.includes('tools'));
 assert.ok(shown.model_info['qwen3_next.context_length'] > 0);
-assert.deepEqual((await client.ps()).models.map(({ name }) => name), ['pebble']);
+assert.deepEqual((await client.ps()).models.map(({ name }) => name), ['pebble:latest']);
 assert.match((await client.version()).version, /^\d+\.\d+\.\d+$/);
 const loaded = await client.chat({ model: 'pebble', messages: [], keep_alive: '10m' });
 assert.equal(loaded.done_reason, 'load');

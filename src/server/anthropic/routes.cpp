@@ -79,8 +79,6 @@ Result<void> MessagesCall::messages() {
   QUERN_ASSIGN(const auto model, acquire());
   QUERN_ASSIGN(TurnRequest turn, turn_for(*model));
   auto begun = begin_turn(model, std::move(turn));
-  // In the words that make clients shorten the conversation by themselves.
-  if (!begun && begun.error().code == Errc::out_of_range) return with_context(begun.error(), "prompt is too long");
   if (!begun) return tl::unexpected(begun.error());
   const AnthropicAnswerOptions options{.id = unique_id("msg_"), .model = wanted_.model, .thinking = wanted_.thinking};
   if (wanted_.stream) {

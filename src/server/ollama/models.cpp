@@ -8,6 +8,9 @@ std::string parameter_size(int64_t parameters) {
                                      : fmt::format("{:.1f}M", static_cast<double>(parameters) * 1e-6);
 }
 
+// As Ollama tells its models: always with a tag, without which Open WebUI does not find them again.
+std::string tagged(const std::string& name) { return name.find(':') == std::string::npos ? name + ":latest" : name; }
+
 Json details(const ModelCard& card) {
   return Json::Object{{"parent_model", ""},
                       {"format", card.format},
@@ -21,7 +24,8 @@ Json details(const ModelCard& card) {
 
 Json OllamaModels::listed(const ModelState& model) {
   const ModelCard& known = cards_.of(model.entry);
-  return Json::Object{{"name", model.entry.name},         {"model", model.entry.name},
+  const std::string name = tagged(model.entry.name);
+  return Json::Object{{"name", name},                     {"model", name},
                       {"modified_at", known.modified_at}, {"size", static_cast<uint64_t>(model.bytes)},
                       {"digest", known.digest},           {"details", details(known)}};
 }

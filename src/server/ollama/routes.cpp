@@ -18,13 +18,6 @@ constexpr std::string_view kApiVersion = "0.13.0";
 
 std::string line_of(const Json& json) { return json.dump(Json::Spacing::compact) + "\n"; }
 
-// "pebble:latest" is pebble, unless a model is called so.
-std::string served_name(const ModelPool& models, std::string name) {
-  constexpr std::string_view tag = ":latest";
-  if (name.ends_with(tag) && !models.resolve(name)) name.resize(name.size() - tag.size());
-  return name;
-}
-
 // One request that may run a turn, from its body to its answer.
 class OllamaExchange {
  public:
@@ -58,7 +51,7 @@ class OllamaExchange {
 };
 
 Result<std::shared_ptr<ServedModel>> OllamaExchange::acquire(const std::string& name) {
-  QUERN_ASSIGN(auto model, context_.models.acquire(served_name(context_.models, name), [&] { return !response_.closed(); }));
+  QUERN_ASSIGN(auto model, context_.models.acquire(name, [&] { return !response_.closed(); }));
   response_.notes().model = model->entry.name;
   return model;
 }
@@ -77,7 +70,7 @@ Result<void> OllamaExchange::try_generate(OllamaCall call) {
 Result<void> OllamaExchange::only_load(const OllamaRequest& wanted, OllamaAnswer& answer) {
   const bool unload = wanted.keep_alive && wanted.keep_alive->count() == 0;
   if (unload) {
-    QUERN_ASSIGN(const std::string name, context_.models.resolve(served_name(context_.models, wanted.model)));
+    QUERN_ASSIGN(const std::string name, context_.models.resolve(wanted.model));
     QUERN_TRY(context_.models.unload(name));
   } else {
     QUERN_ASSIGN(const auto model, acquire(wanted.model));
@@ -119,7 +112,7 @@ Result<void> OllamaExchange::try_show(OllamaModels& models) {
   QUERN_ASSIGN(const Json body, request_json(request_, context_));
   QUERN_TRY(ollama_shapes::show_request().check(body));
   QUERN_ASSIGN(const std::string wanted, ollama_model(body));
-  QUERN_ASSIGN(const std::string name, context_.models.resolve(served_name(context_.models, wanted)));
+  QUERN_ASSIGN(const std::string name, context_.models.resolve(wanted));
   for (const ModelState& model : context_.models.list())
     if (model.entry.name == name) response_.json(200, models.show(model));
   return {};
