@@ -1,5 +1,8 @@
 // The kernels that time goes into, on one thread, at the shapes of the 80B model, for each instruction set.
 #include <benchmark/benchmark.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "base/random.h"
 #include "kernels/attention/attention.h"
@@ -138,13 +141,13 @@ BENCHMARK(gated_delta_rule)
     ->ArgNames({"isa", "chunk"})
     ->ArgsProduct({{static_cast<int>(Isa::scalar), static_cast<int>(Isa::avx2)}, {1, 256}});
 
-// 16 heads of 256 over 2 kv heads, one new token after `depth` cached ones.
-void attention_decode(benchmark::State& state) {
+// 16 heads of 256 over 2 kv heads, so many new tokens after `depth` cached ones: one is decoded, eight of a prompt share a reading of the pages.
+void attention_at_depth(benchmark::State& state) {
   if (skipped(state)) return;
   constexpr int64_t kHeads = 16, kKvHeads = 2, kDim = 256;
   const auto format = static_cast<KvFormat>(state.range(1));
-  const int64_t depth = state.range(2);
-  const std::vector<float> row = random_floats(kKvHeads * kDim), q_gate = random_floats(kHeads * 2 * kDim);
+  const int64_t depth = state.range(2), tokens = state.range(3);
+  const std::vector<float> row = random_floats(kKvHeads * kDim), q_gate = random_floats(tokens * kHeads * 2 * kDim);
   std::vector<std::vector<std::byte>> memory;
   std::vector<KvPage> pages;
   for (int64_t position = 0; position < depth; ++position) {
@@ -154,8 +157,8 @@ void attention_decode(benchmark::State& state) {
     }
     kv_store(format, kKvHeads, kDim, pages.back(), position % kKvPagePositions, row.data(), row.data());
   }
-  std::vector<float> out(static_cast<size_t>(kHeads * kDim));
-  const AttentionArgs args{.tokens = 1,
+  std::vector<float> out(static_cast<size_t>(tokens * kHeads * kDim));
+  const AttentionArgs args{.tokens = tokens,
                            .heads = kHeads,
                            .kv_heads = kKvHeads,
                            .head_dim = kDim,
@@ -163,21 +166,44 @@ void attention_decode(benchmark::State& state) {
                            .q_stride = kHeads * 2 * kDim,
                            .format = format,
                            .pages = pages,
-                           .first_position = depth - 1,
+                           .first_position = depth - tokens,
                            .out = out.data(),
                            .out_stride = kHeads * kDim};
   for (auto _ : state) {
-    for (int64_t kv_head = 0; kv_head < kKvHeads; ++kv_head) attention(isa_of(state), args, 0, 1, kv_head);
+    for (int64_t kv_head = 0; kv_head < kKvHeads; ++kv_head) attention(isa_of(state), args, 0, tokens, kv_head);
     benchmark::ClobberMemory();
   }
+  state.counters["flop/s"] = benchmark::Counter(4.0 * kHeads * kDim * static_cast<double>(depth * tokens * state.iterations()),
+                                                benchmark::Counter::kIsRate);
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(pages.size() * kv_page_bytes(format, kKvHeads, kDim)));
 }
-BENCHMARK(attention_decode)
-    ->ArgNames({"isa", "kv", "depth"})
+BENCHMARK(attention_at_depth)
+    ->ArgNames({"isa", "kv", "depth", "tokens"})
     ->ArgsProduct({{static_cast<int>(Isa::scalar), static_cast<int>(Isa::avx2), static_cast<int>(Isa::avx512)},
                    {static_cast<int>(KvFormat::f32), static_cast<int>(KvFormat::bf16), static_cast<int>(KvFormat::int8)},
-                   {4096, 32768}})
+                   {4096, 32768},
+                   {1, 8, 16, 32}})
     ->Unit(benchmark::kMicrosecond);
+
+#if defined(__x86_64__)
+// What attention to bf16 pages could reach at most: its products with nothing else, from registers.
+__attribute__((target("avx512f,avx512bf16"))) void bf16_peak(benchmark::State& state) {
+  if (!cpu_supports(Isa::avx512) || !cpu_multiplies_bf16()) return state.SkipWithError("not on this machine");
+  constexpr int kSums = 16, kRounds = 1024;
+  __m512 sums[kSums] = {};
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+  const __m512bh a = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0.5f), _mm512_set1_ps(0.25f));
+  for (auto _ : state) {
+    for (int round = 0; round < kRounds; ++round)
+#pragma GCC unroll 16
+      for (__m512& sum : sums) sum = _mm512_dpbf16_ps(sum, a, a);
+    for (__m512& sum : sums) benchmark::DoNotOptimize(sum);
+  }
+  state.counters["flop/s"] =
+      benchmark::Counter(64.0 * kSums * kRounds * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+}
+BENCHMARK(bf16_peak);
+#endif
 
 }  // namespace
 }  // namespace quern

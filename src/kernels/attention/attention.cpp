@@ -57,32 +57,71 @@ struct PartialOf {
 using Partial = PartialOf<float>;
 
 // A thread's own memory, which it keeps.
-float* grown(std::vector<float>& memory, int64_t count) {
+template <class T>
+T* grown(std::vector<T>& memory, int64_t count) {
   if (static_cast<int64_t>(memory.size()) < count) memory.resize(static_cast<size_t>(count));
   return memory.data();
 }
 
-// Takes in the positions [0, count) of a page.
-void add_page(Isa isa, const AttentionArgs& a, const float* q, const KvVectors& k, const KvVectors& v, int64_t count, float* scores,
-              float* factors, const Partial& partial) {
-  const AttentionInner& inner = attention_inner(isa, a.head_dim);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(a.head_dim));
-  inner.scores(k, count, q, 2 * a.head_dim, a.group(), a.head_dim, scale, scores);
+// Scores of the positions [0, count) of a page to weights, against the highest score so far; factors: of what was found before, [group].
+void soften(const AttentionInner& inner, const AttentionArgs& a, int64_t count, float* scores, float* factors,
+            const Partial& partial) {
   for (int64_t h = 0; h < a.group(); ++h) {
     float* of_head = scores + h * kKvPagePositions;
-    const float highest = std::max(partial.highest[h], *std::max_element(of_head, of_head + count));
+    const float highest = std::max(partial.highest[h], inner.highest(of_head, count));
     if (highest == -std::numeric_limits<float>::infinity()) {  // nothing that counts yet
       std::fill_n(of_head, count, 0.0f);
       factors[h] = 1;
       continue;
     }
     factors[h] = std::exp(partial.highest[h] - highest);  // 0 where nothing was found before
-    const auto sum = static_cast<float>(exp_sum(isa, of_head, highest, count));
-    partial.sum[h] = partial.sum[h] * factors[h] + sum;
+    partial.sum[h] = partial.sum[h] * factors[h] + inner.exp_sum(of_head, highest, count);
     partial.highest[h] = highest;
   }
-  inner.add_values(v, count, scores, factors, a.group(), a.head_dim, partial.out, a.head_dim);
 }
+
+// One page for tokens [begin, end), step by step for all of them, so that keys, then values, are read from the nearest cache.
+class PageStep {
+ public:
+  PageStep(Isa isa, const AttentionArgs& args, int64_t begin, int64_t end, int64_t kv_head)
+      : inner_(attention_inner(isa, args.head_dim)), a_(args), begin_(begin), end_(end), kv_head_(kv_head) {
+    thread_local std::vector<float> memory;
+    thread_local std::vector<uint32_t> packed;
+    const int64_t tokens = end - begin;
+    scores_ = grown(memory, tokens * a_.group() * (kKvPagePositions + 1));
+    factors_ = scores_ + tokens * a_.group() * kKvPagePositions;
+    if (inner_.pack) packed_ = grown(packed, a_.head_dim / 2 * kKvPagePositions);
+  }
+
+  // next: whether the page behind it is wanted, too.
+  void run(int64_t page, bool next, float* partials, int64_t stride) {
+    KvVectors k = kv_vectors(a_, page, KvPart::key, kv_head_), v = kv_vectors(a_, page, KvPart::value, kv_head_);
+    const int64_t first = page * kKvPagePositions;
+    if (inner_.pack && inner_.pack(k, std::min(kKvPagePositions, a_.first_position + end_ - first), a_.head_dim, packed_))
+      k.packed = packed_;
+    k.ahead = v.values;
+    if (next) v.ahead = kv_vectors(a_, page + 1, KvPart::key, kv_head_).values;
+    const int64_t begin = std::max(begin_, first - a_.first_position);  // those before it do not see the page
+    const auto count = [&](int64_t t) { return std::min(kKvPagePositions, a_.first_position + t + 1 - first); };
+    for (int64_t t = begin; t < end_; ++t, k.ahead = nullptr)  // for the others it is there
+      inner_.scores(k, count(t), a_.q_gate + t * a_.q_stride + kv_head_ * a_.group() * 2 * a_.head_dim, 2 * a_.head_dim, a_.group(),
+                    a_.head_dim, 1.0f / std::sqrt(static_cast<float>(a_.head_dim)), scores(t));
+    for (int64_t t = begin; t < end_; ++t) soften(inner_, a_, count(t), scores(t), factors(t), {a_, partials + (t - begin_) * stride});
+    for (int64_t t = begin; t < end_; ++t, v.ahead = nullptr)
+      inner_.add_values(v, count(t), scores(t), factors(t), a_.group(), a_.head_dim,
+                        Partial(a_, partials + (t - begin_) * stride).out, a_.head_dim);
+  }
+
+ private:
+  float* scores(int64_t t) const { return scores_ + (t - begin_) * a_.group() * kKvPagePositions; }
+  float* factors(int64_t t) const { return factors_ + (t - begin_) * a_.group(); }
+
+  const AttentionInner& inner_;
+  const AttentionArgs& a_;
+  int64_t begin_, end_, kv_head_;
+  float *scores_, *factors_;
+  uint32_t* packed_ = nullptr;
+};
 
 const AttentionTiles* tiles_of(Isa isa, const AttentionArgs& a) {
   return isa == Isa::amx && fits_tiles(a) ? &amx::attention_tiles : nullptr;
@@ -119,26 +158,16 @@ void kv_store(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage&
 void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t kv_head, int64_t block, float* partials,
                      int64_t stride) {
   if (const AttentionTiles* tiles = tiles_of(isa, a)) return tiles->block(a, begin, end, kv_head, block, partials, stride);
-  thread_local std::vector<float> scratch;
-  float *const scores = grown(scratch, a.group() * (kKvPagePositions + 1)), *const factors = scores + a.group() * kKvPagePositions;
   for (int64_t t = begin; t < end; ++t) {
     const Partial partial(a, partials + (t - begin) * stride);
     std::fill_n(partial.highest, a.group(), -std::numeric_limits<float>::infinity());
     std::fill_n(partial.sum, a.group() * (1 + a.head_dim), 0.0f);
   }
+  PageStep step(isa, a, begin, end, kv_head);
   const int64_t first_page = block * AttentionArgs::kBlock / kKvPagePositions,
                 last_position = std::min((block + 1) * AttentionArgs::kBlock, a.first_position + end);
-  for (int64_t page = first_page; page * kKvPagePositions < last_position; ++page) {
-    KvVectors k = kv_vectors(a, page, KvPart::key, kv_head), v = kv_vectors(a, page, KvPart::value, kv_head);
-    k.ahead = v.values;
-    if ((page + 1) * kKvPagePositions < last_position) v.ahead = kv_vectors(a, page + 1, KvPart::key, kv_head).values;
-    for (int64_t t = begin; t < end; ++t, k.ahead = v.ahead = nullptr) {  // for the others it is there
-      const int64_t count = std::min(kKvPagePositions, a.first_position + t + 1 - page * kKvPagePositions);
-      if (count <= 0) continue;
-      const float* q = a.q_gate + t * a.q_stride + kv_head * a.group() * 2 * a.head_dim;
-      add_page(isa, a, q, k, v, count, scores, factors, Partial(a, partials + (t - begin) * stride));
-    }
-  }
+  for (int64_t page = first_page; page * kKvPagePositions < last_position; ++page)
+    step.run(page, (page + 1) * kKvPagePositions < last_position, partials, stride);
 }
 
 void attention_join(Isa isa, const AttentionArgs& a, int64_t token, int64_t block, float* partial, const float* of_block) {
@@ -172,9 +201,9 @@ void attention_output(Isa isa, const AttentionArgs& a, int64_t token, int64_t he
 }
 
 int64_t attention_tokens(Isa isa, const AttentionArgs& a, int64_t workers) {
-  constexpr int64_t kLoops = 8, kTiles = 64;  // by tiles, values are transposed once for all that share them
-  if (!tiles_of(isa, a)) return kLoops;
-  return std::clamp(a.tokens * a.kv_heads / std::max(workers, int64_t{1}) / kLoops * kLoops, kLoops, kTiles);
+  // Tiles transpose values, and loops pack keys, once for all that share them.
+  constexpr int64_t kFew = 8, kLoops = 32, kTiles = 64;
+  return std::clamp(a.tokens * a.kv_heads / std::max(workers, int64_t{1}) / kFew * kFew, kFew, tiles_of(isa, a) ? kTiles : kLoops);
 }
 
 void attention(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t kv_head) {

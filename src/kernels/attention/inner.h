@@ -2,6 +2,7 @@
 // where the processor multiplies tiles, all of it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -18,6 +19,7 @@ struct KvVectors {
   const float* scales = nullptr;      // int8: of position p scales[p * scale_stride]
   int64_t scale_stride = 0;
   const std::byte* ahead = nullptr;  // values laid out like these that are wanted next, for a loop to prefetch while it computes
+  const uint32_t* packed = nullptr;  // keys: what AttentionInner::pack made of them
 };
 
 enum class KvPart { key, value };
@@ -28,9 +30,15 @@ KvVectors kv_vectors(const AttentionArgs& args, int64_t page, KvPart part, int64
 void attention_output(Isa isa, const AttentionArgs& args, int64_t token, int64_t head, const float* values, float sum);
 
 struct AttentionInner {
+  // Of keys whose scores several queries want, in the order in which scores() likes to read them: packed [head_dim / 2][kKvPagePositions].
+  // nullptr, or returns false: it reads them as they are.
+  bool (*pack)(const KvVectors& k, int64_t count, int64_t head_dim, uint32_t* packed);
   // scores[h][p] = scale * q[h] . k[p] for `heads` queries, q_stride apart, and positions [0, count).   scores [heads][kKvPagePositions]
   void (*scores)(const KvVectors& k, int64_t count, const float* q, int64_t q_stride, int64_t heads, int64_t head_dim, float scale,
                  float* scores);
+  float (*highest)(const float* scores, int64_t count);
+  // x[i] = e^(x[i] - shift); returns their sum. shift: the highest so far
+  float (*exp_sum)(float* x, float shift, int64_t count);
   // out[h] = out[h] * factors[h] + sum over p of weights[h][p] v[p], p ascending.   out [heads], out_stride apart
   void (*add_values)(const KvVectors& v, int64_t count, const float* weights, const float* factors, int64_t heads, int64_t head_dim,
                      float* out, int64_t out_stride);
@@ -49,6 +57,9 @@ struct AttentionTiles {
 };
 // Whether tiles hold what these arguments ask for: pages of bf16 or int8, head_dim a multiple of 32.
 bool fits_tiles(const AttentionArgs& args);
+
+// For instruction sets without one of their own.
+inline float highest_of(const float* scores, int64_t count) { return *std::max_element(scores, scores + count); }
 
 namespace scalar {
 extern const AttentionInner attention_inner;

@@ -1,4 +1,5 @@
 // The inner loops of attention with AVX2 and FMA: inner_vector.h over eight lanes.
+#include "kernels/activations/activations.h"
 #include "kernels/attention/inner.h"
 
 #if defined(__x86_64__)
@@ -41,9 +42,11 @@ struct Eight {
   }
 };
 
+float exp_sum_of(float* x, float shift, int64_t count) { return static_cast<float>(avx2::exp_sum(x, shift, count)); }
+
 }  // namespace
 
-const AttentionInner attention_inner{scores_by<Eight>, add_values_by<Eight>};
+const AttentionInner attention_inner{nullptr, scores_by<Eight>, highest_of, exp_sum_of, add_values_by<Eight>};
 
 }  // namespace quern::avx2
 

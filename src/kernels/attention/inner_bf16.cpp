@@ -16,13 +16,8 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"
 namespace quern::avx512_bf16 {
 namespace {
 
-constexpr int kScoreHeads = 8, kValueHeads = 4, kValueVectors = 2;  // what registers hold, as in inner_vector.h
-
-__m512bh load_bf16(const void* at) {
-  __m512bh values;
-  std::memcpy(&values, at, sizeof values);
-  return values;
-}
+constexpr int kScoreHeads = 4, kScoreVectors = kKvPagePositions / 16;  // what registers hold, as in inner_vector.h
+constexpr int kValueHeads = 8, kValueVectors = 1;  // a vector is a line of the cache: values are read once
 
 // 32 floats at `at`, those from `count` on as zeros.
 __m512bh rounded(const float* at, int64_t count = 32) {
@@ -30,21 +25,43 @@ __m512bh rounded(const float* at, int64_t count = 32) {
   return _mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(mask(count - 16), at + 16), _mm512_maskz_loadu_ps(mask(count), at));
 }
 
-// The sums of the 128-bit lanes 0 and 1, 2 and 3 of a, then of b.
-inline __attribute__((always_inline)) __m512 half_sums(__m512 a, __m512 b) {
-  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
+// 16 rows of 16 words each, to 16 columns of 16, kKvPagePositions words apart.
+void transpose(const std::byte* rows, int64_t stride, uint32_t* columns) {
+  __m512i r[16], t[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(rows + i * stride);
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {  // of four rows: lane l of r[i + c] has column 4 l + c
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    const __m512i even = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88), odd = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xDD),
+                  more_even = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88),
+                  more_odd = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xDD);
+    const auto store = [&](int column, __m512i words) { _mm512_storeu_si512(columns + column * kKvPagePositions, words); };
+    store(c, _mm512_shuffle_i32x4(even, more_even, 0x88));
+    store(4 + c, _mm512_shuffle_i32x4(odd, more_odd, 0x88));
+    store(8 + c, _mm512_shuffle_i32x4(even, more_even, 0xDD));
+    store(12 + c, _mm512_shuffle_i32x4(odd, more_odd, 0xDD));
+  }
 }
 
-// Lane i of the result: the sum over the lanes of x[i].
-inline __attribute__((always_inline)) __m512 sums_of(const __m512 (&x)[16]) {
-  __m512 twos[8], fours[4];
-  for (int i = 0; i < 8; ++i) twos[i] = _mm512_add_ps(_mm512_unpacklo_ps(x[i], x[i + 8]), _mm512_unpackhi_ps(x[i], x[i + 8]));
-  for (int i = 0; i < 4; ++i) {
-    const __m512d a = _mm512_castps_pd(twos[i]), b = _mm512_castps_pd(twos[i + 4]);
-    fours[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
-  }
-  const __m512i in_order = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15);
-  return _mm512_permutexvar_ps(in_order, half_sums(half_sums(fours[0], fours[1]), half_sums(fours[2], fours[3])));
+// Pairs of a key's dimensions are words, and positions their lanes: a score then needs no sum over lanes.
+bool pack_keys(const KvVectors& k, int64_t count, int64_t head_dim, uint32_t* packed) {
+  if (k.format != KvFormat::bf16) return false;
+  for (int64_t p = 0; p < count; p += 16)  // a page has room for all of its positions
+    for (int64_t i = 0; i < head_dim; i += 32)
+      transpose(k.values + p * k.stride + 2 * i, k.stride, packed + i / 2 * kKvPagePositions + p);
+  return true;
 }
 
 // The line of what comes next that lies where `at` lies among what is here. Two products of a page take as long as its bytes, so that
@@ -53,44 +70,47 @@ inline void prefetch_ahead(const KvVectors& from, const std::byte* at) {
   if (from.ahead) _mm_prefetch(reinterpret_cast<const char*>(from.ahead + (at - from.values)), _MM_HINT_T0);
 }
 
-// Positions p and `other` (the same where p is the last one) for some heads. q [heads, head_dim] in bf16.
+// A page's scores for some heads. q [heads, pairs]
 template <int heads>
-void score_pair(const KvVectors& k, int64_t p, int64_t other, const uint16_t* q, int64_t head_dim, float scale, float* scores) {
-  __m512 sums[16];
-#pragma GCC unroll 16
-  for (__m512& sum : sums) sum = _mm512_setzero_ps();  // a loop would be a call of memset, and the sums in memory
-  const std::byte *first = k.values + p * k.stride, *second = k.values + other * k.stride;
-  int64_t i = 0;
-  do {
-    const __m512bh a = load_bf16(first + 2 * i), b = load_bf16(second + 2 * i);
-    prefetch_ahead(k, first + 2 * i);
-    prefetch_ahead(k, second + 2 * i);
+void score_heads(const KvVectors& k, const uint32_t* q, int64_t pairs, int64_t first_ahead, float scale, float* scores) {
+  __m512 sums[heads][kScoreVectors];
+#pragma GCC unroll 4
+  for (auto& of_head : sums)
+#pragma GCC unroll 4
+    for (__m512& sum : of_head) sum = _mm512_setzero_ps();  // a loop would be a call of memset, and the sums in memory
+  const int64_t row_lines = pairs / 16;
+  for (int64_t i = 0; i < pairs; ++i) {
+    __m512bh keys[kScoreVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kScoreVectors; ++v)
+      keys[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(k.packed + i * kKvPagePositions + 16 * v));
+    for (int64_t line = first_ahead + 2 * i; line < first_ahead + 2 * i + 2; ++line)
+      if (const int64_t p = line / row_lines; p < kKvPagePositions) prefetch_ahead(k, k.values + p * k.stride + line % row_lines * 64);
+#pragma GCC unroll 4
     for (int h = 0; h < heads; ++h) {
-      const __m512bh query = load_bf16(q + h * head_dim + i);
-      sums[2 * h] = _mm512_dpbf16_ps(sums[2 * h], query, a);
-      sums[2 * h + 1] = _mm512_dpbf16_ps(sums[2 * h + 1], query, b);
+      const auto query = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(q[h * pairs + i])));
+#pragma GCC unroll 4
+      for (int v = 0; v < kScoreVectors; ++v) sums[h][v] = _mm512_dpbf16_ps(sums[h][v], keys[v], query);
     }
-  } while ((i += 32) < head_dim);
-  float pairs[16];
-  _mm512_storeu_ps(pairs, _mm512_mul_ps(sums_of(sums), _mm512_set1_ps(scale)));
-  // There is room for a second score where there is no position: a page has an even number of them.
-  for (int h = 0; h < heads; ++h) std::memcpy(scores + h * kKvPagePositions + p, pairs + 2 * h, 2 * sizeof(float));
+  }
+  for (int h = 0; h < heads; ++h)
+    for (int v = 0; v < kScoreVectors; ++v)
+      _mm512_storeu_ps(scores + h * kKvPagePositions + 16 * v, _mm512_mul_ps(sums[h][v], _mm512_set1_ps(scale)));
 }
 
 void scores_of(const KvVectors& k, int64_t count, const float* q, int64_t q_stride, int64_t heads, int64_t head_dim, float scale,
                float* scores) {
   if (k.format != KvFormat::bf16) return avx512::attention_inner.scores(k, count, q, q_stride, heads, head_dim, scale, scores);
-  thread_local std::vector<uint16_t> memory;
-  memory.resize(static_cast<size_t>(heads * head_dim));
+  const int64_t pairs = head_dim / 2;
+  thread_local std::vector<uint32_t> memory;
+  memory.resize(static_cast<size_t>(heads * pairs));
   for (int64_t h = 0; h < heads; ++h)
     for (int64_t i = 0; i < head_dim; i += 32) {
       const __m512bh query = rounded(q + h * q_stride + i);
-      std::memcpy(memory.data() + h * head_dim + i, &query, sizeof query);
+      std::memcpy(memory.data() + h * pairs + i / 2, &query, sizeof query);
     }
   in_groups<kScoreHeads>(heads, 0, [&]<int some>(int64_t h) {
-    for (int64_t p = 0; p < count; p += 2)
-      score_pair<some>(k, p, std::min(p + 1, count - 1), memory.data() + h * head_dim, head_dim, scale,
-                       scores + h * kKvPagePositions);
+    score_heads<some>(k, memory.data() + h * pairs, pairs, h / kScoreHeads * 2 * pairs, scale, scores + h * kKvPagePositions);
   });
 }
 
@@ -168,9 +188,12 @@ void values_of(const KvVectors& v, int64_t count, const float* weights, const fl
   });
 }
 
+float highest(const float* scores, int64_t count) { return avx512::attention_inner.highest(scores, count); }
+float exp_sum(float* x, float shift, int64_t count) { return avx512::attention_inner.exp_sum(x, shift, count); }
+
 }  // namespace
 
-const AttentionInner attention_inner{scores_of, values_of};
+const AttentionInner attention_inner{pack_keys, scores_of, highest, exp_sum, values_of};
 
 }  // namespace quern::avx512_bf16
 

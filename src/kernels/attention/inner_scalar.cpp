@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "kernels/activations/activations.h"
 #include "kernels/attention/inner.h"
 #include "tensor/dtype.h"
 
@@ -33,6 +34,8 @@ void scores(const KvVectors& k, int64_t count, const float* q, int64_t q_stride,
     }
 }
 
+float exp_sum_of(float* x, float shift, int64_t count) { return static_cast<float>(exp_sum(Isa::scalar, x, shift, count)); }
+
 void add_values(const KvVectors& v, int64_t count, const float* weights, const float* factors, int64_t heads, int64_t head_dim,
                 float* out, int64_t out_stride) {
   for (int64_t h = 0; h < heads; ++h)
@@ -48,7 +51,7 @@ void add_values(const KvVectors& v, int64_t count, const float* weights, const f
 
 }  // namespace
 
-const AttentionInner attention_inner{scores, add_values};
+const AttentionInner attention_inner{nullptr, scores, highest_of, exp_sum_of, add_values};
 
 }  // namespace scalar
 }  // namespace quern
