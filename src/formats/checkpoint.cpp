@@ -117,6 +117,14 @@ std::vector<std::filesystem::path> Checkpoint::files() const {
   return paths;
 }
 
+std::vector<std::span<const std::byte>> Checkpoint::mappings() const {
+  std::vector<std::span<const std::byte>> mappings;
+  for (const SafetensorsFile& file : files_) mappings.push_back(file.mapping());
+  if (gguf_)
+    for (const auto& part : gguf_->parts()) mappings.push_back(part->bytes());
+  return mappings;
+}
+
 size_t Checkpoint::total_bytes() const {
   size_t total = 0;
   for (const StoredTensor* tensor : tensors_) total += tensor->bytes.size();

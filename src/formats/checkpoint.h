@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -33,7 +34,8 @@ class Checkpoint {
   const std::filesystem::path& path() const { return path_; }
   const GgufMetadata* gguf() const { return gguf_ ? &gguf_->metadata() : nullptr; }  // nullptr: safetensors
   size_t total_bytes() const;
-  std::vector<std::filesystem::path> files() const;  // that the tensors are in
+  std::vector<std::filesystem::path> files() const;          // that the tensors are in
+  std::vector<std::span<const std::byte>> mappings() const;  // of those files, whole
 
  private:
   Result<void> open_safetensors();

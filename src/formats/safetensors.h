@@ -34,6 +34,7 @@ class SafetensorsFile {
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
   const Json& metadata() const { return metadata_; }  // "__metadata__", an object of strings, or null
   const std::filesystem::path& path() const { return file_->path(); }
+  std::span<const std::byte> mapping() const { return file_->bytes(); }  // the whole file
 
  private:
   std::shared_ptr<const MappedFile> file_;

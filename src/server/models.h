@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/residency.h"
 #include "base/result.h"
 #include "runtime/engine.h"
 #include "runtime/prefix_cache.h"
@@ -31,6 +32,7 @@ struct ModelEntry {
 struct ServedModel {
   ModelEntry entry;
   std::unique_ptr<Engine> engine;
+  std::unique_ptr<MappedResidency> weights;  // of the engine's files; nullptr: not looked at
   std::unique_ptr<PrefixCache> cache;
   std::unique_ptr<ReplayStore> replay;   // nullptr: what the model said is not known again
   std::unique_ptr<Scheduler> scheduler;  // destroyed first

@@ -41,6 +41,7 @@ Result<std::shared_ptr<ServedModel>> load_served_model(const ModelPool::Options&
   EngineOptions engine = options.engine;
   engine.model = entry.path;
   QUERN_ASSIGN(served->engine, Engine::load(engine));
+  served->weights = std::make_unique<MappedResidency>(served->engine->impl().model->checkpoint.mappings());
   PrefixCacheOptions cache = options.cache;
   cache.memory = std::min(cache.memory, states / 4);
   if (!cache.on_warning && options.on_event)

@@ -83,9 +83,13 @@ struct TurnEnd {
 struct TurnFailed {
   Error error;
 };
+struct
+    TurnFromDisk {  // nothing has come yet, and so much of the model's files is in memory: the rest comes from the disk as it is needed
+  Residency weights;
+};
 struct TurnIdle {};  // nothing happened for the time that next() was told
-using TurnUpdate =
-    std::variant<TurnBegun, TurnReading, TurnThinking, TurnText, TurnCall, TurnArguments, TurnEnd, TurnFailed, TurnIdle>;
+using TurnUpdate = std::variant<TurnBegun, TurnReading, TurnThinking, TurnText, TurnCall, TurnArguments, TurnEnd, TurnFailed,
+                                TurnFromDisk, TurnIdle>;
 
 // The turn as it goes on. Not shared between threads, but for cancel(). Destroying it cancels. Updates wait until they are asked for, up to
 // a bound of a megabyte: who is further behind than that gets TurnFailed (busy), so that the scheduler never waits for a reader.
@@ -95,7 +99,8 @@ class TurnStream {
   TurnStream& operator=(TurnStream&&) noexcept;
   ~TurnStream();
 
-  // Waits for what comes next; after every choice's TurnEnd or TurnFailed there is nothing. idle_s: after so long without anything
+  // Waits for what comes next; after every choice's TurnEnd or TurnFailed there is nothing. TurnFromDisk comes about twice a second, until the first
+  // part of the prompt was read, while the model's files are not all in memory. idle_s: after so long without anything
   // TurnIdle, so that somebody who waits can say that he still does; 0: never.
   std::optional<TurnUpdate> next(double idle_s = 0);
   int64_t choice() const;  // whose the last update was

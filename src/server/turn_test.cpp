@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <set>
+#include <thread>
 
+#include "base/cold_file_test.h"
 #include "constrain/constraint.h"
 #include "constrain/turn_test.h"
 #include "runtime/prefix_cache.h"
@@ -285,6 +288,46 @@ TEST_F(Turns, EndSoonWhenTheyAreCancelled) {
   while (model()->scheduler->stats().running > 0 && std::chrono::steady_clock::now() - start < std::chrono::seconds(10))
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_EQ(model()->scheduler->stats().running, 0);
+}
+
+TEST_F(Turns, TellHowMuchOfAModelHasComeFromTheDisk) {
+  ColdFile weights(size_t{72} << 20);
+  if (!weights.is_cold()) GTEST_SKIP() << "this file system keeps files in memory";
+  model()->weights = std::make_unique<MappedResidency>(Mappings{weights.bytes()});
+  std::atomic<bool> waits = false, go = false;
+  std::thread slow([&] {  // as the first step is while the disk is waited for
+    model()->scheduler->between_steps([&] {
+      waits = true;
+      while (!go) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    });
+  });
+  while (!waits) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  auto stream = begin_turn(model(), ask("What is the capital of France?"));
+  EXPECT_TRUE(stream) << stream.error().message;
+  int64_t told = 0, told_late = 0;
+  bool first = true;
+  while (auto update = stream ? stream->next() : std::nullopt) {
+    if (const auto* disk = std::get_if<TurnFromDisk>(&*update)) {
+      EXPECT_LT(disk->weights.resident, disk->weights.total);
+      EXPECT_EQ(disk->weights.total, weights.bytes().size());
+      if (++told == 2) go = true;
+      told_late += !first;
+    }
+    if (std::holds_alternative<TurnText>(*update)) first = false;
+    EXPECT_FALSE(std::holds_alternative<TurnIdle>(*update)) << "nobody asked for it";
+  }
+  go = true;
+  slow.join();
+  EXPECT_GE(told, 2);
+  EXPECT_EQ(told_late, 0) << "the answer has begun";
+  EXPECT_LT(resident_bytes(weights.bytes()), weights.bytes().size()) << "a short prompt does not have all of it read";
+  std::string question;
+  for (int i = 0; i < 300; ++i) question += "word ";
+  EXPECT_TRUE(one(ask(question)).end);
+  for (int i = 0; i < 1000 && resident_bytes(weights.bytes()) < weights.bytes().size(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(resident_bytes(weights.bytes()), weights.bytes().size()) << "a long one does";
+  model()->weights.reset();
 }
 
 }  // namespace

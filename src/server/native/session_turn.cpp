@@ -93,6 +93,10 @@ Json SessionTurnAnswer::on(const TurnUpdate& update) {
     const int status = http_status(failed->error.code);
     return Json::Object{{"type", "error"}, {"status", status}, {"message", failed->error.message}};
   }
+  if (const auto* disk = std::get_if<TurnFromDisk>(&update))
+    return Json::Object{{"type", "loading"},
+                        {"done", static_cast<uint64_t>(disk->weights.resident)},
+                        {"total", static_cast<uint64_t>(disk->weights.total)}};
   if (const auto* reading = std::get_if<TurnReading>(&update))
     return Json::Object{{"type", "reading"}, {"done", reading->done}, {"total", reading->total}};
   if (const auto* end = std::get_if<TurnEnd>(&update)) end_ = *end;

@@ -206,14 +206,15 @@ const Shape& turn_answer() {
 }
 const Shape& turn_event() {
   static const Shape shape =
-      Shape::object({{"type", Shape::one_of({"reading", "thinking", "text", "call", "arguments", "end", "error"}, ""), M::required},
+      Shape::object({{"type", Shape::one_of({"loading", "reading", "thinking", "text", "call", "arguments", "end", "error"}, ""),
+                      M::required},
                      {"text", Shape::text("Of thinking and text: more of it; of end: all of it")},
                      {"index", Shape::integer(0, 100'000, "Of the call")},
                      {"id", Shape::text("Of the call")},
                      {"name", Shape::text("Of the call: the tool's")},
                      {"json", Shape::text("More of the call's arguments")},
-                     {"done", count("Tokens read")},
-                     {"total", count("Tokens to read")},
+                     {"done", count("Of reading: tokens read; of loading: bytes of the model in memory")},
+                     {"total", count("Of those, how many there are")},
                      {"message", Shape::text("What went wrong")}},
                     "A piece of an answer; the last is SessionTurn, or an error")
           .named("SessionTurnEvent");

@@ -51,6 +51,9 @@ std::optional<OpenAiError> failure_of(const TurnUpdate& update) {
 }
 
 bool tell_progress(OpenAiRun& run, const TurnUpdate& update) {
+  if (const auto* disk = std::get_if<TurnFromDisk>(&update))
+    return run.events().comment(
+        fmt::format("{} of {} bytes of the model are in memory", disk->weights.resident, disk->weights.total));
   const auto* reading = std::get_if<TurnReading>(&update);
   return !reading || run.events().comment(fmt::format("read {} of {} tokens", reading->done, reading->total));
 }

@@ -58,7 +58,9 @@ Json ChatChunks::call_delta(int64_t index, Json function, const std::string* id)
 std::vector<Json> ChatChunks::on(int64_t choice, const TurnUpdate& update) {
   std::vector<Json> made;
   const auto say = [&](Json delta, Json finish = nullptr) { made.push_back(chunk(choice, std::move(delta), std::move(finish))); };
-  if (std::holds_alternative<TurnBegun>(update) || std::holds_alternative<TurnReading>(update)) return made;
+  if (std::holds_alternative<TurnBegun>(update) || std::holds_alternative<TurnReading>(update) ||
+      std::holds_alternative<TurnFromDisk>(update))
+    return made;
   if (auto begun = begun_[static_cast<size_t>(choice)]; !begun) {
     begun = true;
     say(Json::Object{{"role", "assistant"}, {"content", ""}});

@@ -24,7 +24,7 @@ void handle_deleted_response(ResponseStore& store, const ServerRequest& request,
 
 // Of an update that ends a turn without an answer: why.
 std::optional<OpenAiError> failure_of(const TurnUpdate& update);
-// A comment that says how much of the prompt was read, where the update says so; false: nobody listens.
+// A comment that says how much of the prompt was read, or of the model has come from the disk, where the update says so; false: nobody listens.
 bool tell_progress(OpenAiRun& run, const TurnUpdate& update);
 // data: {"error": …}, as chat and completions tell in mid-stream.
 void error_as_data(EventStream& events, const OpenAiError& error);

@@ -71,6 +71,14 @@ class Answer {
     json["total"] = total;
     tell("reading", json);
   }
+  // The model is there as far as its files are mapped, and waits for the disk.
+  void loading(const std::string& model, const Residency& weights) {
+    Json json = Json::object();
+    json["model"] = model;
+    json["done"] = static_cast<uint64_t>(weights.resident);
+    json["total"] = static_cast<uint64_t>(weights.total);
+    tell("loading", json);
+  }
 
   void event(const Event& event, int64_t context) {
     if (const auto* turn = std::get_if<TurnEvent>(&event)) {
@@ -308,8 +316,8 @@ Result<void> answer_question(const AnswerParts& with, int64_t conversation, cons
   std::optional<Answer> answer;  // once there is something to tell
   const auto cancelled = [&] { return response.closed() || !answer->open(); };
   const AskUser ask = [&](const std::string& text, const std::vector<std::string>& choices) -> std::optional<std::string> {
-    const auto reply =
-        with.approvals.wait(Approvals::Kind::words, [&](const std::string& id) { answer->question(id, text, choices); }, cancelled);
+    const auto reply = with.approvals.wait(
+        Approvals::Kind::words, [&](const std::string& id) { answer->question(id, text, choices); }, cancelled);
     return reply ? std::get<std::optional<std::string>>(*reply) : std::nullopt;
   };
   QUERN_ASSIGN(ToolRegistry tools, chosen_tools(with.tools, question.settings.tools, ask));
@@ -357,6 +365,7 @@ Result<void> answer_question(const AnswerParts& with, int64_t conversation, cons
   events.json_event("start", start);
 
   ServedChatModel::Watcher watcher{.on_reading = [&](int64_t done, int64_t total) { answer->reading(done, total); },
+                                   .on_disk = [&](const Residency& weights) { answer->loading(name, weights); },
                                    .on_call = [&](const std::string& called) { answer->begin_call(called); },
                                    .on_arguments = [&](const std::string& json) { answer->more_arguments(json); }};
   Chat chat(std::make_unique<ServedChatModel>(*model, turn_of(question.settings, engine, client), std::move(watcher)));

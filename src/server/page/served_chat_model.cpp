@@ -43,6 +43,8 @@ Result<Reply> ServedChatModel::reply(const Conversation& conversation, int64_t m
       said = text->text;
     } else if (const auto* reading = std::get_if<TurnReading>(&*update)) {
       watcher_.on_reading(reading->done, reading->total);
+    } else if (const auto* disk = std::get_if<TurnFromDisk>(&*update)) {
+      watcher_.on_disk(disk->weights);
     } else if (const auto* call = std::get_if<TurnCall>(&*update)) {
       watcher_.on_call(call->name);
     } else if (const auto* arguments = std::get_if<TurnArguments>(&*update)) {

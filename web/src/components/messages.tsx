@@ -92,7 +92,7 @@ function Growing() {
         <p class="phase" role="status">
           <span class="mill" aria-hidden="true" />
           {now.phase}
-          {now.progress !== null && <progress value={now.progress} aria-label="The prompt is being read" />}
+          {now.progress !== null && <progress value={now.progress} aria-label={now.phase.startsWith('Loading') ? 'The model comes from the disk' : 'The prompt is being read'} />}
         </p>
       </div>
     </article>

@@ -21,7 +21,7 @@ export interface Running {
   parent: number | null;
   parts: Part[];
   phase: string; // what is happening, in words
-  progress: number | null; // 0 to 1 while a prompt is read
+  progress: number | null; // 0 to 1 while a prompt is read, or a model comes from the disk
   approvals: Approval[];
   questions: Question[];
   usage: Usage | null;
@@ -47,7 +47,7 @@ function grow(parts: Part[], type: 'text' | 'thinking', text: string): Part[] {
 export function grown(now: Running, { event, data }: TurnEvent): Running {
   switch (event) {
     case 'loading':
-      return { ...now, phase: `Loading ${data.model}` };
+      return { ...now, phase: `Loading ${data.model}`, progress: data.total ? (data.done ?? 0) / data.total : null };
     case 'start':
       return { ...now, phase: 'Reading', progress: 0 };
     case 'reading':

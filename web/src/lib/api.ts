@@ -79,7 +79,7 @@ export interface TurnRequest {
 
 export type TurnEvent =
   | { event: 'node'; data: { node: TreeNode } }
-  | { event: 'loading'; data: { model: string } }
+  | { event: 'loading'; data: { model: string; done?: number; total?: number } } // bytes of it in memory
   | { event: 'start'; data: { id: number; prompt_tokens: number; context: number } }
   | { event: 'reading'; data: { done: number; total: number } }
   | { event: 'thinking'; data: { text: string } }

@@ -278,7 +278,7 @@ const written = paced<TurnEvent>((events) => {
 function happened(conversation: number, event: TurnEvent) {
   if (event.event === 'text' || event.event === 'thinking' || event.event === 'arguments') return written.add(event);
   written.flush();
-  if (event.event === 'loading' || (event.event === 'start' && model.value?.status !== 'loaded')) void refreshState();
+  if ((event.event === 'loading' && event.data.total === undefined) || (event.event === 'start' && model.value?.status !== 'loaded')) void refreshState();
   const here = current.value?.id === conversation;
   if (event.event === 'node' || event.event === 'end') {
     batch(() => {
