@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 from npm_packages import install
@@ -417,6 +418,53 @@ class Sessions(Served):
         self.fails(404, "b", "POST", "/v1/sessions/b/save")
         self.fails(404, "nobody", "POST", "/v1/sessions/nobody/restore")
         self.ok("DELETE", "/v1/sessions/a")
+
+
+class Page(Served):
+    """What the page is told; its looks are page_test.py's."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="quern-page-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.root, data = os.path.join(cls.folder, "files"), os.path.join(cls.folder, "data")
+        for folder in (cls.root, data):
+            os.mkdir(folder)
+            os.chmod(folder, 0o755)
+        cls.options = ["--data", data, "--trace", os.path.join(data, "traces"), "--tools", "files", "--root", cls.root]
+        before = os.umask(0o022)
+        cls.addClassCleanup(os.umask, before)
+        super().setUpClass()
+
+    def told(self, text, tools=()):
+        """A new conversation's id, and what is told of its first answer; whatever a tool asks is allowed."""
+        settings = {"model": "pebble", "system": "", "tools": list(tools), "temperature": 0, "max_tokens": 200, "thinking": False}
+        talk = self.ok("POST", "/page/api/conversations", {"settings": settings})["id"]
+        connection, response = self.server.open("POST", f"/page/api/conversations/{talk}/turns",
+                                                {"parent": None, "parts": [{"type": "text", "text": text}], "settings": settings})
+        self.assertEqual(response.status, 200)
+        told, name = [], ""
+        for line in response:
+            line = line.decode().rstrip()
+            if line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: "):
+                told.append((name, json.loads(line[6:])))
+                if name == "approval":
+                    self.ok("POST", f"/page/api/approvals/{told[-1][1]['id']}", {"allow": True})
+        connection.close()
+        return talk, told
+
+    def test_messages_are_told_as_they_are_kept(self):
+        began = time.time()
+        talk, told = self.told("Hello!")
+        kept = {node["id"]: node for node in self.ok("GET", f"/page/api/conversations/{talk}")["nodes"]}
+        nodes = [event["node"] for name, event in told if name in ("node", "end")]
+        self.assertEqual([node["role"] for node in nodes], ["user", "assistant"])
+        for node in nodes:
+            self.assertEqual(node, kept[node["id"]])
+            self.assertTrue(began - 1 <= node["created"] <= time.time() + 1, node)
+
 
 
 if __name__ == "__main__":

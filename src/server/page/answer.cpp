@@ -261,6 +261,157 @@ TurnRequest turn_of(const PageSettings& settings, const Engine& engine, const st
   return turn;
 }
 
+// The question as a message: a new one, or, where it has no parts, its parent asked again.
+Result<PageMessage> message_asked(const PageQuestion& question, const PageConversation& conversation) {
+  if (question.parts.size() == 0) {
+    const PageMessage* again = question.parent ? conversation.find(*question.parent) : nullptr;
+    if (!again || again->role != Role::user || again->messages.empty())
+      return fail(Errc::invalid_argument, "parent: without parts, expected the id of a question in this conversation");
+    return *again;
+  }
+  PageMessage asked;
+  asked.parent = question.parent;
+  asked.parts = question.parts;
+  QUERN_ASSIGN(Message message, message_of(question.parts));
+  asked.messages.push_back(std::move(message));
+  return asked;
+}
+
+// One question on its way: first all that can be wrong with it, then its answer.
+class QuestionCall {
+ public:
+  QuestionCall(const AnswerParts& with, int64_t conversation, const PageQuestion& question, ServerResponse& response)
+      : with_(with), conversation_(conversation), question_(question), response_(response) {}
+
+  // Puts it into the history; the client is told nothing yet.
+  Result<void> accept() {
+    QUERN_ASSIGN(before_, with_.history.get(conversation_));
+    QUERN_ASSIGN(asked_, message_asked(question_, before_));
+    QUERN_ASSIGN(tools_, chosen_tools(with_.tools, question_.settings.tools,
+                                      [this](const auto& text, const auto& choices) { return ask_user(text, choices); }));
+    QUERN_ASSIGN(model_name_, with_.context.models.resolve(question_.settings.model));
+    fresh_ = asked_.id == 0;
+    if (fresh_) {
+      asked_.created = page_time();
+      QUERN_ASSIGN(asked_.id, with_.history.add(conversation_, asked_));
+    }
+    if (before_.title.empty()) {
+      before_.title = title_of(asked_.parts);
+      QUERN_TRY(with_.history.change(conversation_, {.title = before_.title, .settings = {}, .leaf = {}}));
+    }
+    return {};
+  }
+
+  void answer(const std::string& client) {
+    events_.emplace(response_);
+    if (fresh_) events_->json_event("node", Json::Object{{"node", asked_.to_json()}});
+    const auto model = load();
+    if (!model) return;
+    const Engine& engine = *model->engine;
+    answer_.emplace(*events_, engine.chat_format());
+    events_->json_event("start", Json::Object{{"id", 0}, {"prompt_tokens", 0}, {"context", engine.context()}});
+    Chat chat(std::make_unique<ServedChatModel>(model, turn_of(question_.settings, engine, client), watcher()));
+    const size_t known = remember(chat);
+    const EndEvent end = chat.ask(asked_.messages.front().content, tools_, loop(engine.context()));
+    if (end.status == RunStatus::failed) answer_->error(end.reason);
+    const std::vector<Message>& all = chat.messages();
+    std::vector<Message> said;
+    if (all.size() > known) said.assign(all.begin() + static_cast<std::ptrdiff_t>(known), all.end());
+    keep(std::move(said), response_.closed() ? "cancelled" : finish_of(end));
+  }
+
+ private:
+  bool cancelled() const { return response_.closed() || !answer_->open(); }
+
+  std::optional<std::string> ask_user(const std::string& text, const std::vector<std::string>& choices) {
+    const auto reply = with_.approvals.wait(
+        Approvals::Kind::words, [&](const std::string& id) { answer_->question(id, text, choices); },
+        [this] { return cancelled(); });
+    return reply ? std::get<std::optional<std::string>>(*reply) : std::nullopt;
+  }
+  Decision confirm() {
+    const auto allowed = with_.approvals.wait(
+        Approvals::Kind::yes_or_no, [this](const std::string& id) { answer_->approval(id, answer_->warning()); },
+        [this] { return cancelled(); });
+    return !allowed ? Decision::quit : std::get<bool>(*allowed) ? Decision::yes : Decision::no;
+  }
+
+  // nullptr: it cannot be had, and the page was told why.
+  std::shared_ptr<ServedModel> load() {
+    bool told = false;
+    const auto model = with_.context.models.acquire(model_name_, [&] {
+      if (!std::exchange(told, true)) events_->json_event("loading", Json::Object{{"model", model_name_}});
+      return events_->open() && !response_.closed();
+    });
+    if (!model) {
+      events_->json_event("error", Json::Object{{"message", model.error().message}});
+      return nullptr;
+    }
+    response_.notes().model = model_name_;
+    return *model;
+  }
+
+  ServedChatModel::Watcher watcher() {
+    return {.on_reading = [this](int64_t done, int64_t total) { answer_->reading(done, total); },
+            .on_disk = [this](const Residency& weights) { answer_->loading(model_name_, weights); },
+            .on_call = [this](const std::string& called) { answer_->begin_call(called); },
+            .on_arguments = [this](const std::string& json) { answer_->more_arguments(json); }};
+  }
+
+  // Has the chat know what was said before the question; returns how many of its messages will not be the answer's: the question is one.
+  size_t remember(Chat& chat) const {
+    std::vector<Message> past;
+    for (const PageMessage* node : before_.path_to(asked_.parent))
+      past.insert(past.end(), node->messages.begin(), node->messages.end());
+    const size_t known = past.size() + (question_.settings.system.empty() ? 0 : 1) + 1;
+    chat.replace(std::move(past));
+    chat.set_system(question_.settings.system);
+    return known;
+  }
+
+  LoopOptions loop(int64_t context) {
+    LoopOptions loop;
+    if (with_.tools) loop.root = with_.tools->root;
+    if (question_.settings.max_tokens) loop.budget.tokens = *question_.settings.max_tokens;
+    loop.cancelled = [this] { return cancelled(); };
+    loop.on_text = [this](std::string_view text) { answer_->text(text); };
+    loop.on_event = [this, context](const Event& event) { answer_->event(event, context); };
+    loop.confirm = [this](const Tool&, const ToolCall&) { return confirm(); };
+    return loop;
+  }
+
+  // The answer, into the history; the page hears of it as its last event.
+  void keep(std::vector<Message> messages, std::string finish) {
+    response_.notes().finish = finish;
+    if (answer_->parts().size() == 0 && finish == "cancelled") return;
+    PageMessage said;
+    said.parent = asked_.id;
+    said.role = Role::assistant;
+    said.created = page_time();
+    said.parts = answer_->parts();
+    said.messages = std::move(messages);
+    said.model = model_name_;
+    said.usage = answer_->usage();
+    said.finish = std::move(finish);
+    const auto id = with_.history.add(conversation_, said);
+    if (!id) return answer_->error(id.error().message);
+    said.id = *id;
+    events_->json_event("end", Json::Object{{"node", said.to_json()}, {"title", before_.title}});
+  }
+
+  const AnswerParts& with_;
+  const int64_t conversation_;
+  const PageQuestion& question_;
+  ServerResponse& response_;
+  PageConversation before_;  // as it was when the question came, but for its title
+  PageMessage asked_;
+  bool fresh_ = false;  // asked for the first time
+  ToolRegistry tools_;
+  std::string model_name_;
+  std::optional<EventStream> events_;
+  std::optional<Answer> answer_;  // once there is a model
+};
+
 }  // namespace
 
 Result<PageSettings> PageSettings::read(const Json& json) {
@@ -300,112 +451,9 @@ Result<PageQuestion> PageQuestion::read(const Json& json) {
 
 Result<void> answer_question(const AnswerParts& with, int64_t conversation, const PageQuestion& question, const std::string& client,
                              ServerResponse& response) {
-  QUERN_ASSIGN(PageConversation before, with.history.get(conversation));
-  PageMessage asked;
-  if (question.parts.size() > 0) {
-    asked.parent = question.parent;
-    asked.parts = question.parts;
-    QUERN_ASSIGN(Message message, message_of(question.parts));
-    asked.messages.push_back(std::move(message));
-  } else {
-    const PageMessage* again = question.parent ? before.find(*question.parent) : nullptr;
-    if (!again || again->role != Role::user || again->messages.empty())
-      return fail(Errc::invalid_argument, "parent: without parts, expected the id of a question in this conversation");
-    asked = *again;
-  }
-  std::optional<Answer> answer;  // once there is something to tell
-  const auto cancelled = [&] { return response.closed() || !answer->open(); };
-  const AskUser ask = [&](const std::string& text, const std::vector<std::string>& choices) -> std::optional<std::string> {
-    const auto reply = with.approvals.wait(
-        Approvals::Kind::words, [&](const std::string& id) { answer->question(id, text, choices); }, cancelled);
-    return reply ? std::get<std::optional<std::string>>(*reply) : std::nullopt;
-  };
-  QUERN_ASSIGN(ToolRegistry tools, chosen_tools(with.tools, question.settings.tools, ask));
-  QUERN_ASSIGN(const std::string name, with.context.models.resolve(question.settings.model));
-  const bool fresh = asked.id == 0;
-  if (fresh) {
-    QUERN_ASSIGN(asked.id, with.history.add(conversation, asked));
-  }
-  std::string title = before.title;
-  if (title.empty()) {
-    title = title_of(asked.parts);
-    QUERN_TRY(with.history.change(conversation, {.title = title, .settings = {}, .leaf = {}}));
-  }
-
-  EventStream events(response);
-  if (fresh) {
-    Json node = Json::object();
-    node["node"] = asked.to_json();
-    events.json_event("node", node);
-  }
-  Json loading = Json::object();
-  loading["model"] = name;
-  bool told = false;
-  const auto model = with.context.models.acquire(name, [&] {
-    if (!std::exchange(told, true)) events.json_event("loading", loading);
-    return events.open() && !response.closed();
-  });
-  PageMessage said;
-  said.parent = asked.id;
-  said.role = Role::assistant;
-  said.model = name;
-  if (!model) {
-    Json error = Json::object();
-    error["message"] = model.error().message;
-    events.json_event("error", error);
-    return {};
-  }
-  const Engine& engine = *(*model)->engine;
-  response.notes().model = name;
-  answer.emplace(events, engine.chat_format());
-  Json start = Json::object();
-  start["id"] = int64_t{0};
-  start["prompt_tokens"] = int64_t{0};
-  start["context"] = engine.context();
-  events.json_event("start", start);
-
-  ServedChatModel::Watcher watcher{.on_reading = [&](int64_t done, int64_t total) { answer->reading(done, total); },
-                                   .on_disk = [&](const Residency& weights) { answer->loading(name, weights); },
-                                   .on_call = [&](const std::string& called) { answer->begin_call(called); },
-                                   .on_arguments = [&](const std::string& json) { answer->more_arguments(json); }};
-  Chat chat(std::make_unique<ServedChatModel>(*model, turn_of(question.settings, engine, client), std::move(watcher)));
-  std::vector<Message> past;
-  for (const PageMessage* node : before.path_to(asked.parent))
-    past.insert(past.end(), node->messages.begin(), node->messages.end());
-  const size_t known = past.size() + (question.settings.system.empty() ? 0 : 1) + 1;
-  chat.replace(std::move(past));
-  chat.set_system(question.settings.system);
-
-  LoopOptions loop;
-  if (with.tools) loop.root = with.tools->root;
-  if (question.settings.max_tokens) loop.budget.tokens = *question.settings.max_tokens;
-  loop.cancelled = cancelled;
-  loop.on_text = [&](std::string_view text) { answer->text(text); };
-  loop.on_event = [&](const Event& event) { answer->event(event, engine.context()); };
-  loop.confirm = [&](const Tool&, const ToolCall&) {
-    const auto allowed = with.approvals.wait(
-        Approvals::Kind::yes_or_no, [&](const std::string& id) { answer->approval(id, answer->warning()); }, cancelled);
-    return !allowed ? Decision::quit : std::get<bool>(*allowed) ? Decision::yes : Decision::no;
-  };
-  const EndEvent end = chat.ask(asked.messages.front().content, tools, loop);
-  if (end.status == RunStatus::failed) answer->error(end.reason);
-  said.parts = answer->parts();
-  said.usage = answer->usage();
-  said.finish = response.closed() ? "cancelled" : finish_of(end);
-  response.notes().finish = said.finish;
-  const std::vector<Message>& all = chat.messages();
-  if (all.size() > known) said.messages.assign(all.begin() + static_cast<std::ptrdiff_t>(known), all.end());
-  if (said.parts.size() == 0 && said.finish == "cancelled") return {};
-  const auto id = with.history.add(conversation, said);
-  if (!id) {
-    answer->error(id.error().message);
-    return {};
-  }
-  said.id = *id;
-  Json last = Json::object();
-  last["node"] = said.to_json();
-  last["title"] = title;
-  events.json_event("end", last);
+  QuestionCall call(with, conversation, question, response);
+  QUERN_TRY(call.accept());
+  call.answer(client);
   return {};
 }
 

@@ -16,11 +16,13 @@
 
 namespace quern {
 
+double page_time();  // now, as seconds since 1970
+
 struct PageMessage {
   int64_t id = 0;
   std::optional<int64_t> parent;  // absent: the beginning of the conversation
   Role role = Role::user;         // user or assistant
-  double created = 0;             // seconds since 1970
+  double created = 0;             // seconds since 1970; 0: when it is added
   Json parts = Json::array();     // what is shown: see web/src/lib/api.ts, Part
   std::vector<Message> messages;  // what the model is told of it: one of the user's, or an answer with its calls and their results
   std::string model;              // who answered
