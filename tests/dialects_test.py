@@ -465,6 +465,26 @@ class Page(Served):
             self.assertEqual(node, kept[node["id"]])
             self.assertTrue(began - 1 <= node["created"] <= time.time() + 1, node)
 
+    def test_files_of_tools_have_the_umask_and_those_of_the_server_are_private(self):
+        _, told = self.told("Write 'hello' into hello.txt.", [tool["name"] for tool in self.ok("GET", "/page/api/state")["tools"]])
+        names = [os.path.join(folder, name) for folder, _, files in os.walk(self.root) for name in files]
+        self.assertEqual(len(names), 1, told)
+        self.assertEqual(os.stat(names[0]).st_mode & 0o777, 0o644)
+
+        def others_see(folder):
+            for entry in os.scandir(folder):
+                if entry.stat().st_mode & 0o077 == 0:
+                    continue
+                if entry.is_dir():
+                    yield from others_see(entry.path)
+                else:
+                    yield entry.path
+
+        self.ok("POST", "/v1/sessions", {"id": "a", "text": "A mill"})
+        self.ok("POST", "/v1/sessions/a/save")
+        data = os.path.join(self.folder, "data")
+        self.assertEqual(list(others_see(data)), [])
+        self.assertLess({"cache", "lock", "page", "sessions", "traces"}, set(os.listdir(data)) | {""})
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ class Serve(unittest.TestCase):
             text = file.read()
         self.assertNotIn("secret-in-a-header", text)
         self.assertEqual(json.loads(text)["request"]["path"], "/metrics")
-        self.assertEqual(os.stat(traces[0]).st_mode & 0o077, 0)
+        self.assertEqual(os.stat(trace).st_mode & 0o077, 0)
         self.assertIn("no model there", self.fails("--models", trace, "--no-data"))
 
     def test_a_port_that_is_taken(self) -> None:

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -88,7 +87,8 @@ Result<std::vector<ModelEntry>> find_models(const ServeOptions& o) {
   return entries;
 }
 
-// The folder that what outlives the process is in, locked while this process uses it.
+// The folder that what outlives the process is in, locked while this process uses it. What is written may hold prompts: every file in it is
+// its owner's alone, or lies in a folder of its own that is. The umask stays the user's, since it is also that of the files of tools.
 struct DataFolder {
   fs::path path;  // empty: none
   UniqueFd lock;
@@ -112,9 +112,7 @@ Result<DataFolder> open_data(const ServeOptions& o, ExchangeLog& log) {
               fmt::format("{}: {}; nothing is kept beyond this process (--data names another folder)", data.path.string(), why));
     return DataFolder();
   };
-  std::error_code error;
-  fs::create_directories(data.path, error);
-  if (error) return unusable(error.message());
+  if (const auto made = make_private_folders(data.path); !made) return unusable(made.error().message);
   data.lock = UniqueFd(::open((data.path / "lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
   if (!data.lock) return unusable(std::strerror(errno));
   if (::flock(data.lock.get(), LOCK_EX | LOCK_NB) != 0) return unusable("another server uses it");
@@ -245,7 +243,6 @@ Result<int> serve(CLI::App& command, ServeOptions& o) {
   }
   allow_many_files();
   keep_memory_together();
-  ::umask(077);  // what is written may hold prompts
   Signals signals;
   QUERN_ASSIGN(const auto log, open_log(o));
   QUERN_ASSIGN(const DataFolder data, open_data(o, *log));

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <random>
 
 namespace quern {
 namespace {
@@ -74,13 +75,16 @@ AtomicFile::AtomicFile(std::filesystem::path path, std::filesystem::path tempora
     : path_(std::move(path)), temporary_(std::move(temporary)), fd_(std::move(fd)) {}
 
 Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
-  std::string name = path.string() + ".tmp-XXXXXX";
-  UniqueFd fd(::mkostemp(name.data(), O_CLOEXEC));
-  if (!fd) return io_error(path, "create a temporary file beside it");
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(fd.get(), 0666 & ~mask) != 0) return io_error(path, "set its mode");  // mkostemp made it private
-  return AtomicFile(path, name, std::move(fd));
+  // Not mkostemp: its file is private, and the umask that others are to have can only be asked for by setting it, under the feet of other
+  // threads that just then make files of their own.
+  std::random_device random;
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    const std::string name = fmt::format("{}.tmp-{:08x}", path.string(), random());
+    UniqueFd fd(::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (fd) return AtomicFile(path, name, std::move(fd));
+    if (errno != EEXIST) break;
+  }
+  return io_error(path, "create a temporary file beside it");
 }
 
 AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
@@ -112,6 +116,16 @@ Result<void> AtomicFile::commit() {
   UniqueFd dir(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (dir) ::fsync(dir.get());  // the rename itself; a file system without it still has the file
   return {};
+}
+
+Result<void> make_private_folders(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (path.empty() || std::filesystem::is_directory(path, ignored)) return {};
+  const std::filesystem::path above = path.parent_path();
+  if (above != path) QUERN_TRY(make_private_folders(above));
+  if (!path.has_filename() || ::mkdir(path.c_str(), 0700) == 0) return {};         // without one: "a/b/", whose b was made above
+  if (errno == EEXIST && std::filesystem::is_directory(path, ignored)) return {};  // somebody else made it meanwhile
+  return fail(Errc::io, "{}: cannot make the folder: {}", path.string(), std::strerror(errno));
 }
 
 Result<void> write_file(const std::filesystem::path& path, std::string_view text) {

@@ -68,6 +68,9 @@ class AtomicFile {
   UniqueFd fd_;
 };
 
+// Makes what is missing of the folders of this path, for their owner alone. One that is there stays as it is.
+Result<void> make_private_folders(const std::filesystem::path& path);
+
 Result<void> write_file(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace quern

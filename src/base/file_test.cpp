@@ -95,5 +95,23 @@ TEST_F(Files, HaveTheModeThatTheUmaskLeaves) {
   EXPECT_EQ(info.st_mode & 0777, 0640u);
 }
 
+TEST_F(Files, PrivateFoldersAreMadeForTheirOwnerAlone) {
+  const auto mode = [](const std::filesystem::path& path) {
+    struct stat info{};
+    EXPECT_EQ(::stat(path.c_str(), &info), 0) << path;
+    return info.st_mode & 0777;
+  };
+  ASSERT_EQ(::mkdir((folder_ / "there").c_str(), 0755), 0);
+  ASSERT_EQ(::chmod((folder_ / "there").c_str(), 0755), 0);
+  EXPECT_TRUE(make_private_folders(folder_ / "there" / "a" / "b" / ""));
+  EXPECT_TRUE(make_private_folders(folder_ / "there" / "a" / "b"));
+  EXPECT_EQ(mode(folder_ / "there"), 0755u);
+  EXPECT_EQ(mode(folder_ / "there" / "a"), 0700u);
+  EXPECT_EQ(mode(folder_ / "there" / "a" / "b"), 0700u);
+  ASSERT_TRUE(write_file(folder_ / "file", "x"));
+  EXPECT_FALSE(make_private_folders(folder_ / "file"));
+  EXPECT_FALSE(make_private_folders(folder_ / "file" / "below"));
+}
+
 }  // namespace
 }  // namespace quern

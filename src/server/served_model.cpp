@@ -1,6 +1,7 @@
 // How a model that is served comes to be, and what it weighs.
 #include <algorithm>
 
+#include "base/file.h"
 #include "base/random.h"
 #include "formats/gguf.h"
 #include "runtime/engine_impl.h"
@@ -50,9 +51,7 @@ Result<std::shared_ptr<ServedModel>> load_served_model(const ModelPool::Options&
     };
   if (!cache.folder.empty()) {
     cache.folder /= model_folder_name(entry.name);
-    std::error_code error;
-    fs::create_directories(cache.folder, error);
-    if (error) return fail(Errc::io, "{}: {}", cache.folder.string(), error.message());
+    QUERN_TRY(make_private_folders(cache.folder));
   }
   served->cache = std::make_unique<PrefixCache>(*served->engine->impl().runner, cache);
   if (const Tokenizer* tokenizer = served->engine->tokenizer()) {

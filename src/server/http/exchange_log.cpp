@@ -126,9 +126,7 @@ ExchangeLog::ExchangeLog(ExchangeLogOptions options) : options_(std::move(option
 
 Result<std::unique_ptr<ExchangeLog>> ExchangeLog::open(ExchangeLogOptions options) {
   if (!options.trace.empty()) {
-    std::error_code error;
-    std::filesystem::create_directories(options.trace, error);
-    if (error) return fail(Errc::io, "{}: {}", options.trace.string(), error.message());
+    QUERN_TRY(make_private_folders(options.trace));
     ::chmod(options.trace.c_str(), 0700);
   }
   return std::unique_ptr<ExchangeLog>(new ExchangeLog(std::move(options)));

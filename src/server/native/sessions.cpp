@@ -68,11 +68,7 @@ Result<Sessions::Shelf*> Sessions::open(const std::shared_ptr<ServedModel>& mode
   options.memory = memory_;
   if (!folder_.empty()) {
     options.folder = folder_ / model_folder_name(name) / "states";
-    for (const fs::path& folder : {options.folder, notes_file(name, "x").parent_path()}) {
-      std::error_code error;
-      fs::create_directories(folder, error);
-      if (error) return fail(Errc::io, "{}: {}", folder.string(), error.message());
-    }
+    for (const fs::path& folder : {options.folder, notes_file(name, "x").parent_path()}) QUERN_TRY(make_private_folders(folder));
   }
   return &shelves_.emplace(name, Shelf{model, std::make_unique<SessionStore>(*model->engine, options), {}}).first->second;
 }
