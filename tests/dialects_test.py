@@ -148,6 +148,15 @@ class OpenAi(Served):
         status, answer = self.server.ask("GET", "/v1/chat/completions")
         self.assertEqual((status, answer["error"]["type"]), (405, "invalid_request_error"))
 
+    def test_metrics_tell_of_the_queue_and_the_prefix_cache(self):
+        asked = {"model": "pebble", "messages": [{"role": "system", "content": "You mill flour. " * 40}, {"role": "user", "content": "Hello."}], "max_tokens": 4}
+        for _ in range(2):
+            self.ok("POST", "/v1/chat/completions", asked)
+        found = dict(line.rsplit(" ", 1) for line in self.ok("GET", "/metrics").splitlines() if line and line[0] != "#")
+        for name in ("lookups_total", "hits_total", "found_tokens_total", "states", "bytes"):
+            self.assertGreater(float(found[f'quern_prefix_cache_{name}{{model="pebble"}}']), 0, name)
+        self.assertGreaterEqual(int(found['quern_queue_wait_seconds_count{model="pebble"}']), 2)
+
     def test_document(self):
         document = self.ok("GET", "/openapi.json")
         self.assertEqual(document["openapi"], "3.1.0")

@@ -35,6 +35,24 @@ void single(std::string& out, std::string_view name, std::string_view type, std:
   line(out, name, "", value);
 }
 
+// As of the end of each model's last turn.
+void print_caches(std::string& out, const std::vector<ModelState>& models) {
+  const auto each = [&](std::string_view name, std::string_view type, std::string_view help, auto PrefixCacheStats::* field) {
+    head(out, name, type, help);
+    for (const ModelState& model : models) line(out, name, "model=" + label_value(model.entry.name), model.cache.*field);
+  };
+  each("quern_prefix_cache_lookups_total", "counter", "Prompts that were looked for.", &PrefixCacheStats::lookups);
+  each("quern_prefix_cache_hits_total", "counter", "Prompts whose beginning was known.", &PrefixCacheStats::hits);
+  each("quern_prefix_cache_found_tokens_total", "counter", "Tokens of these beginnings.", &PrefixCacheStats::tokens_found);
+  each("quern_prefix_cache_states", "gauge", "States in memory.", &PrefixCacheStats::states);
+  each("quern_prefix_cache_bytes", "gauge", "Bytes of states in memory.", &PrefixCacheStats::bytes);
+  each("quern_prefix_cache_disk_states", "gauge", "States on disk.", &PrefixCacheStats::states_on_disk);
+  each("quern_prefix_cache_disk_bytes", "gauge", "Bytes of states on disk.", &PrefixCacheStats::bytes_on_disk);
+  each("quern_prefix_cache_evicted_total", "counter", "States that made room in memory.", &PrefixCacheStats::evicted);
+  each("quern_prefix_cache_written_total", "counter", "States written to disk.", &PrefixCacheStats::written);
+  each("quern_prefix_cache_loaded_total", "counter", "States loaded from disk.", &PrefixCacheStats::loaded);
+}
+
 void print_models(std::string& out, const std::vector<ModelState>& models) {
   const auto each = [&](std::string_view name, std::string_view type, std::string_view help, auto value_of) {
     head(out, name, type, help);
@@ -102,6 +120,7 @@ void Metrics::count(const ExchangeRecord& record) {
   tokens.prompt += std::max<int64_t>(record.notes.prompt_tokens, 0);
   tokens.reused += std::max<int64_t>(record.notes.reused_tokens, 0);
   tokens.generated += std::max<int64_t>(record.notes.tokens, 0);
+  if (record.notes.queued_s >= 0) queue_waits_[record.notes.model].add(record.notes.queued_s);
 }
 
 std::string Metrics::text(const Now& now) const {
@@ -128,12 +147,16 @@ std::string Metrics::text(const Now& now) const {
   head(out, "quern_http_first_byte_seconds", "histogram", "From a request's first byte to its answer's first.");
   for (const auto& [route, histogram] : first_bytes_)
     histogram.print(out, "quern_http_first_byte_seconds", "route=" + label_value(route));
+  head(out, "quern_queue_wait_seconds", "histogram", "What finished requests waited in their model's queue, by model.");
+  for (const auto& [model, histogram] : queue_waits_)
+    histogram.print(out, "quern_queue_wait_seconds", "model=" + label_value(model));
   head(out, "quern_answered_tokens_total", "counter", "Tokens of finished requests, by model and kind.");
   for (const auto& [model, tokens] : tokens_)
     for (const auto& [kind, count] :
          {std::pair{"prompt", tokens.prompt}, {"reused", tokens.reused}, {"generated", tokens.generated}})
       line(out, "quern_answered_tokens_total", fmt::format("model={},kind=\"{}\"", label_value(model), kind), count);
   print_models(out, now.models);
+  print_caches(out, now.models);
   return out;
 }
 

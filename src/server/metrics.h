@@ -46,6 +46,7 @@ class Metrics {
   mutable std::mutex mutex_;
   std::map<std::tuple<std::string, std::string, int>, int64_t> requests_;  // by method, route, status
   std::map<std::string, Histogram> durations_, first_bytes_;               // by route
+  std::map<std::string, Histogram> queue_waits_;                           // by model
   std::map<std::string, Tokens> tokens_;                                   // by model
   int64_t received_ = 0, sent_ = 0, cut_off_ = 0;
 };

@@ -25,7 +25,7 @@ TEST(Metrics, CountsByRouteAndStatus) {
   Metrics metrics;
   ExchangeRecord answered = record("/v1/chat/completions", 200, 0.02);
   answered.first_byte_s = 0.01;
-  answered.notes = {.model = "a \"b\"\n", .prompt_tokens = 7, .reused_tokens = 5, .tokens = 3};
+  answered.notes = {.model = "a \"b\"\n", .prompt_tokens = 7, .reused_tokens = 5, .tokens = 3, .queued_s = 0.3};
   metrics.count(answered);
   answered.seconds = 400;
   metrics.count(answered);
@@ -44,6 +44,8 @@ TEST(Metrics, CountsByRouteAndStatus) {
            "quern_http_first_byte_seconds_count{route=\"/v1/chat/completions\"} 2\n",
            "quern_answered_tokens_total{model=\"a \\\"b\\\"\\n\",kind=\"prompt\"} 14\n",
            "quern_answered_tokens_total{model=\"a \\\"b\\\"\\n\",kind=\"generated\"} 6\n",
+           "quern_queue_wait_seconds_bucket{model=\"a \\\"b\\\"\\n\",le=\"0.25\"} 0\n",
+           "quern_queue_wait_seconds_bucket{model=\"a \\\"b\\\"\\n\",le=\"0.5\"} 2\n",
            "quern_http_cut_off_total 1\n",
            "quern_http_received_bytes_total 30\n",
            "quern_connections 4\n",
@@ -60,9 +62,13 @@ TEST(Metrics, EveryLineIsWhatTheFormatHas) {
   model.status = ModelState::Status::loaded;
   model.resident = 5;
   model.stats.running = 3;
+  model.cache = {.states = 4, .bytes_on_disk = 1 << 20, .hits = 6};
   const std::string text = metrics.text({.models = {model}});
   EXPECT_THAT(text, HasSubstr("quern_model_loaded{model=\"pebble\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("quern_generations_running{model=\"pebble\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("quern_prefix_cache_states{model=\"pebble\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("quern_prefix_cache_disk_bytes{model=\"pebble\"} 1048576\n"));
+  EXPECT_THAT(text, HasSubstr("quern_prefix_cache_hits_total{model=\"pebble\"} 6\n"));
   const std::regex sample(R"(([a-z_]+)(\{[a-z]+="([^"\\\n]|\\.)*"(,[a-z]+="([^"\\\n]|\\.)*")*\})? [-+0-9.e]+)");
   std::istringstream lines(text);
   std::string declared;

@@ -314,6 +314,7 @@ std::vector<ModelState> ModelPool::list() const {
   for (const Slot& slot : impl_->slots) {
     ModelState state{.entry = slot.entry, .status = slot.status, .bytes = slot.bytes, .users = slot.users};
     if (slot.model && slot.model->scheduler) state.stats = slot.model->scheduler->stats();
+    if (slot.model) state.cache = slot.model->cache_report.stats();
     if (slot.model && slot.model->engine) {
       state.context = slot.model->engine->context();
       state.chat_format = slot.model->engine->chat_format();

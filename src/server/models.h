@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -28,12 +29,32 @@ struct ModelEntry {
   std::chrono::duration<double> keep{-1};  // after its last use; negative: as long as there is memory
 };
 
+// What a prefix cache had when it was last looked at. The cache belongs to its scheduler's thread, which may be in a step of seconds; whoever
+// asks here does not wait for that.
+class CacheReport {
+ public:
+  void note(const PrefixCache& cache) {  // on the thread that has the cache
+    const PrefixCacheStats now = cache.stats();
+    const std::lock_guard lock(mutex_);
+    stats_ = now;
+  }
+  PrefixCacheStats stats() const {  // from any thread
+    const std::lock_guard lock(mutex_);
+    return stats_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  PrefixCacheStats stats_;
+};
+
 // A loaded model with all that serves it. Whoever holds one keeps it loaded.
 struct ServedModel {
   ModelEntry entry;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<MappedResidency> weights;  // of the engine's files; nullptr: not looked at
   std::unique_ptr<PrefixCache> cache;
+  CacheReport cache_report;              // as of the last turn's end
   std::unique_ptr<ReplayStore> replay;   // nullptr: what the model said is not known again
   std::unique_ptr<Scheduler> scheduler;  // destroyed first
 };
@@ -47,6 +68,7 @@ struct ModelState {
   double idle_s = 0;                              // since its last use; 0 while it is used
   double expires_s = -1;                          // until it is let go of, if nobody uses it; negative: not by time
   SchedulerStats stats;                           // while loaded
+  PrefixCacheStats cache;                         // while loaded; see CacheReport
   int64_t context = 0;                            // tokens, while loaded
   ChatFormat chat_format = ChatFormat::instruct;  // while loaded
 };

@@ -54,6 +54,7 @@ Result<std::shared_ptr<ServedModel>> load_served_model(const ModelPool::Options&
     QUERN_TRY(make_private_folders(cache.folder));
   }
   served->cache = std::make_unique<PrefixCache>(*served->engine->impl().runner, cache);
+  served->cache_report.note(*served->cache);
   if (const Tokenizer* tokenizer = served->engine->tokenizer()) {
     served->replay = std::make_unique<ReplayStore>(*tokenizer, served->engine->chat_format());
     if (!cache.folder.empty())

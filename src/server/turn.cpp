@@ -114,15 +114,14 @@ Result<TokenPrompt> read_prompt(const ServedModel& model, TurnRequest& request) 
   return tokens;
 }
 
-// One answer while it is generated. Used by the scheduler's thread alone, and not kept beyond the job: it holds no model, whose scheduler
-// may not end on its own thread.
+// One answer while it is generated. Used by the scheduler's thread alone, and not kept beyond the job: it does not keep the model, whose
+// scheduler may not end on its own thread.
 struct Choice {
   int64_t number;
-  const Engine& engine;
+  ServedModel& model;
   std::shared_ptr<TurnQueue> queue;
   std::string key;                             // of the constraint
-  ReplayStore* replay;                         // nullptr: what is said is not remembered
-  std::shared_ptr<const Conversation> before;  // what it answers
+  std::shared_ptr<const Conversation> before;  // what it answers; nullptr: what is said is not remembered
   TurnUpdates updates;
   bool session;  // goes on in one
   std::optional<Error> failed = std::nullopt;
@@ -140,6 +139,7 @@ struct Choice {
   }
 
   void end(Result<Generation> generated, std::unique_ptr<Matcher> matcher) {
+    if (model.cache) model.cache_report.note(*model.cache);
     if (!generated || failed) {
       queue->put(number, TurnFailed{failed ? *failed : generated.error()});
       return;
@@ -147,8 +147,8 @@ struct Choice {
     std::vector<TurnUpdate> made;
     updates.finish(made);
     put(made);
-    if (replay && generated->stop.empty() && generated->finish != FinishReason::cancelled)
-      replay->remember(*before, generated->tokens);
+    if (before && generated->stop.empty() && generated->finish != FinishReason::cancelled)
+      model.replay->remember(*before, generated->tokens);
     TurnEnd end;
     end.finish = generated->finish;
     end.stop = generated->stop;
@@ -157,10 +157,11 @@ struct Choice {
     end.reused_tokens = generated->reused_tokens;
     end.tokens = static_cast<int64_t>(generated->tokens.size());
     end.reasoning_tokens = generated->reasoning_tokens;
+    end.queued_s = generated->queued_s;
     end.prefill_s = generated->prefill_s;
     end.decode_s = generated->decode_s;
     if (session) end.ids = std::move(generated->tokens);
-    if (matcher && matcher->bytes() < kMaxConstraintBytes) engine.constraints().put(key, std::move(matcher));
+    if (matcher && matcher->bytes() < kMaxConstraintBytes) model.engine->constraints().put(key, std::move(matcher));
     queue->put(number, std::move(end));
   }
 };
@@ -179,7 +180,7 @@ Result<void> begin_with(const std::string& prefill, const Tokenizer& tokenizer, 
   return updates.skip(prefill) ? Result<void>() : wrong();
 }
 
-Result<Job> make_job(const ServedModel& model, const TurnRequest& request, const TokenPrompt& prompt,
+Result<Job> make_job(ServedModel& model, const TurnRequest& request, const TokenPrompt& prompt,
                      const std::shared_ptr<const Conversation>& before, int64_t number, const std::shared_ptr<TurnQueue>& queue) {
   const Engine& engine = *model.engine;
   QUERN_ASSIGN(TurnConstraint constraint, constrain(engine, request));
@@ -188,9 +189,8 @@ Result<Job> make_job(const ServedModel& model, const TurnRequest& request, const
                                      .machine = constraint.machine,
                                      .tokenizer = engine.tokenizer(),
                                      .logprobs = request.top_logprobs.has_value()};
-  const auto choice =
-      std::make_shared<Choice>(Choice{number, engine, queue, std::move(constraint.key), before ? model.replay.get() : nullptr,
-                                      before, TurnUpdates(options), request.session != nullptr});
+  const auto choice = std::make_shared<Choice>(
+      Choice{number, model, queue, std::move(constraint.key), before, TurnUpdates(options), request.session != nullptr});
   QUERN_TRY(begin_with(request.prefill, *engine.tokenizer(), constraint.matcher.get(), choice->updates));
   Job job;
   job.request.prompt = prompt.ids;

@@ -77,7 +77,7 @@ struct TurnEnd {
   std::string stop;   // the stop string that ended it
   int64_t calls = 0;  // complete ones
   int64_t prompt_tokens = 0, reused_tokens = 0, tokens = 0, reasoning_tokens = 0;
-  double prefill_s = 0, decode_s = 0;
+  double queued_s = 0, prefill_s = 0, decode_s = 0;
   std::vector<int32_t> ids;  // the tokens themselves, where there is a session
 };
 struct TurnFailed {

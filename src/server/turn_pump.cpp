@@ -17,6 +17,7 @@ void pump_turn(TurnStream& turn, ServerResponse& response, const std::function<b
       notes.prompt_tokens = end->prompt_tokens;
       notes.reused_tokens = end->reused_tokens;
       notes.tokens = end->tokens;
+      notes.queued_s = end->queued_s;
       notes.finish = finish_name(end->finish);
     } else if (const auto* failed = std::get_if<TurnFailed>(&*update)) {
       notes.finish = status_text(http_status(failed->error.code));

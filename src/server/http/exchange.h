@@ -27,6 +27,7 @@ struct ServerRequest {
 struct ExchangeNotes {
   std::string model;
   int64_t prompt_tokens = -1, reused_tokens = -1, tokens = -1;  // negative: not said
+  double queued_s = -1;                                         // in a model's queue; negative: not said
   std::string finish;                                           // "stop", "length", "cancelled", …; or the code of what failed
 };
 

@@ -92,6 +92,7 @@ Json log_fields(const ExchangeRecord& record, bool with_body) {
   fields["sent"] = static_cast<int64_t>(record.sent);
   const ExchangeNotes& notes = record.notes;
   if (!notes.model.empty()) fields["model"] = notes.model;
+  if (notes.queued_s >= 0) fields["queued_ms"] = rounded(notes.queued_s * 1000, 10);
   if (notes.prompt_tokens >= 0) fields["prompt_tokens"] = notes.prompt_tokens;
   if (notes.reused_tokens >= 0) fields["reused_tokens"] = notes.reused_tokens;
   if (notes.tokens >= 0) fields["tokens"] = notes.tokens;

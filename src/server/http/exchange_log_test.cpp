@@ -24,7 +24,7 @@ ExchangeRecord example() {
   record.seconds = 1.23456;
   record.first_byte_s = 0.5;
   record.received = 20, record.sent = 30;
-  record.notes = {.model = "two words", .prompt_tokens = 7, .tokens = 3, .finish = "stop"};
+  record.notes = {.model = "two words", .prompt_tokens = 7, .tokens = 3, .queued_s = 0.025, .finish = "stop"};
   auto transcript = std::make_shared<Transcript>();
   transcript->path = "/v1/chat/completions";
   transcript->headers = {{"x-api-key", "(removed)"}};
@@ -39,7 +39,8 @@ TEST(ExchangeLog, ALineHasNoTextOfPromptsUnlessAskedFor) {
   EXPECT_EQ(
       line,
       "time=2026-11-28T01:19:24.123Z level=info msg=request id=req_1 client=ann address=127.0.0.1 method=POST "
-      "route=/v1/chat/completions status=200 ms=1234.6 first_byte_ms=500 received=20 sent=30 model=\"two words\" prompt_tokens=7 "
+      "route=/v1/chat/completions status=200 ms=1234.6 first_byte_ms=500 received=20 sent=30 model=\"two words\" queued_ms=25 "
+      "prompt_tokens=7 "
       "tokens=3 finish=stop");
   EXPECT_THAT(logfmt_line(log_fields(example(), true)), HasSubstr(R"(body="{\"secret\":\"plan\"}")"));
 }

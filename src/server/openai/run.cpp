@@ -48,6 +48,7 @@ void OpenAiRun::note(const TurnEnd& end) {
   add(notes.prompt_tokens, end.prompt_tokens);
   add(notes.reused_tokens, end.reused_tokens);
   add(notes.tokens, end.tokens);
+  notes.queued_s = std::max(notes.queued_s, end.queued_s);
   notes.finish = end.finish == FinishReason::cancelled ? "cancelled" : finish_reason(end);
 }
 

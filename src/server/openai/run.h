@@ -50,7 +50,7 @@ class OpenAiRun {
   std::shared_ptr<ServedModel> acquire(const std::string& name);
   std::optional<TurnStream> begin(const std::shared_ptr<ServedModel>& model, TurnRequest turn);
 
-  void note(const TurnEnd& end);  // for the log and the metrics; of several turns the sum
+  void note(const TurnEnd& end);  // for the log and the metrics; of several turns the sum, and the longest wait
 
   ServerContext& context() { return context_; }
   const ServerRequest& request() const { return request_; }
