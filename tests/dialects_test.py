@@ -7,6 +7,7 @@ OpenAI's, Anthropic's and Ollama's own clients for Node.js are installed into BU
 LangChain and the AI SDK, which other programs are made of, into BUILD/tests/frameworks.
 """
 import datetime
+import http.client
 import json
 import os
 import shutil
@@ -427,6 +428,33 @@ class Sessions(Served):
         self.fails(404, "b", "POST", "/v1/sessions/b/save")
         self.fails(404, "nobody", "POST", "/v1/sessions/nobody/restore")
         self.ok("DELETE", "/v1/sessions/a")
+
+
+class Busy(Served):
+    options = ["--max-running", "1", "--max-waiting", "1"]
+
+    def test_everybody_is_told_when_to_come_back(self):
+        messages = [{"role": "user", "content": "Tell me a long story."}]
+        asked = {"model": "pebble", "messages": messages, "stream": True, "response_format": {
+            "type": "json_schema", "json_schema": {"name": "long", "schema": {"type": "array", "items": {"type": "boolean"}, "minItems": 9000}}}}
+        for state in ("running", "waiting"):
+            held = http.client.HTTPConnection("127.0.0.1", self.server.port)
+            self.addCleanup(drop, held)
+            held.request("POST", "/v1/chat/completions", json.dumps(asked), {"content-type": "application/json"})
+            until = time.monotonic() + 60
+            while f'quern_generations_{state}{{model="pebble"}} 1\n' not in self.ok("GET", "/metrics"):
+                self.assertLess(time.monotonic(), until)
+                time.sleep(0.02)
+        whole = {"model": "pebble", "messages": messages, "max_tokens": 8, "stream": False}
+        for path, body in (("/v1/chat/completions", whole), ("/v1/completions", {"model": "pebble", "prompt": "x"}),
+                           ("/v1/responses", {"model": "pebble", "input": "x"}), ("/v1/messages", whole), ("/api/chat", whole),
+                           ("/api/generate", {"model": "pebble", "prompt": "x", "stream": False})):
+            connection, response = self.server.open("POST", path, body)
+            text = response.read().decode()
+            connection.close()
+            self.assertEqual(response.status, 429, path + text)
+            self.assertIn(int(response.headers["retry-after"]), range(1, 61), path)
+            self.assertEqual(len(response.headers.get_all("retry-after")), 1)
 
 
 class Page(Served):

@@ -22,6 +22,7 @@
 #include "server/config.h"
 #include "server/context.h"
 #include "server/http/exchange_log.h"
+#include "server/http/retry_estimate.h"
 #include "server/http/server.h"
 #include "server/metrics.h"
 #include "server/page/page.h"
@@ -143,7 +144,8 @@ Result<std::unique_ptr<ModelPool>> make_pool(const ServeOptions& o, const fs::pa
   return ModelPool::create(std::move(options));
 }
 
-Result<HttpServerOptions> server_options(const ServeOptions& o, ExchangeLog& log, Metrics& metrics) {
+Result<HttpServerOptions> server_options(const ServeOptions& o, ExchangeLog& log, Metrics& metrics, RetryEstimate& retry,
+                                         const ModelPool& pool) {
   HttpServerOptions options;
   options.host = o.host;
   options.port = static_cast<uint16_t>(o.port);
@@ -168,9 +170,14 @@ Result<HttpServerOptions> server_options(const ServeOptions& o, ExchangeLog& log
   limits.per_address = static_cast<size_t>(o.max_per_address);
   limits.handlers = static_cast<size_t>(o.max_requests);
   options.transcripts = log.wants_transcripts();
-  options.on_exchange = [&log, &metrics](const ExchangeRecord& record) {
+  options.on_exchange = [&log, &metrics, &retry](const ExchangeRecord& record) {
     metrics.count(record);
+    if (record.notes.tokens > 0 && !record.cut_off) retry.count(record.seconds - std::max(0.0, record.notes.queued_s));
     log.put(record);
+  };
+  options.retry_after = [&retry, &pool] {
+    const ModelPool::Busy busy = pool.busy();
+    return retry.seconds(busy.running, busy.waiting);
   };
   return options;
 }
@@ -248,6 +255,7 @@ Result<int> serve(CLI::App& command, ServeOptions& o) {
   QUERN_ASSIGN(const DataFolder data, open_data(o, *log));
   QUERN_ASSIGN(const auto pool, make_pool(o, data.path, *log));
   Metrics metrics;
+  RetryEstimate retry;
   ServerContext context{.models = *pool,
                         .metrics = metrics,
                         .version = QUERN_VERSION,
@@ -279,7 +287,7 @@ Result<int> serve(CLI::App& command, ServeOptions& o) {
     }
     return health;
   });
-  QUERN_ASSIGN(HttpServerOptions options, server_options(o, *log, metrics));
+  QUERN_ASSIGN(HttpServerOptions options, server_options(o, *log, metrics, retry, *pool));
   const bool in_clear = !options.keys.empty() && options.tls_cert.empty();
   QUERN_ASSIGN(auto server, HttpServer::start(router, std::move(options)));
   running = server.get();

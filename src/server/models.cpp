@@ -329,6 +329,18 @@ std::vector<ModelState> ModelPool::list() const {
   return all;
 }
 
+ModelPool::Busy ModelPool::busy() const {
+  Busy busy;
+  const std::lock_guard lock(impl_->mutex);
+  for (const Slot& slot : impl_->slots) {
+    if (!slot.model || !slot.model->scheduler) continue;
+    const SchedulerStats stats = slot.model->scheduler->stats();
+    busy.running += stats.running;
+    busy.waiting += stats.waiting;
+  }
+  return busy;
+}
+
 void ModelPool::drain(double seconds) {
   std::vector<std::shared_ptr<ServedModel>> models;
   {

@@ -101,6 +101,10 @@ class ModelPool {
   // Of a name, an alias (either with ":latest" behind it, too) or "" the name; not_found with the names there are.
   Result<std::string> resolve(const std::string& name) const;
   std::vector<ModelState> list() const;
+  struct Busy {
+    int64_t running = 0, waiting = 0;  // generations of all models
+  };
+  Busy busy() const;
   void drain(
       double
           seconds);  // of all schedulers, at the same time; then their caches are flushed. Nothing is loaded from then on (busy).

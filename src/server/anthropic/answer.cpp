@@ -67,6 +67,9 @@ Json anthropic_error(int status, std::string_view message) {
     case 429:
       type = "rate_limit_error";
       break;
+    case 503:
+      type = "overloaded_error";
+      break;
     case 504:
       type = "timeout_error";
       break;

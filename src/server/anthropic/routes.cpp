@@ -118,7 +118,6 @@ void MessagesCall::fail_with(const Error& error) {
     response_.notes().finish = problem_code(status);
     response_.write(anthropic_event(anthropic_error(status, error.message)));
   } else {
-    if (status == 429) response_.header("retry-after", "1");
     router_.send_problem(request_, response_,
                          {.status = status, .code = std::string(problem_code(status)), .message = error.message});
   }

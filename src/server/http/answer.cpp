@@ -29,6 +29,8 @@ std::string header_value(std::string_view value) {
   return out;
 }
 
+bool is_sent_away(int status) { return status == 429 || status == 503 || status == 529; }
+
 }  // namespace
 
 void Answer::wake() {
@@ -47,6 +49,7 @@ void Answer::put_head(int status, std::string_view content_type, std::optional<s
   if (!content_type.empty()) out_ += fmt::format("content-type: {}\r\n", content_type);
   for (const auto& [name, value] : setup_.headers) out_ += fmt::format("{}: {}\r\n", name, header_value(value));
   for (const auto& [name, value] : headers_) out_ += fmt::format("{}: {}\r\n", name, header_value(value));
+  if (is_sent_away(status) && setup_.retry_after) out_ += fmt::format("retry-after: {}\r\n", setup_.retry_after());
   out_ += "x-content-type-options: nosniff\r\n";
   if (length && !bodiless) out_ += fmt::format("content-length: {}\r\n", *length);
   if (chunked_) out_ += "transfer-encoding: chunked\r\n";

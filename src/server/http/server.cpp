@@ -50,12 +50,12 @@ Result<void> set_up_tls(std::optional<asio::ssl::context>& context, const HttpSe
 }
 
 // For those who come when the server is full: no room for anything more.
-std::string full() {
+std::string full(int retry_after_s) {
   const std::string body = plain_problem({503, "too_many_connections", "too many connections"}).dump(Json::Spacing::compact);
   return fmt::format(
-      "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\nconnection: close\r\n"
+      "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: {}\r\nconnection: close\r\n"
       "content-length: {}\r\n\r\n{}",
-      body.size(), body);
+      retry_after_s, body.size(), body);
 }
 
 }  // namespace
@@ -163,7 +163,7 @@ void HttpServer::Impl::admit(tcp::socket socket) {
   if (connections.size() >= limits.connections || by_address[address] >= limits.per_address) {
     if (by_address[address] == 0) by_address.erase(address);
     socket.non_blocking(true, code);
-    if (!core->tls) socket.write_some(asio::buffer(full()), code);
+    if (!core->tls) socket.write_some(asio::buffer(full(core->options.retry_after())), code);
     return;
   }
   const auto connection = std::make_shared<Connection>(*core, std::move(socket), address, [this](Connection& ended) {

@@ -42,6 +42,8 @@ struct HttpServerOptions {
   // At the end of each exchange, on the thread that serves all sockets: it hands on and returns.
   std::function<void(const ExchangeRecord&)> on_exchange;
   bool transcripts = false;  // records have them
+  // Seconds that somebody who is sent away (429, 503) is told to wait; from any thread.
+  std::function<int()> retry_after = [] { return 1; };
 };
 
 class HttpServer {

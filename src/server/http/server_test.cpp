@@ -389,14 +389,14 @@ TEST_F(HttpServerTest, ConnectionsAndHandlersAreBounded) {
   }
   const std::string busy = clients[2]->read_answer();
   EXPECT_THAT(busy, StartsWith("HTTP/1.1 503 "));
-  EXPECT_THAT(busy, HasSubstr("retry-after: 1\r\n"));
+  EXPECT_THAT(busy, HasSubstr("retry-after: 17\r\n"));
   ASSERT_TRUE(clients[2]->send("GET /health HTTP/1.1\r\n" + kHead + "\r\n"));
   EXPECT_THAT(clients[2]->read_answer(), StartsWith("HTTP/1.1 200 ")) << "light requests are served even then";
   clients.push_back(std::make_unique<RawClient>(server.port()));
   ASSERT_TRUE(clients[3]->send("GET /health HTTP/1.1\r\n" + kHead + "\r\n"));
   EXPECT_THAT(clients[3]->read_answer(), StartsWith("HTTP/1.1 200 "));
   RawClient fifth(server.port());
-  EXPECT_THAT(fifth.read_all(), HasSubstr("too_many_connections"));
+  EXPECT_THAT(fifth.read_all(), AllOf(HasSubstr("too_many_connections"), HasSubstr("retry-after: 17\r\n")));
   EXPECT_EQ(server->connections(), 4);
   released.set();
   EXPECT_THAT(clients[0]->read_answer(), HasSubstr("waited"));
@@ -430,6 +430,7 @@ TEST_F(HttpServerTest, StoppingCutsOffWhatRuns) {
   TestHttpServer server(router, recorded());
   RawClient endless(server.port());
   ASSERT_TRUE(endless.send("GET /endless HTTP/1.1\r\n" + kHead + "\r\n"));
+  options.retry_after = [] { return 17; };
   endless.read_until("xxx");
   server.stop();
   EXPECT_TRUE(gone.wait(0ms));

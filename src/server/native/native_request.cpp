@@ -40,7 +40,6 @@ Result<std::vector<int32_t>> token_field(const Json& body, std::string_view name
 
 void send_native_error(const Router& router, const ServerRequest& request, ServerResponse& response, const Error& error) {
   const int status = http_status(error.code);
-  if (status == 429) response.header("retry-after", "1");
   router.send_problem(request, response, {.status = status, .code = std::string(problem_code(status)), .message = error.message});
 }
 

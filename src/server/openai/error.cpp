@@ -87,7 +87,6 @@ OpenAiError openai_error(const Problem& problem) {
 }
 
 void send_openai_error(ServerResponse& response, const OpenAiError& error) {
-  if (error.status == 429 || error.status == 503) response.header("retry-after", "1");
   response.notes().finish = error.code.empty() ? error.type : error.code;
   response.json(error.status, error.body());
 }
