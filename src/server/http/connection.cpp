@@ -119,7 +119,8 @@ void Connection::after_silence() {
 }
 
 void Connection::read() {
-  if (reading_ || at_end_ || phase_ == Phase::closed) return;
+  if (reading_ || phase_ == Phase::closed) return;
+  if (at_end_) return phase_ == Phase::answering ? look_for_client() : void();
   if (phase_ == Phase::answering && input_.size() > kPipelined) return;
   reading_ = true;
   const auto done = [self = shared_from_this()](const Code& code, size_t bytes) { self->on_read(code, bytes); };
@@ -133,9 +134,9 @@ void Connection::on_read(const Code& code, size_t bytes) {
   if (ending_tls_) return end_tls();
   if (code) {
     at_end_ = true;
-    // Nobody who waits for an answer closes their side of the connection; if somebody does, they have stopped waiting.
-    if (phase_ == Phase::answering || phase_ == Phase::lingering) return close();
-    return advance();
+    if (phase_ == Phase::lingering) return close();
+    if (phase_ != Phase::answering) return advance();
+    return code == asio::error::eof && !tls_ ? look_for_client() : close();
   }
   if (phase_ == Phase::lingering) {
     discarded_ += bytes;
@@ -144,6 +145,20 @@ void Connection::on_read(const Code& code, size_t bytes) {
   input_.append(part_.data(), bytes);
   if (phase_ == Phase::answering) return read();
   advance();
+}
+
+// The client sends nothing more. It may have gone; or it has closed its side alone and waits for its answer, as `nc -N` does. Both look the
+// same until something is sent: who has gone answers that with a reset. Before the answer has begun, what may be sent is an interim one;
+// HTTP/1.0 has none, and there whoever closes their side counts as gone, unless the answer is a matter of a moment.
+void Connection::look_for_client() {
+  const Answer::State state = answer_->state();
+  if (!state.begun && parser_->http10() && !light_) return close();
+  if (!std::exchange(watched_, true))
+    socket_.async_wait(Socket::wait_error, [self = shared_from_this()](const Code&) { self->close(); });
+  if (writing_) return;  // that tells, too
+  if (!state.begun && !parser_->http10()) return say_continue();
+  answer_->send_silent();
+  pump();
 }
 
 void Connection::advance() {
@@ -230,6 +245,7 @@ std::shared_ptr<Answer> Connection::make_answer(std::vector<std::pair<std::strin
   setup.keep_alive = whole_request_ && parser_->keep_alive() && !core_.draining;
   setup.headers = std::move(headers);
   setup.transcript = core_.options.transcripts;
+  setup.retry_after = core_.options.retry_after;
   setup.wake = [self = shared_from_this()] { asio::post(self->core_.context, [self] { self->pump(); }); };
   return std::make_shared<Answer>(std::move(setup));
 }
@@ -242,10 +258,7 @@ void Connection::answer_with(std::function<void(Answer&)> fill) {
 }
 
 void Connection::refuse(const Problem& problem) {
-  answer_with([&](Answer& answer) {
-    if (problem.status == 503) answer.header("retry-after", "1");
-    core_.router.send_problem(parser_->request(), answer, problem);
-  });
+  answer_with([&](Answer& answer) { core_.router.send_problem(parser_->request(), answer, problem); });
 }
 
 void Connection::serve() {
@@ -265,7 +278,7 @@ void Connection::serve() {
 
 void Connection::run_handler(Router::Found found) {
   answer_ = make_answer({});
-  const bool light = found.route->traits.light;
+  light_ = found.route->traits.light;
   const auto request = std::make_shared<ServerRequest>(std::move(parser_->request()));
   auto work = [answer = answer_, request = request, found = std::move(found), &router = core_.router]() mutable {
     auto end = Answer::End::whole;
@@ -287,8 +300,7 @@ void Connection::run_handler(Router::Found found) {
   };
   handled_ = true;
   ++core_.requests;
-  if (!core_.threads.run(std::move(work), light ? kSpareHandlers : 0)) {
-    answer_->header("retry-after", "1");
+  if (!core_.threads.run(std::move(work), light_ ? kSpareHandlers : 0)) {
     core_.router.send_problem(*request, *answer_, {503, "overloaded", "too many requests at the same time; try again later"});
     answer_->handler_done(Answer::End::whole);
   }
@@ -378,6 +390,7 @@ void Connection::next_request() {
 
 // The last answer is out. Closing at once could destroy it on its way, if the client is still sending: what comes is thrown away.
 void Connection::linger() {
+  if (at_end_) return close();
   phase_ = Phase::lingering;
   limit(phase_timer_, kLinger_s, &Connection::late);
   Code ignored;

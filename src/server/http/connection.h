@@ -60,9 +60,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void read();
   void on_read(const Code& code, size_t bytes);
-  void advance();  // with what was read
-  void admit();    // the head is there
-  void serve();    // the request is whole
+  void look_for_client();  // who sends nothing more
+  void advance();          // with what was read
+  void admit();            // the head is there
+  void serve();            // the request is whole
   void refuse(const Problem& problem);
   void answer_with(std::function<void(Answer&)> fill);  // here and now, without a handler
   std::shared_ptr<Answer> make_answer(std::vector<std::pair<std::string, std::string>> headers);
@@ -90,6 +91,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::array<char, 16 << 10> part_;
   std::string input_;  // read, and not parsed yet
   bool reading_ = false, at_end_ = false, ending_tls_ = false;
+  bool watched_ = false;  // a reset of the connection is waited for
   size_t discarded_ = 0;  // while lingering
 
   std::optional<RequestParser> parser_;
@@ -98,6 +100,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   AccessPolicy::Verdict verdict_;
   std::shared_ptr<Answer> answer_;
   bool handled_ = false;  // by a handler, which counts as a running request
+  bool light_ = false;    // and that is done in a moment
   bool whole_request_ = false;
   size_t accounted_ = 0;  // of core_.body_bytes
   ExchangeRecord record_;

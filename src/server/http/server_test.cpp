@@ -75,8 +75,11 @@ class HttpServerTest : public ::testing::Test {
       over.set();
     });
     router.add("GET", "/silent", [this](const ServerRequest&, ServerResponse& response) {
+      response.on_closed([this] { gone.set(); });
       EventStream events(response);
+      waiting.set();
       released.wait();
+      response.on_closed(nullptr);
       events.data("end");
     });
     router.add("GET", "/broken", [](const ServerRequest& request, ServerResponse& response) {
@@ -187,6 +190,55 @@ TEST_F(HttpServerTest, AHandlerHearsThatItsClientIsGone) {
   EXPECT_TRUE(gone.wait()) << "while it does not write";
   released.set();
   EXPECT_TRUE(wait_for_records(1)[0].cut_off);
+}
+
+TEST_F(HttpServerTest, AQuietStreamEndsWithItsClient) {
+  const TestHttpServer server(router, recorded());
+  {
+    RawClient client(server.port());
+    ASSERT_TRUE(client.send("GET /silent HTTP/1.1\r\n" + kHead + "\r\n"));
+    ASSERT_TRUE(waiting.wait());
+    client.read_until("\r\n\r\n");
+  }
+  EXPECT_TRUE(gone.wait(5s)) << "long before the next comment is due";
+  released.set();
+  EXPECT_TRUE(wait_for_records(1)[0].cut_off);
+}
+
+TEST_F(HttpServerTest, WhoHasOnlyClosedTheirSideGetsTheirAnswer) {
+  const TestHttpServer server(router, recorded());
+  for (const char* path : {"/wait", "/silent"}) {
+    waiting.on = released.on = false;
+    RawClient client(server.port());
+    ASSERT_TRUE(client.send(fmt::format("GET {} HTTP/1.1\r\n{}\r\n", path, kHead)));
+    ASSERT_TRUE(waiting.wait());
+    client.finish_sending();
+    EXPECT_FALSE(gone.wait(300ms)) << path;
+    released.set();
+    EXPECT_THAT(client.read_all(), AllOf(HasSubstr("HTTP/1.1 200 OK\r\n"), AnyOf(HasSubstr("waited"), HasSubstr("data: end"))))
+        << path;
+  }
+  for (const ExchangeRecord& record : wait_for_records(2)) EXPECT_FALSE(record.cut_off);
+  RawClient both(server.port());
+  ASSERT_TRUE(
+      both.send("GET /health HTTP/1.1\r\n" + kHead + "\r\nPOST /echo HTTP/1.1\r\n" + kHead + "Content-Length: 5\r\n\r\nhello"));
+  both.finish_sending();
+  EXPECT_THAT(both.read_all(), AllOf(HasSubstr("ok"), HasSubstr("hello")));
+}
+
+TEST_F(HttpServerTest, WhoSpeaksHttp10AndClosesTheirSideGetsWhatIsThereAtOnce) {
+  const TestHttpServer server(router, recorded());
+  RawClient health(server.port());
+  ASSERT_TRUE(health.send("GET /health HTTP/1.0\r\n" + kHead + "\r\n"));
+  health.finish_sending();
+  EXPECT_THAT(health.read_all(), AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("ok")));
+  RawClient client(server.port());
+  ASSERT_TRUE(client.send("GET /wait HTTP/1.0\r\n" + kHead + "\r\n"));
+  ASSERT_TRUE(waiting.wait());
+  client.finish_sending();
+  EXPECT_TRUE(gone.wait());
+  released.set();
+  EXPECT_THAT(client.read_all(), "");
 }
 
 TEST_F(HttpServerTest, AStreamEndsWithItsClient) {
@@ -378,6 +430,7 @@ TEST_F(HttpServerTest, ConnectionsAndHandlersAreBounded) {
   options.limits.connections = 8;
   options.limits.per_address = 4;
   options.limits.handlers = 2;
+  options.retry_after = [] { return 17; };
   const TestHttpServer server(router, options);
   std::vector<std::unique_ptr<RawClient>> clients;
   for (int i = 0; i < 3; ++i) {
@@ -430,7 +483,6 @@ TEST_F(HttpServerTest, StoppingCutsOffWhatRuns) {
   TestHttpServer server(router, recorded());
   RawClient endless(server.port());
   ASSERT_TRUE(endless.send("GET /endless HTTP/1.1\r\n" + kHead + "\r\n"));
-  options.retry_after = [] { return 17; };
   endless.read_until("xxx");
   server.stop();
   EXPECT_TRUE(gone.wait(0ms));
