@@ -166,6 +166,34 @@ class OpenAi(Served):
             self.assertEqual(status, 204, (path, answer))
 
 
+class KeptResponses(Served):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.mkdtemp(prefix="quern-data-")
+        cls.addClassCleanup(shutil.rmtree, folder)
+        cls.options = ["--data", folder]
+        super().setUpClass()
+
+    def test_a_conversation_goes_on_after_kill_and_restart(self):
+        def answer(**more):
+            return self.ok("POST", "/v1/responses", {"model": "pebble", "temperature": 0, "max_output_tokens": 8, **more})
+
+        first = answer(input="My name is Ann.")
+        second = answer(input="What is my name?", previous_response_id=first["id"])
+        self.server.process.kill()
+        self.server.close()
+        type(self).server = Server(QUERN, [f"pebble={PEBBLE}"], *self.options)
+        self.assertEqual(self.ok("GET", f"/v1/responses/{second['id']}"), second)
+        self.assertEqual(self.ok("GET", f"/v1/responses/{first['id']}/input_items")["data"][0]["content"][0]["text"], "My name is Ann.")
+        again = answer(input="What is my name?", previous_response_id=first["id"])
+        self.assertEqual(again["output"][0]["content"], second["output"][0]["content"])
+        third = answer(input="And now?", previous_response_id=second["id"])
+        self.assertGreater(third["usage"]["input_tokens"], second["usage"]["input_tokens"])
+        self.ok("DELETE", f"/v1/responses/{second['id']}")
+        self.fails(404, "no such response", "GET", f"/v1/responses/{second['id']}")
+        answer(input="Still?", previous_response_id=third["id"])
+
+
 class Ollama(Served):
     def test_its_own_client(self):
         self.node("ollama.mjs")

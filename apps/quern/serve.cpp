@@ -262,7 +262,8 @@ Result<int> serve(CLI::App& command, ServeOptions& o) {
                         .data = data.path,
                         .json_depth = static_cast<size_t>(o.json_depth),
                         .move_volatile = !o.keep_volatile,
-                        .claude_names = o.claude_names};
+                        .claude_names = o.claude_names,
+                        .on_warning = [&log](const std::string& line) { log->event("warn", line); }};
   const auto start = Clock::now();
   const auto models = pool->list();
   std::atomic<bool> loading = std::any_of(models.begin(), models.end(), [](const ModelState& m) { return m.entry.pinned; });
@@ -271,7 +272,7 @@ Result<int> serve(CLI::App& command, ServeOptions& o) {
   QUERN_ASSIGN(const auto tools, page_tools(o, *log));
   std::unique_ptr<Page> page;
   Router router;
-  add_api_routes(router, context);
+  QUERN_TRY(add_api_routes(router, context));
   if (!o.no_page) {
     QUERN_ASSIGN(page, Page::create(context, tools.get()));
     page->add_routes(router);

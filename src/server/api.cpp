@@ -8,13 +8,14 @@
 
 namespace quern {
 
-void add_api_routes(Router& router, ServerContext& context) {
-  add_openai_routes(router, context);
+Result<void> add_api_routes(Router& router, ServerContext& context) {
+  QUERN_TRY(add_openai_routes(router, context));
   add_anthropic_routes(router, context);
   add_ollama_routes(router, context);
   add_text_routes(router, context);
   add_session_routes(router, context);
   add_openapi_route(router, context);
+  return {};
 }
 
 }  // namespace quern

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "base/json.h"
@@ -24,6 +25,11 @@ struct ServerContext {
   // A request of Anthropic's API for a model that starts with claude- and is not there gets the default one: such clients ask for several
   // of them by name, for small jobs in the background too.
   bool claude_names = false;
+  std::function<void(const std::string& line)> on_warning{};  // for the log, from any thread
+
+  void warn(const std::string& line) const {
+    if (on_warning) on_warning(line);
+  }
 };
 
 // The body of a request as JSON. Malformed: "request: …".

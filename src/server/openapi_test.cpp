@@ -22,7 +22,7 @@ std::set<std::string> names_of(const std::vector<Operation>& operations) {
 TEST_F(OpenApi, TellsOfEveryRouteAndOfNoOther) {
   std::set<std::string> routed;
   Router all;
-  add_api_routes(all, server().context);
+  ASSERT_TRUE(add_api_routes(all, server().context));
   add_status_routes(all, server().context, [] { return ServerHealth{}; });
   for (const Route& route : all.routes()) routed.insert(route.method + " " + route.pattern);
   EXPECT_EQ(routed, names_of(all_operations()));
@@ -120,7 +120,7 @@ void shorten(Json& body) {
 
 class LongOpenApi : public OpenApi {
  protected:
-  void SetUp() override { add_api_routes(all_, server().context); }
+  void SetUp() override { ASSERT_TRUE(add_api_routes(all_, server().context)); }
   // The answer to a random request, which is spoilt half of the time; `body` is what was asked.
   std::unique_ptr<FakeResponse> ask_something(const Operation& operation, Random& random, std::string& body) {
     if (operation.request) {

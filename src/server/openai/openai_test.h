@@ -48,7 +48,7 @@ class OpenAiTest : public testing::Test {
     auto pool = ModelPool::create(std::move(options));
     ASSERT_TRUE(pool) << pool.error().message;
     server_ = new Server{std::move(*pool)};
-    add_openai_routes(server_->router, server_->context);
+    ASSERT_TRUE(add_openai_routes(server_->router, server_->context));
   }
   static void TearDownTestSuite() {
     delete server_;

@@ -73,7 +73,7 @@ std::vector<M> request_members() {
       {"input", Shape::either({Shape::text(""), Shape::list(input_item(), 0, 100'000, "")}, "What is new in the conversation")},
       {"instructions", Shape::text("A system message in front of all")},
       {"previous_response_id", Shape::text("The answer that this goes on from, if the server still keeps it")},
-      {"store", Shape::boolean("Keep the answer for previous_response_id, in memory, as long as there is room; true")},
+      {"store", Shape::boolean("Keep the answer for previous_response_id, as long as there is room; true")},
       {"tools", Shape::list(tool(), 0, 1024, "What the model may call")},
       {"tool_choice", Shape::either({Shape::one_of({"none", "auto", "required"}, ""), Shape::object({}, "")},
                                     "none, auto, required, a function to call, or the tools that are allowed")},

@@ -1,16 +1,19 @@
-// Answers of /v1/responses that later requests may go on from: in memory, the longest unused make room.
+// Answers of /v1/responses that later requests may go on from, in one SQLite file. An answer keeps what it added to its conversation and
+// which answer it went on from, so a conversation is stored once, however many answers it has. The longest unused make room; what others
+// go on from stays as their past, although nobody finds it by its id any more.
 #pragma once
 
 #include <cstdint>
-#include <list>
+#include <filesystem>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
+#include "base/result.h"
+#include "base/sqlite.h"
 
 namespace quern {
 
@@ -19,39 +22,49 @@ using ResponseItems = std::vector<std::shared_ptr<const Json>>;
 
 struct StoredResponse {
   std::string client;    // whose it is: nobody else finds it
-  Json response;         // as it was answered
-  ResponseItems before;  // what the conversation held in front of this request
+  std::string previous;  // the id of the answer it goes on from; empty: none
+  ResponseItems before;  // what was said up to there, which may be forgotten by now
   ResponseItems input;   // of this request
   ResponseItems output;
-
-  ResponseItems all() const;  // of them, in order
+  Json response;  // as it was answered
 };
 
-// From any thread.
+// From any thread. Errors besides those that are named: io, malformed (the file).
 class ResponseStore {
  public:
-  explicit ResponseStore(size_t max_bytes = size_t{256} << 20) : max_bytes_(max_bytes) {}
+  struct Bounds {
+    size_t bytes = size_t{256} << 20;  // of all that is kept
+    double unused_s = 30 * 86400;      // after which an answer is forgotten
+  };
+  // Makes the file and its folder where they are not there; an empty path: in memory. malformed: another program's database; unsupported:
+  // a newer quern's.
+  static Result<std::unique_ptr<ResponseStore>> open(const std::filesystem::path& file, Bounds bounds);
 
-  void put(const std::string& id, StoredResponse response);
-  std::shared_ptr<const StoredResponse> find(const std::string& id, const std::string& client);
-  bool remove(const std::string& id, const std::string& client);
-  // An item of one of the client's conversations, by its own id; nullptr: there is none.
-  std::shared_ptr<const Json> find_item(const std::string& id, const std::string& client);
-  size_t bytes() const;
+  // One that is too large for the bounds is not kept.
+  Result<void> put(const std::string& id, const StoredResponse& response);
+  // Of one of the client's answers, else not_found: as it was answered; what its request said; all that was said up to its end.
+  Result<Json> response(const std::string& id, const std::string& client);
+  Result<ResponseItems> input(const std::string& id, const std::string& client);
+  Result<ResponseItems> conversation(const std::string& id, const std::string& client);
+  Result<void> remove(const std::string& id, const std::string& client);
+  // An item of one of the client's answers or of its request, by its own id; nullptr: there is none.
+  Result<std::shared_ptr<const Json>> find_item(const std::string& id, const std::string& client);
+  Result<int64_t> bytes();
 
  private:
-  struct Entry {
-    std::string id;
-    std::shared_ptr<const StoredResponse> response;
-    size_t bytes;
-  };
-  void drop(std::list<Entry>::iterator entry);
+  ResponseStore(SqlDatabase database, Bounds bounds) : database_(std::move(database)), bounds_(bounds) {}
+  Result<int64_t> number_of(const std::string& id, const std::string& client);
+  Result<int64_t> find(const std::string& id, const std::string& client);
+  Result<int64_t> insert(std::string_view id, const std::string& client, int64_t parent);
+  Result<void> add_part(int64_t number, int64_t kind, int64_t position, const Json& json);
+  Result<void> add_items(int64_t number, int64_t kind, const ResponseItems& items);
+  Result<void> forget(int64_t number);
+  Result<void> forget_while(std::string_view which, double bound);
+  Result<ResponseItems> items_of(int64_t number, std::string_view sql);
 
-  const size_t max_bytes_;
-  mutable std::mutex mutex_;
-  std::list<Entry> entries_;  // the last used first
-  std::unordered_map<std::string, std::list<Entry>::iterator> by_id_;
-  size_t bytes_ = 0;
+  std::mutex mutex_;
+  SqlDatabase database_;
+  const Bounds bounds_;
 };
 
 }  // namespace quern

@@ -7,12 +7,11 @@
 namespace quern {
 namespace {
 
-OpenAiError not_kept(const std::string& id, std::string_view param) {
-  OpenAiError error =
-      openai_error(Error{Errc::not_found,
-                         fmt::format("{}: no such response: they are kept in memory, as long as there is room", id.substr(0, 80))},
-                   param);
+// What the store says of an answer that it does not give.
+OpenAiError not_given(const Error& from_store, std::string_view param) {
+  OpenAiError error = openai_error(from_store, param);
   error.param = param;
+  if (from_store.code != Errc::not_found) return error;
   error.code = param.empty() ? "response_not_found" : "previous_response_not_found";
   if (!param.empty()) error.status = 400;
   return error;
@@ -57,14 +56,15 @@ class ResponseCall {
     const auto body = request_json(run_.request(), run_.context());
     if (!body) return refuse(openai_error(body.error()));
     const std::string& client = run_.request().client;
-    auto asked = parse_response_request(*body, [&](const std::string& id) { return store_.find_item(id, client); });
+    auto asked =
+        parse_response_request(*body, [&](const std::string& id) { return store_.find_item(id, client).value_or(nullptr); });
     if (!asked) return refuse(openai_error(asked.error()));
     asked_ = std::move(*asked);
     logprobs_ = asked_.turn.top_logprobs.has_value();
     if (!asked_.previous.empty()) {
-      const auto previous = store_.find(asked_.previous, client);
-      if (!previous) return refuse(not_kept(asked_.previous, "previous_response_id"));
-      before_ = previous->all();
+      auto before = store_.conversation(asked_.previous, client);
+      if (!before) return refuse(not_given(before.error(), "previous_response_id"));
+      before_ = std::move(*before);
     }
     auto conversation = asked_.conversation(before_);
     if (!conversation) return refuse(openai_error(conversation.error(), "input"));
@@ -113,12 +113,15 @@ class ResponseCall {
   // Kept before the client hears of the end: it may go on from the answer at once.
   void keep() {
     if (!asked_.store) return;
-    const Json response = answer_->response();
-    store_.put(response.find("id")->as_string(), {.client = run_.request().client,
-                                                  .response = response,
-                                                  .before = before_,
-                                                  .input = asked_.input,
-                                                  .output = answer_->output()});
+    Json response = answer_->response();
+    const std::string id = response.find("id")->as_string();
+    const auto kept = store_.put(id, {.client = run_.request().client,
+                                      .previous = asked_.previous,
+                                      .before = before_,
+                                      .input = asked_.input,
+                                      .output = answer_->output(),
+                                      .response = std::move(response)});
+    if (!kept) run_.context().warn(fmt::format("response {} is not kept: {}", id, kept.error().message));
   }
 
   OpenAiRun run_;
@@ -141,17 +144,17 @@ void handle_response_tokens(ServerContext& context, ResponseStore& store, const 
 
 void handle_stored_response(ResponseStore& store, const ServerRequest& request, ServerResponse& response) {
   const std::string& id = request.parts.at("id");
-  const auto found = store.find(id, request.client);
-  if (!found) return send_openai_error(response, not_kept(id, ""));
-  response.json(200, found->response);
+  const auto found = store.response(id, request.client);
+  if (!found) return send_openai_error(response, not_given(found.error(), ""));
+  response.json(200, *found);
 }
 
 void handle_response_items(ResponseStore& store, const ServerRequest& request, ServerResponse& response) {
   const std::string& id = request.parts.at("id");
-  const auto found = store.find(id, request.client);
-  if (!found) return send_openai_error(response, not_kept(id, ""));
+  const auto input = store.input(id, request.client);
+  if (!input) return send_openai_error(response, not_given(input.error(), ""));
   Json data = Json::array();
-  for (const auto& item : found->input) data.push_back(*item);
+  for (const auto& item : *input) data.push_back(*item);
   const auto id_of = [&](size_t at) { return data.size() > 0 ? *data.as_array()[at].find("id") : Json(); };
   Json first = id_of(0), last = data.size() > 0 ? id_of(data.size() - 1) : Json();
   response.json(200, Json::Object{{"object", "list"},
@@ -163,7 +166,7 @@ void handle_response_items(ResponseStore& store, const ServerRequest& request, S
 
 void handle_deleted_response(ResponseStore& store, const ServerRequest& request, ServerResponse& response) {
   const std::string& id = request.parts.at("id");
-  if (!store.remove(id, request.client)) return send_openai_error(response, not_kept(id, ""));
+  if (const auto gone = store.remove(id, request.client); !gone) return send_openai_error(response, not_given(gone.error(), ""));
   response.json(200, Json::Object{{"id", id}, {"object", "response"}, {"deleted", true}});
 }
 

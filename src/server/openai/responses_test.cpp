@@ -1,7 +1,6 @@
 #include "constrain/constraint.h"
 #include "server/openai/openai_test.h"
 #include "server/openai/response_request.h"
-#include "server/openai/response_store.h"
 #include "server/openai/shapes.h"
 
 namespace quern {
@@ -181,28 +180,6 @@ TEST(ResponseRequest, PacksReasoning) {
   EXPECT_FALSE(unpack_reasoning("gAAAA"));
   EXPECT_FALSE(unpack_reasoning("quern1.!!!!"));
   EXPECT_FALSE(unpack_reasoning("quern1.//8="));
-}
-
-TEST(ResponseStore, HoldsWhatThereIsRoomFor) {
-  ResponseStore store(20'000);
-  const auto put = [&](const std::string& id, const std::string& client) {
-    store.put(id, {.client = client,
-                   .response = Json::Object{{"id", id}},
-                   .before = {},
-                   .input = {std::make_shared<const Json>(Json::Object{{"id", "item " + id}, {"content", std::string(500, 'x')}})},
-                   .output = {}});
-  };
-  for (int i = 0; i < 20; ++i) put(std::to_string(i), "a");
-  EXPECT_LE(store.bytes(), 20'000u);
-  EXPECT_GT(store.bytes(), 10'000u);
-  EXPECT_FALSE(store.find("0", "a"));
-  EXPECT_TRUE(store.find("19", "a"));
-  EXPECT_FALSE(store.find("19", "b"));
-  EXPECT_TRUE(store.find_item("item 19", "a"));
-  EXPECT_FALSE(store.find_item("item 19", "b"));
-  EXPECT_FALSE(store.remove("19", "b"));
-  EXPECT_TRUE(store.remove("19", "a"));
-  EXPECT_FALSE(store.find("19", "a"));
 }
 
 }  // namespace

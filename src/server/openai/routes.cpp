@@ -4,7 +4,7 @@
 
 namespace quern {
 
-void add_openai_routes(Router& router, ServerContext& context) {
+Result<void> add_openai_routes(Router& router, ServerContext& context) {
   router.shape_problems("/v1/", [](const Problem& problem) { return openai_error(problem).body(); });
   const auto add = [&](const char* method, const char* path, void (*handle)(ServerContext&, const ServerRequest&, ServerResponse&),
                        RouteTraits traits = {}) {
@@ -18,7 +18,9 @@ void add_openai_routes(Router& router, ServerContext& context) {
   add("GET", "/v1/models", handle_models, {.light = true});
   add("GET", "/v1/models/{id...}", handle_model, {.light = true});
 
-  const auto store = std::make_shared<ResponseStore>();
+  QUERN_ASSIGN(auto opened,
+               ResponseStore::open(context.data.empty() ? context.data : context.data / "responses" / "responses.db", {}));
+  const std::shared_ptr<ResponseStore> store = std::move(opened);
   router.add("POST", "/v1/responses", [&context, store](const ServerRequest& request, ServerResponse& response) {
     handle_response(context, *store, request, response);
   });
@@ -34,6 +36,7 @@ void add_openai_routes(Router& router, ServerContext& context) {
   add_stored("GET", "/v1/responses/{id}", handle_stored_response);
   add_stored("DELETE", "/v1/responses/{id}", handle_deleted_response);
   add_stored("GET", "/v1/responses/{id}/input_items", handle_response_items);
+  return {};
 }
 
 }  // namespace quern

@@ -6,6 +6,7 @@
 
 namespace quern {
 
-void add_openai_routes(Router& router, ServerContext& context);
+// Errors: those of the file that answers of /v1/responses are kept in.
+Result<void> add_openai_routes(Router& router, ServerContext& context);
 
 }  // namespace quern
