@@ -200,12 +200,11 @@ constexpr std::string_view kHelp = R"(FOLDER holds the leaderboard's files, BFCL
 possible_answer/: bfcl_eval/data in its repository, ShishirPatil/gorilla. quern
 does not come with them and does not fetch them.
 
-Scored are the single-turn categories whose calls are in JSON: simple_python,
-multiple, parallel, parallel_multiple, irrelevance, and live_simple,
-live_multiple, live_parallel, live_parallel_multiple, live_irrelevance,
-live_relevance. Not scored: multi_turn_* (their services are Python classes),
-simple_java and simple_javascript (their values are source code), memory and
-web_search (services).
+Scored are the single-turn categories: simple_python, simple_java,
+simple_javascript, multiple, parallel, parallel_multiple, irrelevance, and
+live_simple, live_multiple, live_parallel, live_parallel_multiple,
+live_irrelevance, live_relevance. Not scored: multi_turn_* (their services are
+Python classes), memory and web_search (services).
 
 A call is right by the leaderboard's own rules for its syntax tree; docs/eval.md
 lists them. The table's last line counts items, it is not the leaderboard's
