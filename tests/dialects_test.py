@@ -433,7 +433,9 @@ class Sessions(Served):
     def test_a_client_that_goes_away_changes_nothing(self):
         self.ok("POST", "/v1/sessions", {"id": "left", "messages": [{"role": "user", "content": "Count."}]})
         tokens = self.ok("GET", "/v1/sessions/left")["tokens"]
-        connection, response = self.server.open("POST", "/v1/sessions/left/turn", {"messages": [{"role": "user", "content": "On."}], "max_tokens": 3000, "stream": True})
+        endless = {"type": "array", "items": {"type": "integer"}, "minItems": 3000}  # it is still at it when the client goes
+        connection, response = self.server.open("POST", "/v1/sessions/left/turn",
+                                                {"messages": [{"role": "user", "content": "On."}], "schema": endless, "max_tokens": 3000, "stream": True})
         response.readline()
         self.fails(429, "left", "POST", "/v1/sessions/left/append", {"text": "x"})
         drop(connection)
