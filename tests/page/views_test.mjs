@@ -142,6 +142,7 @@ async function loading() {
   script.turn = async (say) => {
     models[0].status = 'loading';
     say('loading', { model: 'millstone' });
+    say('loading', { model: 'millstone', done: 15_700_000_000, total: 41_200_000_000 });  // from the disk
     await new Promise((done) => (loaded = done));
     Object.assign(models[0], { status: 'loaded', context: 32768 });
     say('start', {});
