@@ -31,11 +31,16 @@ LIVE = 6 * STATE
 
 class Served(unittest.TestCase):
     options = []
+    keeps_data = False  # in a folder; otherwise the server keeps none
 
     @classmethod
     def setUpClass(cls):
         cls.data = tempfile.TemporaryDirectory(prefix="quern-data-")
-        cls.server = Server(QUERN, [f"pebble={PEBBLE}"], *cls.options)
+        cls.start()
+
+    @classmethod
+    def start(cls):
+        cls.server = Server(QUERN, [f"pebble={PEBBLE}"], *cls.options, *(["--data", cls.data.name] if cls.keeps_data else []))
 
     @classmethod
     def tearDownClass(cls):
@@ -167,12 +172,7 @@ class OpenAi(Served):
 
 
 class KeptResponses(Served):
-    @classmethod
-    def setUpClass(cls):
-        folder = tempfile.mkdtemp(prefix="quern-data-")
-        cls.addClassCleanup(shutil.rmtree, folder)
-        cls.options = ["--data", folder]
-        super().setUpClass()
+    keeps_data = True
 
     def test_a_conversation_goes_on_after_kill_and_restart(self):
         def answer(**more):
@@ -182,7 +182,7 @@ class KeptResponses(Served):
         second = answer(input="What is my name?", previous_response_id=first["id"])
         self.server.process.kill()
         self.server.close()
-        type(self).server = Server(QUERN, [f"pebble={PEBBLE}"], *self.options)
+        self.start()
         self.assertEqual(self.ok("GET", f"/v1/responses/{second['id']}"), second)
         self.assertEqual(self.ok("GET", f"/v1/responses/{first['id']}/input_items")["data"][0]["content"][0]["text"], "My name is Ann.")
         again = answer(input="What is my name?", previous_response_id=first["id"])
@@ -361,12 +361,7 @@ class Text(Served):
 
 
 class Sessions(Served):
-    @classmethod
-    def setUpClass(cls):
-        folder = tempfile.mkdtemp(prefix="quern-data-")
-        cls.addClassCleanup(shutil.rmtree, folder)
-        cls.options = ["--data", folder]
-        super().setUpClass()
+    keeps_data = True
 
     def say(self, session, text, **more):
         return self.ok("POST", f"/v1/sessions/{session}/turn", {"messages": [{"role": "user", "content": text}], "temperature": 0, "max_tokens": 12, **more})
@@ -421,7 +416,7 @@ class Sessions(Served):
         with_it = self.say("kept", "Who?", tool_choice="required")
         self.assertEqual(with_it["calls"][0]["name"], "look")
         self.assertEqual(self.server.close(), 0)
-        type(self).server = Server(QUERN, [f"pebble={PEBBLE}"], *self.options)
+        self.start()
         self.assertIn("kept", [session["id"] for session in self.ok("GET", "/v1/sessions?model=pebble")["data"]])
         restored = self.ok("POST", "/v1/sessions/kept/restore")
         self.assertTrue(restored["live"] and restored["saved"])

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "text/trim.h"
 
 namespace quern {
 namespace {
@@ -34,21 +35,15 @@ std::filesystem::path hub_home() {
   return {};
 }
 
-std::string trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kBlank);
-  return begin == std::string_view::npos ? "" : std::string(text.substr(begin, text.find_last_not_of(kBlank) - begin + 1));
-}
-
 // HF_TOKEN; else the file in which the hub's own tools keep one, which is for the hub that those tools speak to.
 std::string find_token(bool usual_endpoint) {
   if (is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN")) return "";
   for (const char* name : {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"})  // the second is how the first was called once
-    if (const char* token = variable(name)) return trimmed(token);
+    if (const char* token = variable(name)) return std::string(trim(token));
   if (!usual_endpoint) return "";
   const char* path = variable("HF_TOKEN_PATH");
   const auto text = read_file(path ? expanded(path) : hub_home() / "token", 4096);
-  return text ? trimmed(*text) : "";
+  return text ? std::string(trim(*text)) : "";
 }
 
 }  // namespace

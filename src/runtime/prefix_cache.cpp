@@ -26,7 +26,7 @@ struct Kept {
   bool writing = false;
   bool leaving = false;  // from memory, once it is written
   bool loading = false;
-  uint64_t used = 0;     // when it was last of use
+  uint64_t used = 0;  // when it was last of use
 };
 using Tree = PrefixTree<Kept>;
 using Node = Tree::Node;
@@ -90,8 +90,7 @@ struct PrefixCache::Impl {
     }
     writer = std::make_unique<TaskThread<Write>>(
         [this](Write& task) { task.stored = of_the_disk([&] { return folder->write(task.state, task.tokens); }); });
-    loader = std::make_unique<TaskThread<Load>>(
-        [this](Load& task) { task.state = of_the_disk([&] { return fetched(task); }); });
+    loader = std::make_unique<TaskThread<Load>>([this](Load& task) { task.state = of_the_disk([&] { return fetched(task); }); });
     bound_folder();
   }
 

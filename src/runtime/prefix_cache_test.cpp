@@ -215,7 +215,8 @@ TEST_F(PrefixCaches, SurviveInAFolder) {
 
 TEST_F(PrefixCaches, FetchFromTheFolderWhileOthersGoOn) {
   Machine machine;
-  const Tokens a = machine.random_tokens(random_, 1300), b = machine.random_tokens(random_, 1100), c = machine.random_tokens(random_, 40);
+  const Tokens a = machine.random_tokens(random_, 1300), b = machine.random_tokens(random_, 1100),
+               c = machine.random_tokens(random_, 40);
   {
     PrefixCache cache(machine.runner, on_disk());
     for (const Tokens& tokens : {a, b}) cache.put(machine.read(tokens));

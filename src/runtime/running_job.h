@@ -35,7 +35,9 @@ class RunningJob {
   // The furthest position of `prompt` at which the cache is going to get a state from this job, which reads the same text; 0: none.
   size_t will_keep(std::span<const int32_t> prompt) const;
 
-  bool can_park() const { return !waiting_->job.session && !waiting_->job.request.embed && !was_parked_; }  // once: it then gets all it may need
+  bool can_park() const {
+    return !waiting_->job.session && !waiting_->job.request.embed && !was_parked_;
+  }  // once: it then gets all it may need
   bool parked() const { return was_parked_ && !own_; }
   void park();  // its state goes to the cache, as far as there is room
   void unpark();

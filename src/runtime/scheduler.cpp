@@ -66,6 +66,7 @@ struct Scheduler::Impl {
   void run_between(std::unique_lock<std::mutex>& lock);
   void cancel_what_was_asked(std::unique_lock<std::mutex>& lock);
   void begin_what_fits(std::unique_lock<std::mutex>& lock);
+  bool begins_in_cache(const Job& job) const { return options.cache && !job.session && !job.request.embed; }
   bool is_being_read(const Job& job) const;
   bool is_being_fetched(const Job& job) const;
   int64_t first_promise(const WaitingJob& waiting) const;
@@ -147,7 +148,9 @@ SchedulerStats Scheduler::stats() const {
 void Scheduler::Impl::loop() {
   std::unique_lock lock(mutex);
   for (;;) {
-    wake.wait(lock, [&] { return stop || !running.empty() || !parked.empty() || queue.size() > 0 || !cancelled.empty() || !between.empty(); });
+    wake.wait(lock, [&] {
+      return stop || !running.empty() || !parked.empty() || queue.size() > 0 || !cancelled.empty() || !between.empty();
+    });
     run_between(lock);
     cancel_what_was_asked(lock);
     if (stop && running.empty() && parked.empty() && queue.size() == 0 && between.empty()) return;
@@ -236,7 +239,7 @@ int64_t Scheduler::Impl::first_promise(const WaitingJob& waiting) const {
 // Whether somebody is reading the beginning of this prompt: it is better begun from there, in a moment, than read at the same time.
 bool Scheduler::Impl::is_being_read(const Job& job) const {
   constexpr size_t kWorthwhile = 64;  // tokens
-  if (!options.cache || job.session || job.request.embed) return false;
+  if (!begins_in_cache(job)) return false;
   size_t kept = 0;
   for (const auto& other : running)
     if (other->job().priority >= job.priority) kept = std::max(kept, other->will_keep(job.request.prompt));
@@ -245,7 +248,7 @@ bool Scheduler::Impl::is_being_read(const Job& job) const {
 
 // Whether its state is on its way from a disk. Where nobody's stream goes on meanwhile, beginning may as well wait for it.
 bool Scheduler::Impl::is_being_fetched(const Job& job) const {
-  return !running.empty() && options.cache && !job.session && !job.request.embed && !options.cache->ready(job.request.prompt);
+  return !running.empty() && begins_in_cache(job) && !options.cache->ready(job.request.prompt);
 }
 
 void Scheduler::Impl::begin(std::unique_ptr<WaitingJob> waiting) {
@@ -290,7 +293,8 @@ void Scheduler::Impl::let_grow() {
     if (job->needs() > job->promised()) growing.push_back(job.get());
   for (RunningJob* job : growing) {
     const int64_t wanted = budget.promise(job->job(), job->needs(), job->most());
-    while (!job->parked() && !budget.fits(job->job(), wanted, job->promised())) park_one();  // at last the job itself, unless it is alone
+    while (!job->parked() && !budget.fits(job->job(), wanted, job->promised()))
+      park_one();  // at last the job itself, unless it is alone
     if (!job->parked()) promise(*job, wanted);
   }
 }
@@ -298,7 +302,8 @@ void Scheduler::Impl::let_grow() {
 void Scheduler::Impl::park_one() {
   auto gives_way = running.end();
   for (auto job = running.begin(); job != running.end(); ++job)
-    if ((*job)->can_park() && (gives_way == running.end() || (*job)->job().priority <= (*gives_way)->job().priority)) gives_way = job;
+    if ((*job)->can_park() && (gives_way == running.end() || (*job)->job().priority <= (*gives_way)->job().priority))
+      gives_way = job;
   QUERN_CHECK(gives_way != running.end(), running.size());  // what grows can be parked
   (*gives_way)->park();
   promise(**gives_way, 0);

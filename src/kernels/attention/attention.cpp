@@ -106,7 +106,8 @@ class PageStep {
     for (int64_t t = begin; t < end_; ++t, k.ahead = nullptr)  // for the others it is there
       inner_.scores(k, count(t), a_.q_gate + t * a_.q_stride + kv_head_ * a_.group() * 2 * a_.head_dim, 2 * a_.head_dim, a_.group(),
                     a_.head_dim, 1.0f / std::sqrt(static_cast<float>(a_.head_dim)), scores(t));
-    for (int64_t t = begin; t < end_; ++t) soften(inner_, a_, count(t), scores(t), factors(t), {a_, partials + (t - begin_) * stride});
+    for (int64_t t = begin; t < end_; ++t)
+      soften(inner_, a_, count(t), scores(t), factors(t), {a_, partials + (t - begin_) * stride});
     for (int64_t t = begin; t < end_; ++t, v.ahead = nullptr)
       inner_.add_values(v, count(t), scores(t), factors(t), a_.group(), a_.head_dim,
                         Partial(a_, partials + (t - begin_) * stride).out, a_.head_dim);

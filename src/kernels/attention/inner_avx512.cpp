@@ -45,7 +45,8 @@ __mmask16 first_lanes(int64_t count) { return static_cast<__mmask16>(count >= 16
 float highest_of_lanes(const float* scores, int64_t count) {
   __m512 highest = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
   for (int64_t i = 0; i < count; i += 16)
-    highest = _mm512_mask_max_ps(highest, first_lanes(count - i), _mm512_maskz_loadu_ps(first_lanes(count - i), scores + i), highest);
+    highest =
+        _mm512_mask_max_ps(highest, first_lanes(count - i), _mm512_maskz_loadu_ps(first_lanes(count - i), scores + i), highest);
   return _mm512_reduce_max_ps(highest);
 }
 

@@ -17,7 +17,7 @@ namespace quern::avx512_bf16 {
 namespace {
 
 constexpr int kScoreHeads = 4, kScoreVectors = kKvPagePositions / 16;  // what registers hold, as in inner_vector.h
-constexpr int kValueHeads = 8, kValueVectors = 1;  // a vector is a line of the cache: values are read once
+constexpr int kValueHeads = 8, kValueVectors = 1;                      // a vector is a line of the cache: values are read once
 
 // 32 floats at `at`, those from `count` on as zeros.
 __m512bh rounded(const float* at, int64_t count = 32) {
@@ -70,6 +70,13 @@ inline void prefetch_ahead(const KvVectors& from, const std::byte* at) {
   if (from.ahead) _mm_prefetch(reinterpret_cast<const char*>(from.ahead + (at - from.values)), _MM_HINT_T0);
 }
 
+// Two lines of what comes next, the first the `line`th of its rows, which have `of_row` each; behind the last row none.
+inline void prefetch_lines(const KvVectors& from, int64_t of_row, int64_t line) {
+  for (const int64_t end = line + 2; line < end; ++line)
+    if (const int64_t p = line / of_row; p < kKvPagePositions)
+      prefetch_ahead(from, from.values + p * from.stride + line % of_row * 64);
+}
+
 // A page's scores for some heads. q [heads, pairs]
 template <int heads>
 void score_heads(const KvVectors& k, const uint32_t* q, int64_t pairs, int64_t first_ahead, float scale, float* scores) {
@@ -78,14 +85,12 @@ void score_heads(const KvVectors& k, const uint32_t* q, int64_t pairs, int64_t f
   for (auto& of_head : sums)
 #pragma GCC unroll 4
     for (__m512& sum : of_head) sum = _mm512_setzero_ps();  // a loop would be a call of memset, and the sums in memory
-  const int64_t row_lines = pairs / 16;
   for (int64_t i = 0; i < pairs; ++i) {
     __m512bh keys[kScoreVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kScoreVectors; ++v)
       keys[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(k.packed + i * kKvPagePositions + 16 * v));
-    for (int64_t line = first_ahead + 2 * i; line < first_ahead + 2 * i + 2; ++line)
-      if (const int64_t p = line / row_lines; p < kKvPagePositions) prefetch_ahead(k, k.values + p * k.stride + line % row_lines * 64);
+    if (k.ahead) prefetch_lines(k, pairs / 16, first_ahead + 2 * i);
 #pragma GCC unroll 4
     for (int h = 0; h < heads; ++h) {
       const auto query = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(q[h * pairs + i])));

@@ -21,8 +21,8 @@ class Answer : public ServerResponse {
     bool http10 = false;     // no chunks: the end of the connection is the end of the answer
     bool keep_alive = false;
     std::vector<std::pair<std::string, std::string>> headers;
-    size_t buffered = 256 << 10;  // bytes that wait to be sent before write() waits
-    bool transcript = false;      // keep all that was sent
+    size_t buffered = 256 << 10;       // bytes that wait to be sent before write() waits
+    bool transcript = false;           // keep all that was sent
     std::function<int()> retry_after;  // seconds, for whoever is sent away (429, 503, 529); empty: they are not told
     std::function<void()> wake;        // there is something new for the connection; from any thread, must not call back
   };

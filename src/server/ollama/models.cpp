@@ -25,9 +25,12 @@ Json details(const ModelCard& card) {
 Json OllamaModels::listed(const ModelState& model) {
   const ModelCard& known = cards_.of(model.entry);
   const std::string name = tagged(model.entry.name);
-  return Json::Object{{"name", name},                     {"model", name},
-                      {"modified_at", known.modified_at}, {"size", static_cast<uint64_t>(model.bytes)},
-                      {"digest", known.digest},           {"details", details(known)}};
+  return Json::Object{{"name", name},
+                      {"model", name},
+                      {"modified_at", known.modified_at},
+                      {"size", static_cast<uint64_t>(model.bytes)},
+                      {"digest", known.digest},
+                      {"details", details(known)}};
 }
 
 Json OllamaModels::tags(const std::vector<ModelState>& models) {

@@ -21,10 +21,12 @@ Shape tool_call() {
 }
 
 Shape content_part() {
-  return Shape::object({{"type", Shape::text("text or refusal; images, sound and files are refused, and named in what a tool gave back"), M::required},
-                        {"text", Shape::text("What is said")},
-                        {"refusal", Shape::text("What was said instead of an answer")}},
-                       "A part of a message")
+  return Shape::object(
+             {{"type", Shape::text("text or refusal; images, sound and files are refused, and named in what a tool gave back"),
+               M::required},
+              {"text", Shape::text("What is said")},
+              {"refusal", Shape::text("What was said instead of an answer")}},
+             "A part of a message")
       .named("ChatContentPart");
 }
 

@@ -39,7 +39,7 @@ class ResponseAnswer {
   struct Item {
     enum class Kind { reasoning, message, call } kind;
     std::string id;
-    std::string text;  // or the call's arguments
+    std::string text;                  // or the call's arguments
     std::string call_id, name, space;  // of a call; no space: the function is in none
     std::vector<TokenLogprobs> logprobs;
     std::string_view status = "in_progress";

@@ -27,8 +27,8 @@ std::string flat_name(const std::optional<std::string>& space, const std::string
 }
 
 // A function, or one in the namespace `space`, whose description goes in front of its own: `about`.
-Result<void> read_tool(const Json& tool, const std::string& place, const std::optional<std::string>& space, const std::string& about,
-                       ResponseRequest& request) {
+Result<void> read_tool(const Json& tool, const std::string& place, const std::optional<std::string>& space,
+                       const std::string& about, ResponseRequest& request) {
   const std::string type = type_of(tool);
   const auto name = text_of(tool, "name");
   if (type != "function") {

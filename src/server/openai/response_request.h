@@ -18,10 +18,10 @@ struct ResponseRequest {
   std::string model, previous;
   ResponseItems input;  // new items, each with an id; of those that are referred to what they refer to
   std::string instructions;
-  std::vector<Json> tools;                   // functions, as conversations hold them
+  std::vector<Json> tools;                               // functions, as conversations hold them
   std::map<std::string, NamespacedFunction> namespaced;  // of `tools`, by the names that they have there
-  std::string ignored_tools, ignored_items;  // types and names of what was left out, for the answer's metadata
-  TurnRequest turn;                          // without prompt and sampling
+  std::string ignored_tools, ignored_items;              // types and names of what was left out, for the answer's metadata
+  TurnRequest turn;                                      // without prompt and sampling
   OpenAiSampling sampling;
   bool store = true, stream = false;
   bool encrypted_reasoning = false;  // the answer is to carry its reasoning in a form that may be sent back

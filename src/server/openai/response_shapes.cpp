@@ -9,7 +9,9 @@ using M = Shape::Member;
 
 Shape content_part() {
   return Shape::object(
-             {{"type", Shape::text("input_text, output_text, reasoning_text, summary_text or refusal; others are refused, and named in what a tool gave back"),
+             {{"type",
+               Shape::text(
+                   "input_text, output_text, reasoning_text, summary_text or refusal; others are refused, and named in what a tool gave back"),
                M::required},
               {"text", Shape::text("")},
               {"refusal", Shape::text("")}},

@@ -1,7 +1,6 @@
 #include "server/openai/response_store.h"
 
-#include <chrono>
-
+#include "base/clock.h"
 #include "server/shape.h"
 
 namespace quern {
@@ -31,8 +30,6 @@ constexpr std::string_view kConversation = R"(
     SELECT ?1, 0 UNION ALL
     SELECT response.parent, depth + 1 FROM chain JOIN response ON response.number = chain.number WHERE response.parent IS NOT NULL)
   SELECT json FROM chain JOIN part ON part.response = chain.number WHERE kind < 2 ORDER BY depth DESC, kind, position)";
-
-double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 // As deep as a request was allowed to be.
 Result<Json> read_json(std::string_view text) { return Json::parse(text, "stored answer", {.max_depth = SIZE_MAX}); }
@@ -72,7 +69,7 @@ Result<int64_t> ResponseStore::find(const std::string& id, const std::string& cl
   QUERN_ASSIGN(const int64_t number, number_of(id, client));
   if (number == 0) return fail(Errc::not_found, "{}: no such response", id.substr(0, 80));
   QUERN_ASSIGN(SqlStatement use, database_.prepare("UPDATE response SET used = ? WHERE number = ?"));
-  QUERN_TRY(use.bind(1, now()).bind(2, number).run());
+  QUERN_TRY(use.bind(1, unix_time()).bind(2, number).run());
   return number;
 }
 
@@ -83,7 +80,7 @@ Result<int64_t> ResponseStore::insert(std::string_view id, const std::string& cl
   id.empty() ? add.bind_null(1) : add.bind(1, id);
   add.bind(2, client);
   parent == 0 ? add.bind_null(3) : add.bind(3, parent);
-  QUERN_TRY(add.bind(4, int64_t{!id.empty()}).bind(5, now()).run());
+  QUERN_TRY(add.bind(4, int64_t{!id.empty()}).bind(5, unix_time()).run());
   return database_.last_insert_id();
 }
 
@@ -116,7 +113,7 @@ Result<void> ResponseStore::put(const std::string& id, const StoredResponse& res
   QUERN_TRY(add_items(number, kInput, response.input));
   QUERN_TRY(add_items(number, kOutput, response.output));
   QUERN_TRY(add_part(number, kAnswer, 0, response.response));
-  QUERN_TRY(forget_while("used < ?1", now() - bounds_.unused_s));
+  QUERN_TRY(forget_while("used < ?1", unix_time() - bounds_.unused_s));
   QUERN_TRY(forget_while("(SELECT sum(bytes) FROM response) > ?1", static_cast<double>(bounds_.bytes)));
   return transaction.commit();
 }

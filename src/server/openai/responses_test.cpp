@@ -86,10 +86,11 @@ TEST_F(Responses, CallFunctionsInNamespaces) {
   }
   const Json next = post(
       kPath,
-      fmt::format(R"({{"store": false, "input": [{{"role": "user", "content": "What time is it?"}}, {}, {{"type": "function_call_output", "call_id": {},
+      fmt::format(
+          R"({{"store": false, "input": [{{"role": "user", "content": "What time is it?"}}, {}, {{"type": "function_call_output", "call_id": {},
       "output": [{{"type": "input_text", "text": "noon"}}, {{"type": "input_image", "image_url": "data:image/png;base64,"}}]}}], "tools": [{}, {}],
       "max_output_tokens": 5}})",
-                  at(response, "output.0").dump(), at(response, "output.0.call_id").dump(), kTool, kSpace));
+          at(response, "output.0").dump(), at(response, "output.0.call_id").dump(), kTool, kSpace));
   EXPECT_GT(at(next, "usage.input_tokens").as_double(), at(response, "usage.input_tokens").as_double());
 }
 
@@ -172,7 +173,8 @@ TEST(ResponseRequest, KnowsFunctionsInNamespacesByBothNames) {
   EXPECT_EQ(text_at(made.tools[0], "function.name"), "mcp__clock__now");
   EXPECT_EQ(text_at(made.tools[0], "function.description"), "mcp__clock: Clocks.\n\nThe time");
   EXPECT_EQ(made.messages[1].tool_calls[0].name, "mcp__clock__now");
-  EXPECT_EQ(made.messages[2].content, "[input_image: not shown, the model reads text only]") << "an error could not be gone on from";
+  EXPECT_EQ(made.messages[2].content, "[input_image: not shown, the model reads text only]")
+      << "an error could not be gone on from";
 }
 
 TEST(ResponseRequest, PacksReasoning) {

@@ -5,6 +5,7 @@
 
 #include "agent/chat/chat.h"
 #include "agent/tools/ask_tool.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "server/http/event_stream.h"
 #include "server/page/served_chat_model.h"
@@ -292,7 +293,7 @@ class QuestionCall {
     QUERN_ASSIGN(model_name_, with_.context.models.resolve(question_.settings.model));
     fresh_ = asked_.id == 0;
     if (fresh_) {
-      asked_.created = page_time();
+      asked_.created = unix_time();
       QUERN_ASSIGN(asked_.id, with_.history.add(conversation_, asked_));
     }
     if (before_.title.empty()) {
@@ -387,7 +388,7 @@ class QuestionCall {
     PageMessage said;
     said.parent = asked_.id;
     said.role = Role::assistant;
-    said.created = page_time();
+    said.created = unix_time();
     said.parts = answer_->parts();
     said.messages = std::move(messages);
     said.model = model_name_;

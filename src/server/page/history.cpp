@@ -1,9 +1,9 @@
 #include "server/page/history.h"
 
-#include <chrono>
 #include <map>
 
 #include "agent/chat/saved_chat.h"
+#include "base/clock.h"
 
 namespace quern {
 namespace {
@@ -83,8 +83,6 @@ std::string pattern_of(std::string_view query) {
 }
 
 }  // namespace
-
-double page_time() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 Json PageMessage::to_json() const {
   Json json = Json::object();
@@ -200,7 +198,7 @@ Result<int64_t> PageHistory::create(const Json& settings) {
 Result<int64_t> PageHistory::create_locked(const Json& settings, std::string_view title) {
   QUERN_ASSIGN(SqlStatement insert,
                database_.prepare("INSERT INTO conversation(title, created, updated, settings) VALUES(?1, ?2, ?2, ?3)"));
-  insert.bind(1, title).bind(2, page_time()).bind(3, settings.dump(Json::Spacing::compact));
+  insert.bind(1, title).bind(2, unix_time()).bind(3, settings.dump(Json::Spacing::compact));
   QUERN_TRY(insert.run());
   return database_.last_insert_id();
 }
@@ -265,7 +263,7 @@ Result<int64_t> PageHistory::add_locked(int64_t conversation, const PageMessage&
       database_.prepare("INSERT INTO message(conversation, parent, role, created, parts, messages, words, model, usage, finish) "
                         "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
   insert.bind(1, conversation).bind(2, message.parent).bind(3, role_name(message.role));
-  insert.bind(4, message.created > 0 ? message.created : page_time()).bind(5, message.parts.dump(Json::Spacing::compact));
+  insert.bind(4, message.created > 0 ? message.created : unix_time()).bind(5, message.parts.dump(Json::Spacing::compact));
   insert.bind(6, messages_text(message.messages)).bind(7, words_of(message.parts)).bind(8, message.model);
   if (message.usage.is_null())
     insert.bind_null(9);
@@ -275,7 +273,7 @@ Result<int64_t> PageHistory::add_locked(int64_t conversation, const PageMessage&
   QUERN_TRY(insert.run());
   const int64_t id = database_.last_insert_id();
   QUERN_ASSIGN(SqlStatement update, database_.prepare("UPDATE conversation SET leaf = ?, updated = ? WHERE id = ?"));
-  update.bind(1, id).bind(2, page_time()).bind(3, conversation);
+  update.bind(1, id).bind(2, unix_time()).bind(3, conversation);
   QUERN_TRY(update.run());
   return id;
 }

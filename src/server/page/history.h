@@ -16,8 +16,6 @@
 
 namespace quern {
 
-double page_time();  // now, as seconds since 1970
-
 struct PageMessage {
   int64_t id = 0;
   std::optional<int64_t> parent;  // absent: the beginning of the conversation

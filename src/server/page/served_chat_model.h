@@ -15,9 +15,9 @@ class ServedChatModel : public ChatModel {
   // What is told while a reply is made, besides its text.
   struct Watcher {
     std::function<void(int64_t done, int64_t total)> on_reading;  // of a prompt's tokens, as they are read
-    std::function<void(const Residency& weights)> on_disk;        // what of the model has come from the disk, while it is waited for
-    std::function<void(const std::string& name)> on_call;         // the model begins to call that
-    std::function<void(const std::string& json)> on_arguments;    // the next piece of that call's arguments
+    std::function<void(const Residency& weights)> on_disk;      // what of the model has come from the disk, while it is waited for
+    std::function<void(const std::string& name)> on_call;       // the model begins to call that
+    std::function<void(const std::string& json)> on_arguments;  // the next piece of that call's arguments
   };
   // `turn`: how to answer; its prompt is each conversation's.
   ServedChatModel(std::shared_ptr<ServedModel> model, TurnRequest turn, Watcher watcher);
