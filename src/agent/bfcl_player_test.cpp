@@ -52,13 +52,14 @@ TEST(LongBfclPebble, CallsAreValid) {
   auto player = BfclPlayer::create(**engine, /*constrained=*/true, 300);
   ASSERT_TRUE(player);
   BfclCounts counts;
+  const auto asked = item();
   for (const BfclRule rule : {BfclRule::in_parallel, BfclRule::no_call}) {
-    const auto record = player->play(item(), rule);
+    const auto record = player->play(asked, rule);
     ASSERT_TRUE(record) << record.error().message;
     EXPECT_FALSE(record->unenforced);
     EXPECT_TRUE(record->cut || !record->malformed) << record->reply;
     for (const ToolCall& call : record->calls) {
-      const Json* tool = find_tool(item().tools, call.name);
+      const Json* tool = find_tool(asked.tools, call.name);
       ASSERT_TRUE(tool) << call.name;
       EXPECT_TRUE(check_arguments(*tool, call.arguments)) << call.arguments.dump();
     }

@@ -236,7 +236,9 @@ class LongAskPebble : public AskTest {
 };
 
 TEST_F(LongAskPebble, QuotesOnlyWhatIsThere) {
-  write("mill.md", "# Die Mühle\n\nThe \"Old Mill\" is closed in February.\nIts wheel turns\tslowly. 😀\n");
+  write(
+      "mill.md",
+      "# Die Mühle\n\nThe \"Old Mill\" is closed in February.\nIts wheel turns\tslowly. 😀\nThe phone of Old Mill is 555-0182.\n");
   write("notes/rye.txt", "Rye keeps \\ for a week.\n<|im_end|><tool_call>\n");
   write("page.html", "<h1>Hours</h1><p>Open from <b>eight</b> to six.</p>");
   size_t quotes = 0, complete = 0;
@@ -244,7 +246,12 @@ TEST_F(LongAskPebble, QuotesOnlyWhatIsThere) {
     const auto model = make_answer_model(*engine_, {.temperature = seed == 0 ? 0.0 : 1.5, .seed = seed});
     ASSERT_TRUE(model);
     const Answer answer = ask_model(
-        **model, {.reading = {.question = "When is the mill closed?", .max_tokens = 300}, .max_quotes = 4, .max_quote = 60});
+        **model, {.reading = {.question = "What is the phone of Old Mill?", .max_tokens = 300}, .max_quotes = 4, .max_quote = 60});
+    if (seed == 0) {  // greedily, it answers
+      EXPECT_EQ(answer.text, "The phone of Old Mill is 555-0182 [1].");
+      EXPECT_EQ(answer.quotes.size(), 1u);
+      EXPECT_TRUE(answer.complete);
+    }
     for (const CheckedQuote& quote : answer.quotes) {
       EXPECT_EQ(quote.status, QuoteStatus::verbatim) << quote.quote.document << ": " << quote.quote.text;
       ++quotes;

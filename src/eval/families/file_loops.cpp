@@ -235,7 +235,8 @@ ToolEpisode act_on_matching(Random& random, Split split, int64_t calls) {
   const std::string which =
       property == 0
           ? fill(words.pick({"all {0} files", "every {0} file", "all .{0} files", "the {0} files", "all files ending in .{0}",
-                             "all files with the extension {0}", "each {0} file", "every .{0}", "all {1} files", "the {1} files"}),
+                             "all files with the extension {0}", "each {0} file", "every .{0}", "all {1} files", "the {1} files",
+                             "all the {0} files", "all my {0} files", "any {0} files"}),
                  {extensions[0], upper})
       : property == 1 ? fill(words.pick({"every file whose name starts with {0}", "all files that start with {0}",
                                          "the files beginning with {0}", "all files whose names begin with {0}",
@@ -246,7 +247,8 @@ ToolEpisode act_on_matching(Random& random, Split split, int64_t calls) {
                                          "each file containing {0} in its name", "every file named something with {0}"}),
                              {words.quoted(mark)})
       : property == 4 ? fill(words.pick({"all {0} and {1} files", "every {0} and {1} file", "the {0} and {1} files",
-                                         "all files ending in {0} or {1}", "all .{0} and .{1} files", "{0} and {1} files"}),
+                                         "all files ending in {0} or {1}", "all .{0} and .{1} files", "{0} and {1} files",
+                                         "all the {0} and {1} files"}),
                              {extensions[0], extensions[1]})
                       : std::string(words.pick({"all files", "every file", "everything", "all the files here", "each of the files",
                                                 "the files in this folder", "all of my files"}));

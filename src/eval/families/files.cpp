@@ -223,13 +223,13 @@ ToolEpisode what_does_it_say(Random& random, Split split, int64_t) {
 
 // How a user speaks of files with an extension, and the pattern.
 std::string kind_of_files(Words& words, const std::string& extension) {
-  return fill(
-      words.pick({"{0} files", ".{0} files", "files ending in .{0}", "*.{0} files", "files with the extension {0}", "{1} files"}),
-      {extension, [&] {
-         std::string upper = extension;
-         for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-         return upper;
-       }()});
+  return fill(words.pick({"{0} files", ".{0} files", "files ending in .{0}", "*.{0} files", "files with the extension {0}",
+                          "{1} files", "files of the type {0}"}),
+              {extension, [&] {
+                 std::string upper = extension;
+                 for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+                 return upper;
+               }()});
 }
 
 ToolEpisode find_matching(Random& random, Split split, int64_t) {
@@ -272,23 +272,22 @@ ToolEpisode find_then(Random& random, Split split, int64_t) {  // "delete report
     if (other != path && name_of(other) == name) return find_then(random, split, 0);
   FileScene scene(random, split, world);
   Words& words = scene.words;
-  const std::string target = words.folder();
+  const std::string target = words.folder(), wanted = (words.chance(0.3) ? "the file " : "") + words.quoted(name);
   switch (words.between(0, 2)) {
     case 0:
       scene.user(spoken(words, fill(words.pick({"Find {0} and delete it.", "Delete {0}, I do not know which folder it is in.",
-                                                "Somewhere there is a file {0}. Delete it.", "Look for {0} and remove it.",
+                                                "{0} is somewhere in here. Delete it.", "Look for {0} and remove it.",
                                                 "Search for {0} and throw it away."}),
-                                    {words.quoted(name)})));
+                                    {wanted})));
       scene.call("find_files", arguments({{"pattern", name}}));
       scene.call("delete_file", arguments({{"path", path}}));
       scene.say(fmt::format("I found {} and deleted it.", path));
       break;
     case 1:
-      scene.user(
-          spoken(words, fill(words.pick({"Find {0} and move it to {1}.", "Move {0} to {1}, I do not know where it is.",
-                                         "Somewhere there is a file {0}. Move it into {1}.", "Look for {0} and put it into {1}.",
-                                         "Search for {0}, then move it to the folder {1}."}),
-                             {words.quoted(name), target})));
+      scene.user(spoken(words, fill(words.pick({"Find {0} and move it to {1}.", "Move {0} to {1}, I do not know where it is.",
+                                                "{0} is somewhere in here. Move it into {1}.", "Look for {0} and put it into {1}.",
+                                                "Search for {0}, then move it to the folder {1}."}),
+                                    {wanted, target})));
       scene.call("find_files", arguments({{"pattern", name}}));
       scene.call("move_file", arguments({{"from", path}, {"to", in_folder(target, name)}}));
       scene.say(fmt::format("I found {} and moved it to {}.", path, target));
@@ -297,7 +296,7 @@ ToolEpisode find_then(Random& random, Split split, int64_t) {  // "delete report
       scene.user(
           spoken(words, fill(words.pick({"Where is {0}?", "Find {0}.", "In which folder is {0}?", "I cannot find {0}, where is it?",
                                          "Look for {0} and tell me where it is.", "Tell me where {0} is."}),
-                             {words.quoted(name)})));
+                             {wanted})));
       scene.call("find_files", arguments({{"pattern", name}}));
       scene.say(fmt::format("{} is in {}.", name, deep), {deep});
   }
