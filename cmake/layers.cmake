@@ -1,10 +1,11 @@
 # quern_layer(name LINK libs...): src/<name>/**.cpp becomes quern_<name>; **_test.cpp becomes quern_<name>_test; each layer sees
 # the headers of all, but links only the layers declared before it (tests/layers_test checks the includes). READS_FOREIGN_BYTES: libFuzzer
-# watches its branches; in arithmetic, watching costs time and finds nothing.
+# watches its branches; in arithmetic, watching costs time and finds nothing. COMPUTES_LITTLE: not optimised under sanitizers, where such a
+# layer takes longer to compile than its tests take to run.
 set(QUERN_LAYERS "" CACHE INTERNAL "")
 
 function(quern_layer name)
-  cmake_parse_arguments(arg "READS_FOREIGN_BYTES" "" "LINK;TEST_LINK;TEST_LABELS" ${ARGN})
+  cmake_parse_arguments(arg "READS_FOREIGN_BYTES;COMPUTES_LITTLE" "" "LINK;TEST_LINK;TEST_LABELS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
@@ -20,8 +21,11 @@ function(quern_layer name)
   if(QUERN_FUZZ AND arg_READS_FOREIGN_BYTES)
     target_compile_options(quern_${name} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
-  if(QUERN_SANITIZE AND sources)
-    precompile_layer(quern_${name} ${arg_READS_FOREIGN_BYTES})
+  if(QUERN_SANITIZE AND arg_COMPUTES_LITTLE)
+    target_compile_options(quern_${name} PRIVATE -O0)
+  endif()
+  if(sources)
+    precompile_layer(quern_${name})
   endif()
   foreach(lower ${QUERN_LAYERS})
     target_link_libraries(quern_${name} ${scope} quern_${lower})
@@ -32,30 +36,52 @@ function(quern_layer name)
   endif()
 endfunction()
 
-# A precompiled header of what every layer includes. Under sanitizers only, so that another build finds an include that is missing. Of
-# the layers with the same flags the first one has it.
-function(precompile_layer target watched)
-  set(first quern_tensor)
-  if(watched)
-    set(first quern_base)
-  endif()
-  if(target STREQUAL first)
-    target_precompile_headers(${target} PRIVATE <algorithm> <cmath> <cstring> <filesystem> <functional> <map> <memory> <mutex>
-                              <optional> <span> <string> <unordered_map> <vector> <fmt/format.h> <tl/expected.hpp>)
-  else()
+# A precompiled header of what most files include: half the time of compiling them. A file includes what it uses all the same (tests/layers_test.py
+# looks), so that it compiles without, too (CMAKE_DISABLE_PRECOMPILE_HEADERS). Of the layers with the same flags the first one has it.
+function(precompile_layer target)
+  get_target_property(flags ${target} COMPILE_OPTIONS)
+  string(MD5 flags "${flags}")
+  get_property(first GLOBAL PROPERTY quern_precompiled_${flags})
+  if(first)
     target_precompile_headers(${target} REUSE_FROM ${first})
+  else()
+    set_property(GLOBAL PROPERTY quern_precompiled_${flags} ${target})
+    target_precompile_headers(${target} PRIVATE <algorithm> <array> <chrono> <cmath> <cstring> <deque> <filesystem> <functional> <map> <memory>
+                              <mutex> <optional> <set> <span> <string> <thread> <unordered_map> <variant> <vector> <fmt/format.h>
+                              <tl/expected.hpp>)
   endif()
+  target_compile_options(${target} PRIVATE ${QUERN_PRECOMPILED_HEADER_OPTIONS})
 endfunction()
 
-# One test binary; every TEST in it is a ctest case. QUERN_REPO lets tests find fixtures and models. The label `threads` has it
-# run under the thread sanitizer as well. A suite whose name begins with Long starts first and asks QUERN_LONG_TESTS how much to
-# do: under sanitizers (0) the shape of the test stays, the length does not; ./check runs the whole length in the release build, where it
-# builds only the tests that have such suites, those with the label `long`.
+# The tests of some files; every TEST in them is a ctest case. QUERN_REPO lets tests find fixtures and models. The label `threads` has
+# them run under the thread sanitizer as well. A suite whose name begins with Long starts first and asks QUERN_LONG_TESTS how much to
+# do: under sanitizers (0) the shape of the test stays, the length does not. ./check runs the whole length in the release build. Files with
+# such a suite are a program of their own, so that it need not build the others there.
 if(QUERN_TESTS)
   add_custom_target(threads_tests)
   add_custom_target(long_tests)
 endif()
 function(quern_test target)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  set(long_sources)
+  foreach(source ${arg_SOURCES})
+    file(STRINGS ${source} suites REGEX "^(TEST|TEST_F|TEST_P|INSTANTIATE_TEST_SUITE_P)\\(Long")
+    if(suites)
+      list(APPEND long_sources ${source})
+      list(REMOVE_ITEM arg_SOURCES ${source})
+    endif()
+  endforeach()
+  if(arg_SOURCES)
+    test_program(${target} SOURCES ${arg_SOURCES} LINK ${arg_LINK} LABELS ${arg_LABELS})
+  endif()
+  if(long_sources)
+    string(REGEX REPLACE "_test$" "_long_test" long_target ${target})
+    test_program(${long_target} SOURCES ${long_sources} LINK ${arg_LINK} LABELS ${arg_LABELS})
+    add_dependencies(long_tests ${long_target})
+  endif()
+endfunction()
+
+function(test_program target)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK;LABELS" ${ARGN})
   set(long_tests 1)
   if(QUERN_SANITIZE)
@@ -79,14 +105,6 @@ function(quern_test target)
   foreach(label ${arg_LABELS})
     add_dependencies(${label}_tests ${target})
   endforeach()
-  if(NOT "long" IN_LIST arg_LABELS)
-    foreach(source ${arg_SOURCES})
-      file(STRINGS ${source} suites REGEX "^(TEST|TEST_F|TEST_P|INSTANTIATE_TEST_SUITE_P)\\(Long")
-      if(suites)
-        message(FATAL_ERROR "${source} has a suite Long…: ${target} needs the label `long`")
-      endif()
-    endforeach()
-  endif()
   include(GoogleTest)
   gtest_discover_tests(${target} TEST_FILTER "-Long*:*/Long*" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
                        PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}")

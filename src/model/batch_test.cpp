@@ -33,6 +33,9 @@ std::vector<std::vector<float>> feed(TestModel& machine, std::vector<SequenceSta
   return all;
 }
 
+// Positions that reach behind several blocks of attention; under sanitizers behind the first one.
+constexpr int64_t kMost = QUERN_LONG_TESTS ? 1100 : 530, kSlowMost = QUERN_LONG_TESTS ? 530 : 80;
+
 // f(model, instruction set, kv format, most positions): the small model in every way, behind several blocks of attention; the others, whose
 // weights have formats of their own, in fewer.
 template <class F>
@@ -43,12 +46,12 @@ void for_every_machine(const F& f) {
         const bool tiny = std::string_view(name) == "tiny", slow = isa == Isa::scalar;
         if (!tiny && (slow || kv != KvFormat::bf16)) continue;
         SCOPED_TRACE(fmt::format("{} {} kv {}", name, isa_name(isa), static_cast<int>(kv)));
-        f(name, isa, kv, tiny ? (slow ? 530 : 1100) : 70);
+        f(name, isa, kv, tiny ? (slow ? kSlowMost : kMost) : 70);
         if (::testing::Test::HasFailure()) return;
       }
 }
 
-TEST(Batch, GivesEverySequenceWhatItGetsAlone) {
+TEST(LongBatch, GivesEverySequenceWhatItGetsAlone) {
   for_every_machine([](const char* name, Isa isa, KvFormat kv, int64_t most) {
     TestModel machine(name, isa, 3), alone(name, isa, 1);
     Random random(31);
@@ -87,7 +90,7 @@ TEST(Batch, GivesEverySequenceWhatItGetsAlone) {
   });
 }
 
-TEST(Batch, CutsOfATextChangeNoBit) {
+TEST(LongBatch, CutsOfATextChangeNoBit) {
   for_every_machine([](const char* name, Isa isa, KvFormat kv, int64_t most) {
     TestModel machine(name, isa, 2);
     Random random(32);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "agent/temporary_folder_test.h"
 #include "base/random.h"
 

@@ -1,5 +1,7 @@
 #include "agent/tools/text_tools.h"
 
+#include <chrono>
+
 #include "agent/tools/builtin_test.h"
 #include "base/random.h"
 

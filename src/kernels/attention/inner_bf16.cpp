@@ -3,6 +3,7 @@
 #include "kernels/attention/inner.h"
 
 #if defined(__x86_64__)
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
