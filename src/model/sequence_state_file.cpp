@@ -12,7 +12,7 @@
 namespace quern {
 namespace {
 
-constexpr std::string_view kLayout = "quern-sequence-3";
+constexpr std::string_view kLayout = "quern-sequence-4";
 
 std::span<const std::byte> bytes_of(const std::vector<float>& values) { return std::as_bytes(std::span(values)); }
 

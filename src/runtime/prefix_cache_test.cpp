@@ -2,6 +2,7 @@
 // cheap to make again, and its folder survives the process and anything that happens to the files.
 #include "runtime/prefix_cache.h"
 
+#include <chrono>
 #include <fstream>
 #include <thread>
 
@@ -390,7 +391,7 @@ TEST_F(PrefixCaches, IgnoreDamagedFilesWithOneWarning) {
       }
     }
   }
-  std::ofstream(state.parent_path() / "state-0123456789abcdef") << "quern-kept-1\n{}\n";
+  std::ofstream(state.parent_path() / "state-0123456789abcdef") << "quern-kept-2\n{}\n";
   std::ofstream(state.parent_path() / "block-zz") << "";
   warnings_.clear();
   PrefixCache cache(machine.runner, on_disk());

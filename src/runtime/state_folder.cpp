@@ -16,7 +16,7 @@
 namespace quern {
 namespace {
 
-constexpr std::string_view kMagic = "quern-kept-1\n";
+constexpr std::string_view kMagic = "quern-kept-2\n";
 constexpr size_t kMostHeader = size_t{1} << 20;
 
 template <class T>

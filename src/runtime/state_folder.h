@@ -2,7 +2,7 @@
 // in a file of its own that all states share whose sequences hold those very tokens and values; a state's file holds the rest: the
 // recurrent part, and the positions behind its last whole block.
 //
-//   block-ID, state-ID   "quern-kept-1\n", one line of JSON, then two zstd frames: tokens, and numbers as planes of bytes
+//   block-ID, state-ID   "quern-kept-2\n", one line of JSON, then two zstd frames: tokens, and numbers as planes of bytes
 //
 // A block's ID comes of the ID before it, its tokens and its content, a state's likewise, so the chain says of itself that it belongs
 // together. Whatever stands in a file is checked before it is used: model, settings, sizes, checksums. Files are written whole or not at

@@ -24,7 +24,7 @@ struct Slot {
 };
 
 Slot slot_of(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage& page, KvPart part, int64_t slot, int64_t head) {
-  const int64_t index = ((part == KvPart::value ? kKvPagePositions : 0) + slot) * kv_heads + head;
+  const int64_t index = ((part == KvPart::value ? kv_heads : 0) + head) * kKvPagePositions + slot;
   const auto size = static_cast<int64_t>(element_bytes(format));
   return {page.data + index * head_dim * size, page.data + 2 * kKvPagePositions * kv_heads * head_dim * size + index * 4};
 }
@@ -134,11 +134,10 @@ bool fits_tiles(const AttentionArgs& a) { return a.format != KvFormat::f32 && a.
 
 KvVectors kv_vectors(const AttentionArgs& a, int64_t page, KvPart part, int64_t kv_head) {
   const Slot first = slot_of(a.format, a.kv_heads, a.head_dim, a.pages[static_cast<size_t>(page)], part, 0, kv_head);
-  KvVectors vectors{.format = a.format,
-                    .values = first.values,
-                    .stride = a.kv_heads * a.head_dim * static_cast<int64_t>(element_bytes(a.format))};
+  KvVectors vectors{
+      .format = a.format, .values = first.values, .stride = a.head_dim * static_cast<int64_t>(element_bytes(a.format))};
   // Pages are allocated, and the scales lie behind a multiple of 128 elements: they are aligned.
-  if (a.format == KvFormat::int8) vectors.scales = reinterpret_cast<const float*>(first.scale), vectors.scale_stride = a.kv_heads;
+  if (a.format == KvFormat::int8) vectors.scales = reinterpret_cast<const float*>(first.scale);
   return vectors;
 }
 

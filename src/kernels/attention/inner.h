@@ -16,10 +16,9 @@ struct KvVectors {
   KvFormat format = KvFormat::f32;
   const std::byte* values = nullptr;  // of position p: values + p * stride, head_dim of them
   int64_t stride = 0;                 // bytes
-  const float* scales = nullptr;      // int8: of position p scales[p * scale_stride]
-  int64_t scale_stride = 0;
-  const std::byte* ahead = nullptr;  // values laid out like these that are wanted next, for a loop to prefetch while it computes
-  const uint32_t* packed = nullptr;  // keys: what AttentionInner::pack made of them
+  const float* scales = nullptr;      // int8: of position p scales[p]
+  const std::byte* ahead = nullptr;   // values laid out like these that are wanted next, for a loop to prefetch while it computes
+  const uint32_t* packed = nullptr;   // keys: what AttentionInner::pack made of them
 };
 
 enum class KvPart { key, value };

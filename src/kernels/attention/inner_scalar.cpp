@@ -30,7 +30,7 @@ void scores(const KvVectors& k, int64_t count, const float* q, int64_t q_stride,
     for (int64_t p = 0; p < count; ++p) {
       float sum = 0;
       for (int64_t i = 0; i < head_dim; ++i) sum += q[h * q_stride + i] * element(k, p, i);
-      scores[h * kKvPagePositions + p] = sum * (k.scales ? scale * k.scales[p * k.scale_stride] : scale);
+      scores[h * kKvPagePositions + p] = sum * (k.scales ? scale * k.scales[p] : scale);
     }
 }
 
@@ -43,7 +43,7 @@ void add_values(const KvVectors& v, int64_t count, const float* weights, const f
       float sum = out[h * out_stride + i] * factors[h];
       for (int64_t p = 0; p < count; ++p) {
         const float weight = weights[h * kKvPagePositions + p];
-        sum += (v.scales ? weight * v.scales[p * v.scale_stride] : weight) * element(v, p, i);
+        sum += (v.scales ? weight * v.scales[p] : weight) * element(v, p, i);
       }
       out[h * out_stride + i] = sum;
     }

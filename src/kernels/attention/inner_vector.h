@@ -13,9 +13,7 @@
 namespace quern {
 namespace {
 
-inline float scaled(const KvVectors& from, int64_t p, float factor) {
-  return from.scales ? factor * from.scales[p * from.scale_stride] : factor;
-}
+inline float scaled(const KvVectors& from, int64_t p, float factor) { return from.scales ? factor * from.scales[p] : factor; }
 
 // `heads` queries and `positions` keys, every product in a register of its own.
 template <class V, KvFormat format, int heads, int positions>

@@ -206,9 +206,7 @@ class TileAttention {
   static const std::byte* at(const KvVectors& page, int64_t position) {
     return page.values + position % kKvPagePositions * page.stride;
   }
-  static float scale_at(const KvVectors& page, int64_t position) {
-    return page.scales[position % kKvPagePositions * page.scale_stride];
-  }
+  static float scale_at(const KvVectors& page, int64_t position) { return page.scales[position % kKvPagePositions]; }
 
   // Whether the values at positions [from, to) of the block are numbers.
   bool all_numbers(int64_t from, int64_t to) const {
