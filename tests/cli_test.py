@@ -581,8 +581,45 @@ class LongEvaluation(Test):
             for line in ({"id": "simple_python_1", "result": [{"mill.close": {"day": "may 1", "for": 1}}]}, {"id": "simple_python_2", "result": "no"}):
                 file.write(json.dumps(line) + "\n")
         self.assertRegex(self.ok("eval", "bfcl", data, "--category", "simple_python", "--results", results), r"(?m)^simple_python +2 +1 +50.0 % +1 +0  malformed \(1\)$")
-        self.fails("eval", "bfcl", data, "--category", "multi_turn_base", says="Python classes")
+        self.fails("eval", "bfcl", data, "--category", "memory", says="services")
         self.fails("eval", "bfcl", self.folder, says="no BFCL_v4_*.json")
+        # Of several turns, but without the services: named, an error; not named, a line, and the others are scored.
+        write("BFCL_v4_multi_turn_base.json")
+        self.fails("eval", "bfcl", data, "--category", "multi_turn_base", says="multi_turn_func_doc: no such folder")
+        os.remove(os.path.join(data, "BFCL_v4_irrelevance.json"))
+        done = quern("eval", "bfcl", data, "--results", results, "--limit", "1", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"^quern: multi_turn_base and others like it are left out: .*no such folder.*\n$")
+        with_warning = json.loads(done.stdout)
+        self.assertIn("no such folder", with_warning["left_out"]["multi_turn_base"])
+        self.assertEqual(list(with_warning["categories"]), ["simple_python"])
+
+    def test_eval_bfcl_of_several_turns(self):
+        data = os.path.join(REPO, "tests/data/bfcl/bfcl_eval/data")
+        results = self.path("results.jsonl")
+        truth = {}
+        for kind in ("base", "miss_func", "miss_param", "long_context"):
+            with open(os.path.join(data, f"possible_answer/BFCL_v4_multi_turn_{kind}.json"), encoding="utf-8") as file:
+                truth.update((item["id"], item["ground_truth"]) for item in map(json.loads, file))
+        def score(spoilt=None, *args):
+            with open(results, "w", encoding="utf-8") as file:
+                for item, turns in truth.items():
+                    file.write(json.dumps({"id": item, "result": [[turn, "Done."] for turn in turns]} | (spoilt or {}).get(item, {})) + "\n")
+            return json.loads(self.ok("eval", "bfcl", data, "--results", results, "--json", *args))
+        right = score()
+        self.assertEqual([(name, one["items"], one["right"]) for name, one in right["categories"].items()],
+                         [("multi_turn_base", 2, 2), ("multi_turn_miss_func", 1, 1), ("multi_turn_miss_param", 1, 1), ("multi_turn_long_context", 1, 1)])
+        wrong = score({"multi_turn_base_0": {"result": [[["fill('rye', 1)"]], []]}, "multi_turn_base_1": {"result": [["No."]]}, "multi_turn_miss_func_0": {"result": []},
+                       "multi_turn_miss_param_0": {"result": "none"}, "multi_turn_long_context_0": {"result": [[[{"ring": {}}, {"fill": '{"kind": "rye", "kilos": 0}'}]]]}})
+        self.assertEqual([one["errors"] for one in wrong["categories"].values()],
+                         [{"state": 1, "empty_turn": 1}, {"force_terminated": 1}, {"malformed": 1}, {"response": 1}])
+        # A model plays; what it wrote is scored alike.
+        played = json.loads(self.ok("eval", "bfcl", data, "--model", PEBBLE, "--max-tokens", "60", "--category", "multi_turn_base", "--limit", "1", "--export", results, "--json"))
+        self.assertEqual((played["total"]["items"], played["total"]["unenforced"]), (1, 0))
+        with open(results, encoding="utf-8") as file:
+            line = json.loads(file.readline())
+        self.assertIsInstance(line["result"], list)
+        self.assertEqual(json.loads(self.ok("eval", "bfcl", data, "--category", "multi_turn_base", "--limit", "1", "--results", results, "--json"))["total"]["right"], played["total"]["right"])
 
     def test_ask(self):
         docs, index = self.path("docs"), self.path("index.sqlite")

@@ -39,7 +39,9 @@ _quern() {
     --suite) mapfile -t COMPREPLY < <(compgen -W 'chain single files mixed parallel errors documents' -- "$cur"); return ;;
     --quotes) mapfile -t COMPREPLY < <(compgen -W 'constrained free' -- "$cur"); return ;;
     --category)
-      mapfile -t COMPREPLY < <(compgen -W 'simple_python multiple parallel parallel_multiple irrelevance live_simple live_multiple live_parallel live_parallel_multiple live_irrelevance live_relevance' -- "$cur")
+      mapfile -t COMPREPLY < <(compgen -W 'simple_python simple_java simple_javascript multiple parallel parallel_multiple irrelevance live_simple
+        live_multiple live_parallel live_parallel_multiple live_irrelevance live_relevance multi_turn_base multi_turn_miss_func
+        multi_turn_miss_param multi_turn_long_context' -- "$cur")
       return ;;
     --kind) mapfile -t COMPREPLY < <(compgen -W 'auto prose tools' -- "$cur"); return ;;
     --split) mapfile -t COMPREPLY < <(compgen -W 'held-out training' -- "$cur"); return ;;

@@ -1,5 +1,6 @@
 #include "agent/bfcl_player.h"
 
+#include "agent/bfcl_turns_player.h"
 #include "text/assistant_parser.h"
 
 namespace quern {
@@ -16,8 +17,17 @@ void BfclCounts::add(const BfclCounts& other) {
   items += other.items, right += other.right, malformed += other.malformed, cut += other.cut, unenforced += other.unenforced;
 }
 
+void BfclWork::add(const Reply& reply) {
+  prompt_tokens += reply.prompt_tokens;
+  tokens += reply.tokens;
+  forced_tokens += reply.forced_tokens;
+  prefill_s += reply.prefill_s;
+  decode_s += reply.decode_s;
+  constrain_s += reply.constrain_s;
+}
+
 BfclRecord judge_bfcl(const BfclItem& item, BfclRule rule, std::string reply, ChatFormat format) {
-  BfclRecord record{.id = item.id, .calls = {}, .reply = std::move(reply), .verdict = {}};
+  BfclRecord record{.id = item.id, .calls = {}, .reply = std::move(reply), .turns = {}, .verdict = {}};
   const AssistantTurn turn = parse_assistant(record.reply, format, item.tools);
   std::string why;
   for (const ParsedCall& call : turn.calls) {
@@ -48,15 +58,10 @@ Result<BfclPlayer> BfclPlayer::create(const Engine& engine, bool constrained, in
 
 Result<BfclRecord> BfclPlayer::play(const BfclItem& item, BfclRule rule) {
   Conversation conversation{.messages = item.messages, .tools = item.tools};
-  const bool enforced = constrained_ && constrained_->prepare(item.tools);
+  const bool enforced = can_enforce(item.tools);
   EngineModel& model = enforced ? *constrained_ : *free_;
   QUERN_ASSIGN(Reply reply, model.reply(conversation, max_tokens_, [](std::string_view) { return true; }));
-  work_.prompt_tokens += reply.prompt_tokens;
-  work_.tokens += reply.tokens;
-  work_.forced_tokens += reply.forced_tokens;
-  work_.prefill_s += reply.prefill_s;
-  work_.decode_s += reply.decode_s;
-  work_.constrain_s += reply.constrain_s;
+  work_.add(reply);
   const bool cut = reply.finish == FinishReason::length || reply.finish == FinishReason::context;
   BfclRecord record = judge_bfcl(item, rule, std::move(reply.text), model.format());
   record.unenforced = constrained_ && !enforced;
@@ -64,6 +69,15 @@ Result<BfclRecord> BfclPlayer::play(const BfclItem& item, BfclRule rule) {
   if (cut) record.malformed = false;  // a call that was left unfinished is none
   if (cut && record.verdict.right && rule != BfclRule::some_call) record.verdict = {false, "cut", "the answer was cut off"};
   if (cut && !record.verdict.right) record.verdict.kind = "cut";
+  return record;
+}
+
+Result<BfclRecord> BfclPlayer::play(const BfclTurnsItem& item, BfclServices& services) {
+  std::vector<Json> tools = item.tools;
+  for (const BfclTurn& turn : item.turns) tools.insert(tools.end(), turn.new_tools.begin(), turn.new_tools.end());
+  const bool enforced = can_enforce(tools);
+  QUERN_ASSIGN(BfclRecord record, play_bfcl_turns(enforced ? *constrained_ : *free_, item, services, max_tokens_, work_));
+  record.unenforced = constrained_ && !enforced;
   return record;
 }
 

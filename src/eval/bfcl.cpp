@@ -2,16 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 
-#include "base/file.h"
+#include "eval/bfcl_file.h"
 
 namespace quern {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxFile = size_t{256} << 20;
 constexpr int kMaxSchemaDepth = 50;
 
 constexpr std::array kCategories = {
@@ -28,34 +26,13 @@ constexpr std::array kCategories = {
     BfclCategory{"live_parallel_multiple", BfclRule::in_parallel, true},
     BfclCategory{"live_irrelevance", BfclRule::no_call, true},
     BfclCategory{"live_relevance", BfclRule::some_call, true},
+    BfclCategory{"multi_turn_base", BfclRule::in_turns},
+    BfclCategory{"multi_turn_miss_func", BfclRule::in_turns},
+    BfclCategory{"multi_turn_miss_param", BfclRule::in_turns},
+    BfclCategory{"multi_turn_long_context", BfclRule::in_turns},
 };
 
 bool has_answers(BfclRule rule) { return rule != BfclRule::no_call && rule != BfclRule::some_call; }
-
-// The objects of a file of JSON lines.
-Result<void> each_line(const fs::path& path, const std::function<Result<void>(const Json&, const std::string& where)>& visit) {
-  QUERN_ASSIGN(const std::string text, read_file(path, kMaxFile));
-  std::string_view rest = text;
-  for (size_t number = 1; !rest.empty(); ++number) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string where = fmt::format("{}:{}", path.string(), number);
-    QUERN_ASSIGN(const Json value, Json::parse(line, where));
-    if (!value.is_object()) return fail(Errc::malformed, "{}: an {}, expected an object", where, value.kind_name());
-    QUERN_TRY(visit(value, where));
-  }
-  return {};
-}
-
-// A member of this kind; malformed otherwise.
-Result<const Json*> member(const Json& object, std::string_view name, Json::Kind kind, const std::string& where) {
-  const Json* value = object.find(name);
-  if (!value) return fail(Errc::malformed, "{}: \"{}\" is missing", where, name);
-  if (value->kind() != kind)
-    return fail(Errc::malformed, "{}: \"{}\": {}, expected {}", where, name, value->kind_name(), Json::kind_name(kind));
-  return value;
-}
 
 Result<std::vector<Message>> read_messages(const Json& question, const std::string& where) {
   if (question.size() != 1 || !question.as_array()[0].is_array())
@@ -67,30 +44,19 @@ Result<std::vector<Message>> read_messages(const Json& question, const std::stri
   return std::move(conversation->messages);
 }
 
-Result<void> check_function(const Json& function, const std::string& where) {
-  if (!function.is_object()) return fail(Errc::malformed, "{}: \"function\": not an object", where);
-  QUERN_TRY(member(function, "name", Json::Kind::string, where));
-  QUERN_ASSIGN(const Json* parameters, member(function, "parameters", Json::Kind::object, where));
-  QUERN_ASSIGN(const Json* properties, member(*parameters, "properties", Json::Kind::object, where));
-  for (const auto& [name, property] : properties->as_object())
-    if (!property.is_object()) return fail(Errc::malformed, "{}: parameter \"{}\": not an object", where, name);
-  return {};
-}
-
 Result<BfclItem> read_item(const Json& line, BfclLanguage language, const std::string& where) {
   BfclItem item;
   item.language = language;
-  QUERN_ASSIGN(const Json* id, member(line, "id", Json::Kind::string, where));
-  QUERN_ASSIGN(const Json* question, member(line, "question", Json::Kind::array, where));
-  QUERN_ASSIGN(const Json* functions, member(line, "function", Json::Kind::array, where));
+  QUERN_ASSIGN(const Json* id, bfcl_member(line, "id", Json::Kind::string, where));
+  QUERN_ASSIGN(const Json* question, bfcl_member(line, "question", Json::Kind::array, where));
+  QUERN_ASSIGN(const Json* functions, bfcl_member(line, "function", Json::Kind::array, where));
   item.id = id->as_string();
   QUERN_ASSIGN(item.messages, read_messages(*question, where));
   for (const Json& function : functions->as_array()) {
-    QUERN_TRY(check_function(function, where));
+    QUERN_TRY(check_bfcl_function(function, where));
     item.functions.push_back(function);
     item.tools.push_back(bfcl_tool(function, language));
   }
-  if (item.functions.empty()) return fail(Errc::malformed, "{}: no function", where);
   return item;
 }
 
@@ -178,8 +144,6 @@ std::span<const BfclCategory> bfcl_categories() { return kCategories; }
 Result<BfclCategory> find_bfcl_category(std::string_view name) {
   for (const BfclCategory& category : kCategories)
     if (category.name == name) return category;
-  if (name.starts_with("multi_turn"))
-    return fail(Errc::invalid_argument, "category {}: its services are Python classes, which quern does not run", name);
   if (name.starts_with("memory") || name.starts_with("web_search") || name == "format_sensitivity")
     return fail(Errc::invalid_argument, "category {}: needs services that quern does not have", name);
   return fail(Errc::invalid_argument, "category {}: not one of BFCL's", name);
@@ -203,26 +167,29 @@ Json bfcl_tool(const Json& function, BfclLanguage language) {
 }
 
 Result<std::vector<BfclItem>> load_bfcl(const fs::path& folder, const BfclCategory& category) {
+  if (category.rule == BfclRule::in_turns)
+    return fail(Errc::invalid_argument, "category {}: its items have several turns", category.name);
   const std::string file = fmt::format("BFCL_v4_{}.json", category.name);
   std::vector<BfclItem> items;
   std::unordered_map<std::string, size_t> by_id;
-  QUERN_TRY(each_line(folder / file, [&](const Json& line, const std::string& where) -> Result<void> {
+  QUERN_TRY(each_bfcl_line(folder / file, [&](const Json& line, const std::string& where) -> Result<void> {
     QUERN_ASSIGN(BfclItem item, read_item(line, category.language, where));
+    if (item.functions.empty() && category.rule != BfclRule::no_call) return fail(Errc::malformed, "{}: no function", where);
     if (!by_id.emplace(item.id, items.size()).second) return fail(Errc::malformed, "{}: id {} is there twice", where, item.id);
     items.push_back(std::move(item));
     return {};
   }));
   if (!has_answers(category.rule)) return items;
   const auto take_answer = [&](const Json& line, const std::string& where) -> Result<void> {
-    QUERN_ASSIGN(const Json* id, member(line, "id", Json::Kind::string, where));
-    QUERN_ASSIGN(const Json* truth, member(line, "ground_truth", Json::Kind::array, where));
+    QUERN_ASSIGN(const Json* id, bfcl_member(line, "id", Json::Kind::string, where));
+    QUERN_ASSIGN(const Json* truth, bfcl_member(line, "ground_truth", Json::Kind::array, where));
     const auto item = by_id.find(id->as_string());
     if (item == by_id.end()) return {};
     for (const Json& answer : truth->as_array()) QUERN_TRY(check_answer(answer, where));
     items[item->second].answers = truth->as_array();
     return {};
   };
-  QUERN_TRY(each_line(folder / "possible_answer" / file, take_answer));
+  QUERN_TRY(each_bfcl_line(folder / "possible_answer" / file, take_answer));
   for (const BfclItem& item : items)
     if (item.answers.empty())
       return fail(Errc::malformed, "{}: no answer for id {}", (folder / "possible_answer" / file).string(), item.id);
@@ -231,8 +198,8 @@ Result<std::vector<BfclItem>> load_bfcl(const fs::path& folder, const BfclCatego
 
 Result<std::unordered_map<std::string, BfclResult>> load_bfcl_results(const fs::path& file) {
   std::unordered_map<std::string, BfclResult> results;
-  QUERN_TRY(each_line(file, [&](const Json& line, const std::string& where) -> Result<void> {
-    QUERN_ASSIGN(const Json* id, member(line, "id", Json::Kind::string, where));
+  QUERN_TRY(each_bfcl_line(file, [&](const Json& line, const std::string& where) -> Result<void> {
+    QUERN_ASSIGN(const Json* id, bfcl_member(line, "id", Json::Kind::string, where));
     BfclResult& result = results[id->as_string()];
     result = {};
     const Json* calls = line.find("result");

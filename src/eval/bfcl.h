@@ -25,6 +25,7 @@ enum class BfclRule {
   in_parallel,  // parallel, parallel_multiple: all of the calls, in any order
   no_call,      // irrelevance
   some_call,    // relevance
+  in_turns,     // multi_turn: services in the right state after every turn (bfcl_turns.h)
 };
 
 struct BfclCategory {
@@ -47,7 +48,7 @@ struct BfclItem {
   BfclLanguage language = BfclLanguage::python;
 };
 
-// Errors: not_found, malformed ("FILE:LINE: …").
+// Of a category without turns. Errors: not_found, malformed ("FILE:LINE: …").
 Result<std::vector<BfclItem>> load_bfcl(const std::filesystem::path& folder, const BfclCategory& category);
 
 // Calls that were made elsewhere, to be scored: a line an item, {"id": …, "result": [{"name": {arguments}}]}; what is no such list

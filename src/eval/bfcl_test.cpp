@@ -171,6 +171,14 @@ TEST_F(BfclFiles, AreRead) {
   EXPECT_EQ((*items)[0].answers.size(), 1u);
 }
 
+TEST_F(BfclFiles, WhereNothingIsToBeCalledThereMayBeNoFunction) {
+  const std::string text = R"({"id": "a", "question": [[{"role": "user", "content": "x"}]], "function": []})";
+  write("BFCL_v4_live_irrelevance.json", text);
+  write("BFCL_v4_live_relevance.json", text);
+  EXPECT_EQ(load_bfcl(folder_.path(), find_bfcl_category("live_irrelevance").value())->size(), 1u);
+  EXPECT_FALSE(load_bfcl(folder_.path(), find_bfcl_category("live_relevance").value()));
+}
+
 TEST_F(BfclFiles, ErrorsNameTheLine) {
   EXPECT_THAT(error(), HasSubstr("BFCL_v4_multiple.json"));
   write("possible_answer/BFCL_v4_multiple.json", R"({"id": "m_0", "ground_truth": [{"close": {}}]})");
@@ -196,7 +204,8 @@ TEST_F(BfclFiles, ErrorsNameTheLine) {
     write("possible_answer/BFCL_v4_multiple.json", text);
     EXPECT_THAT(error(), HasSubstr(says));
   }
-  EXPECT_THAT(find_bfcl_category("multi_turn_base").error().message, HasSubstr("Python classes"));
+  EXPECT_EQ(find_bfcl_category("multi_turn_base")->rule, BfclRule::in_turns);
+  EXPECT_THAT(find_bfcl_category("memory").error().message, HasSubstr("services"));
   EXPECT_EQ(find_bfcl_category("simple_java")->language, BfclLanguage::java);
   EXPECT_EQ(find_bfcl_category("simple_javascript")->language, BfclLanguage::javascript);
   EXPECT_FALSE(find_bfcl_category("nonsense"));
