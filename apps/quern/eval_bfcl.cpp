@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "agent/bfcl_turns_player.h"
+#include "agent/sandbox/support.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "trial.h"
@@ -70,8 +71,12 @@ class Services {
     if (!services_) {
       std::vector<std::string> environment;
       for (char** entry = environ; entry && *entry; ++entry) environment.emplace_back(*entry);
-      QUERN_ASSIGN(BfclServices opened, BfclServices::open({.data = o.folder, .environment = std::move(environment)}));
-      services_.emplace(std::move(opened));
+      auto opened = BfclServices::open({.data = o.folder, .environment = std::move(environment)});
+      if (!opened) return fail(Errc::not_found, "{}", opened.error().message);  // whatever the reason, as below
+      services_.emplace(std::move(*opened));
+      if (const SandboxSupport& sandbox = this_machines_sandbox(); !sandbox.confines())
+        fmt::print(stderr, "quern: the services run with your own rights, this machine cannot confine them: {}\n",
+                   sandbox.describe());
     }
     for (const BfclTurnsItem& item : questions.in_turns)
       for (const BfclService& service : item.services) {
@@ -107,7 +112,7 @@ Result<Questions> load_category(const BfclCategory& category, const Options& o, 
 Result<std::vector<Questions>> load_all(const Options& o, Services& services, Json& left_out) {
   QUERN_ASSIGN(const std::vector<BfclCategory> categories, choose_categories(o));
   std::vector<Questions> all;
-  std::string said;
+  std::string said, notes;
   for (const BfclCategory& category : categories) {
     auto questions = load_category(category, o, services);
     if (questions) {
@@ -118,10 +123,12 @@ Result<std::vector<Questions>> load_all(const Options& o, Services& services, Js
     if (category.rule != BfclRule::in_turns || error.code != Errc::not_found || !o.categories.empty() || categories.size() == 1)
       return tl::unexpected(error);
     left_out[category.name] = error.message;
-    if (error.message != said) fmt::print(stderr, "quern: {} and others like it are left out: {}\n", category.name, error.message);
+    if (error.message != said)
+      notes += fmt::format("quern: {} and others like it are left out: {}\n", category.name, error.message);
     said = error.message;
   }
-  if (all.empty()) return fail(Errc::not_found, "{}", said);
+  if (all.empty()) return fail(Errc::not_found, "{}", said);  // without the notes: an error is one line
+  fmt::print(stderr, "{}", notes);
   return all;
 }
 

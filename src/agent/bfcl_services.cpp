@@ -40,13 +40,16 @@ Result<std::vector<std::string>> ask_python(const std::vector<std::string>& envi
   probe.process = {.arguments = {"python3", "-I", "-c", kProbe}, .folder = "/", .environment = environment, .sandbox = {}};
   probe.process.sandbox.wall_seconds = 30;
   QUERN_ASSIGN(const CommandOutcome outcome, run_command(probe));
-  const std::string text = outcome.text();
-  const auto answer = Json::parse(text, "python3");
+  std::string text = outcome.text();
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  const auto answer = Json::parse(std::string_view(text).substr(text.rfind('\n') + 1), "python3");  // warnings may stand before it
   const auto is_text = [](const Json& one) { return one.is_string() && !one.as_string().empty(); };
   if (!answer || !answer->is_array() || answer->size() == 0 ||
       !std::all_of(answer->as_array().begin(), answer->as_array().end(), is_text))
     return fail(Errc::not_found, "python3, which the multi-turn services need, does not work here: {}",
-                replace_invalid_utf8(text.substr(0, 300)));
+                !outcome.ended_by_us.empty() ? outcome.ended_by_us
+                : text.empty()               ? fmt::format("exit code {}", outcome.exit_code)
+                                             : replace_invalid_utf8(text.substr(0, 300)));
   std::vector<std::string> paths;
   for (const Json& one : answer->as_array()) paths.push_back(one.as_string());
   return paths;
@@ -71,10 +74,7 @@ Json request(std::string_view what) {
   return out;
 }
 
-std::string last_words(ChildProcess& process) {
-  std::string text;
-  while (text.size() < kMaxLastWords && process.read(ChildProcess::Stream::errors, text) == ChildProcess::ReadState::some) {
-  }
+std::string last_line(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   text.erase(0, text.rfind('\n') + 1);
   return replace_invalid_utf8(std::string_view(text).substr(0, 300));
@@ -104,6 +104,7 @@ Result<void> BfclServices::spawn() {
   policy.file_bytes = int64_t{64} << 20;
   policy.processes = 16;
   unread_.clear();
+  words_.clear();
   auto process = ChildProcess::spawn({.arguments = {python_, "-I", "-c", std::string(bfcl_services_driver()), root_.string()},
                                       .folder = root_,
                                       .environment = harmless(options_.environment),
@@ -117,23 +118,34 @@ Result<void> BfclServices::spawn() {
 
 tl::unexpected<Error> BfclServices::end_with(std::string why) {
   const auto code = process_->wait(why.empty() ? 1 : 0);
-  if (why.empty()) why = code ? fmt::format("ended with exit code {}", *code) : "closed their output";
-  if (const std::string words = last_words(*process_); !words.empty()) why += ": " + words;
+  if (why.empty()) why = code ? fmt::format("ended with exit code {}", *code) : "do not listen or answer any more";
+  for (int parts = 0; parts < 16 && take_words(); ++parts) {
+  }
+  if (const std::string words = last_line(words_); !words.empty()) why += ": " + words;
   process_.reset();
   return fail(Errc::io, "the services {}", why);
+}
+
+// Nobody waits for them, but a pipe that is not read, or that has ended, would wake every wait for output at once.
+bool BfclServices::take_words() {
+  const bool some = process_->read(ChildProcess::Stream::errors, words_) == ChildProcess::ReadState::some;
+  if (words_.size() > kMaxLastWords) words_.erase(0, words_.size() - kMaxLastWords);
+  return some;
 }
 
 Result<std::string> BfclServices::read_line() {
   const auto start = Clock::now();
   double looked = 0;
-  for (;;) {
-    if (const size_t end = unread_.find('\n'); end != std::string::npos) {
-      std::string line = unread_.substr(0, end);
-      unread_.erase(0, end + 1);
-      return line;
+  for (size_t searched = 0;;) {
+    if (const size_t end = unread_.find('\n', searched); end != std::string::npos) {
+      if (end + 1 < unread_.size()) return end_with("sent more than an answer");  // the next one would be taken for another's
+      unread_.pop_back();
+      return std::exchange(unread_, {});
     }
+    searched = unread_.size();
     if (unread_.size() > kMaxAnswer) return end_with(fmt::format("sent more than {} MiB at once", kMaxAnswer >> 20));
     process_->wait_for_output(kLookEvery);
+    take_words();
     if (process_->read(ChildProcess::Stream::output, unread_) == ChildProcess::ReadState::end) return end_with("");
     const double waited = std::chrono::duration<double>(Clock::now() - start).count();
     if (waited > options_.answer_seconds) return end_with(fmt::format("took longer than {} s", options_.answer_seconds));

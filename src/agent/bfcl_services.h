@@ -47,6 +47,7 @@ class BfclServices {
   Result<void> spawn();
   Result<Json> ask(const Json& request);
   Result<std::string> read_line();
+  bool take_words();
   tl::unexpected<Error> end_with(std::string why);
 
   BfclServicesOptions options_;
@@ -55,6 +56,7 @@ class BfclServices {
   std::vector<std::filesystem::path> library_;  // what it reads
   std::optional<ChildProcess> process_;
   std::string unread_;
+  std::string words_;  // the end of what it wrote to its errors
 };
 
 }  // namespace quern

@@ -42,6 +42,14 @@ class Mill:
         os.write(1, b"{}\n")
         return "much noise"
 
+    def interrupt(self):
+        for descriptor in range(3, 10):
+            try:
+                os.write(descriptor, b"{}\n")
+            except OSError:
+                pass
+        return "an answer that nobody asked for came before"
+
     def song(self, verses):
         return "la" * verses
 
