@@ -415,7 +415,7 @@ TEST_F(Resume, RunsShareAJournal) {
   for (const EndEvent& end : ends) {
     EXPECT_EQ(end.status, RunStatus::success) << end.reason;
     const auto records = Journal::open(path).value()->records(end.run).value();
-    EXPECT_EQ(std::count_if(records.begin(), records.end(), [](const auto& r) { return r.kind == RecordKind::result; }), 5);
+    EXPECT_EQ(std::count_if(records.begin(), records.end(), [](const auto& r) { return r.kind == JournalKind::result; }), 5);
     EXPECT_TRUE(
         std::is_sorted(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.sequence < b.sequence; }));
   }

@@ -49,13 +49,13 @@ std::string shortened(std::string_view text) {
 
 }  // namespace
 
-bool Answer::checks() const {
+bool QuotedAnswer::checks() const {
   return complete && !quotes.empty() && dangling.empty() &&
          std::all_of(quotes.begin(), quotes.end(), [](const CheckedQuote& quote) { return quote.stands(); });
 }
 
-Result<Answer> ask(const Library& library, AnswerModel& model, const AskOptions& options, const AskEvents& events,
-                   Reading& reading) {
+Result<QuotedAnswer> ask(const Library& library, AnswerModel& model, const AskOptions& options, const AskEvents& events,
+                         Reading& reading) {
   QUERN_ASSIGN(reading, read_for(library, model, options.reading));
   if (events.on_read) events.on_read(reading);
   const bool thinking = model.format() == ChatFormat::thinking;
@@ -68,7 +68,7 @@ Result<Answer> ask(const Library& library, AnswerModel& model, const AskOptions&
     if (reader.quotes_begun() > begun && events.on_quote) events.on_quote(begun = reader.quotes_begun());
     return said.empty() || !events.on_answer || events.on_answer(said);
   };
-  Answer answer;
+  QuotedAnswer answer;
   QUERN_ASSIGN(answer.reply, model.answer(reading.conversation, std::move(constraint), options.reading.max_tokens, during));
   AnswerReader::Answer read = reader.finish();
   answer.text = std::move(read.text);
@@ -78,7 +78,7 @@ Result<Answer> ask(const Library& library, AnswerModel& model, const AskOptions&
   return answer;
 }
 
-Json answer_json(const Answer& answer, const Reading& reading) {
+Json answer_json(const QuotedAnswer& answer, const Reading& reading) {
   Json out = Json::object(), quotes = Json::array(), dangling = Json::array(), context = Json::object(), sources = Json::array();
   Json notes = Json::array(), timings = Json::object();
   for (size_t i = 0; i < answer.quotes.size(); ++i) {
@@ -132,7 +132,7 @@ std::string terminal_text(std::string_view text) {
   return out;
 }
 
-std::string quotes_text(const Answer& answer, const AnswerStyle& style) {
+std::string quotes_text(const QuotedAnswer& answer, const AnswerStyle& style) {
   const auto colored = [&](std::string_view code, std::string text) {
     return style.color ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
   };

@@ -18,7 +18,7 @@ struct AskEvents {
   std::function<void(size_t quotes)> on_quote;                  // how many were begun
 };
 
-struct Answer {
+struct QuotedAnswer {
   std::string text;
   std::vector<CheckedQuote> quotes;
   std::vector<int64_t> dangling;  // references in the text to quotes that are not there
@@ -30,19 +30,19 @@ struct Answer {
 };
 
 // Errors: those of read_for and of the engine.
-Result<Answer> ask(const Library& library, AnswerModel& model, const AskOptions& options, const AskEvents& events,
-                   Reading& reading);
+Result<QuotedAnswer> ask(const Library& library, AnswerModel& model, const AskOptions& options, const AskEvents& events,
+                         Reading& reading);
 
 // {"answer", "checked", "complete", "quotes": [{"number", "document", "file", "line", "last_line", "status", "text"}], …}; a quote that repeats another one
 // also has the number of that, "same_as".
-Json answer_json(const Answer& answer, const Reading& reading);
+Json answer_json(const QuotedAnswer& answer, const Reading& reading);
 
 struct AnswerStyle {
   bool color = false;
 };
 // What stands below the answer's text: its quotes, numbered, each with where it is and whether it is right, and once, however often it was
 // made; what is wrong with the answer.
-std::string quotes_text(const Answer& answer, const AnswerStyle& style);
+std::string quotes_text(const QuotedAnswer& answer, const AnswerStyle& style);
 
 // Text of files and models for a terminal: control characters but line breaks and tabs made visible.
 std::string terminal_text(std::string_view text);

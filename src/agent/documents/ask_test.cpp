@@ -55,7 +55,7 @@ class AskTest : public testing::Test {
     ASSERT_TRUE(write_file(docs() / path, text));
   }
   fs::path docs() const { return folder_.path() / "docs"; }
-  Answer ask_model(AnswerModel& model, AskOptions options) {
+  QuotedAnswer ask_model(AnswerModel& model, AskOptions options) {
     options.reading.max_tokens = std::min<int64_t>(options.reading.max_tokens, model.context() / 4);
     const auto library = Library::open({docs()}, {});
     EXPECT_TRUE(library);
@@ -67,9 +67,9 @@ class AskTest : public testing::Test {
     };
     auto answer = ask(*library, model, options, events, reading_);
     EXPECT_TRUE(answer) << answer.error().message;
-    return answer.value_or(Answer{});
+    return answer.value_or(QuotedAnswer{});
   }
-  Answer says(const std::string& line, AskOptions options = {.reading = {.question = "When is the mill closed?"}}) {
+  QuotedAnswer says(const std::string& line, AskOptions options = {.reading = {.question = "When is the mill closed?"}}) {
     model_.line = line;
     return ask_model(model_, std::move(options));
   }
@@ -82,7 +82,7 @@ class AskTest : public testing::Test {
 
 TEST_F(AskTest, ARightQuoteIsShownWithItsPlace) {
   write("mill.md", "# Mill\n\nIt is closed in February.\n");
-  const Answer answer =
+  const QuotedAnswer answer =
       says(R"({"quotes": [{"document": "mill.md", "text": "closed in February"}], "answer": "In February [1]."})");
   EXPECT_TRUE(model_.allowed);
   EXPECT_TRUE(answer.checks());
@@ -100,7 +100,7 @@ TEST_F(AskTest, ARightQuoteIsShownWithItsPlace) {
 
 TEST_F(AskTest, AWrongOneIsMarked) {
   write("mill.md", "It is closed in February.\n");
-  const Answer answer =
+  const QuotedAnswer answer =
       says(R"({"quotes": [{"document": "mill.md", "text": "closed in March"}], "answer": "In March [1], or [2]."})");
   EXPECT_FALSE(model_.allowed) << "the constraint would not have let it through";
   EXPECT_FALSE(answer.checks());
@@ -114,7 +114,7 @@ TEST_F(AskTest, AWrongOneIsMarked) {
 TEST_F(AskTest, AQuoteMadeTwiceIsShownOnce) {
   write("mill.md", "It is closed in February.\n");
   write("inn.md", "The inn: It is closed in February.\n");
-  const Answer answer = says(
+  const QuotedAnswer answer = says(
       R"({"quotes": [{"document": "mill.md", "text": "closed in February"}, {"document": "inn.md", "text": "closed in February"},)"
       R"( {"document": "mill.md", "text": "closed in February"}, {"document": "mill.md", "text": "closed  in March"},)"
       R"( {"document": "mill.md", "text": "closed in March"}], "answer": "Both [1], [2], [3]."})");
@@ -134,8 +134,9 @@ TEST_F(AskTest, AQuoteMadeTwiceIsShownOnce) {
 
 TEST_F(AskTest, FreeQuotesAreAllowedAndChecked) {
   write("mill.md", "It is closed\n  in February.\n");
-  const Answer answer = says(R"({"quotes": [{"document": "mill.md", "text": "closed in February"}], "answer": "In February [1]."})",
-                             {.reading = {.question = "When?"}, .verbatim = false});
+  const QuotedAnswer answer =
+      says(R"({"quotes": [{"document": "mill.md", "text": "closed in February"}], "answer": "In February [1]."})",
+           {.reading = {.question = "When?"}, .verbatim = false});
   EXPECT_TRUE(model_.allowed);
   EXPECT_TRUE(answer.checks());
   EXPECT_THAT(quotes_text(answer, {}), HasSubstr("mill.md:1-2  verbatim up to spacing"));
@@ -145,7 +146,7 @@ TEST_F(AskTest, WhatIsCutOrHasNoQuotesIsMarked) {
   write("mill.md", "It is closed in February.\n");
   EXPECT_THAT(quotes_text(says(R"({"quotes": [], "answer": "I think so."})"), {}), HasSubstr("no quotes: nothing in this answer"));
   model_.finish = FinishReason::length;
-  const Answer cut = says(R"({"quotes": [{"document": "mill.md", "text": "closed"}], "answer": "In Feb)");
+  const QuotedAnswer cut = says(R"({"quotes": [{"document": "mill.md", "text": "closed"}], "answer": "In Feb)");
   EXPECT_EQ(cut.text, "In Feb");
   EXPECT_FALSE(cut.checks());
   EXPECT_THAT(quotes_text(cut, {}), HasSubstr("cut off"));
@@ -172,7 +173,8 @@ TEST_F(AskTest, ATerminalIsNotSpokenToByModelsOrFiles) {
                           "2J\u00FC"),
             "a\\x1b[31m\n\tb\\x7f\\x9b2J\u00FC");
   write("m.md", "so \x1b[2J it is\n");
-  const Answer answer = says("{\"quotes\": [{\"document\": \"m.md\", \"text\": \"so \\u001b[2J it\"}], \"answer\": \"Yes [1].\"}");
+  const QuotedAnswer answer =
+      says("{\"quotes\": [{\"document\": \"m.md\", \"text\": \"so \\u001b[2J it\"}], \"answer\": \"Yes [1].\"}");
   EXPECT_TRUE(model_.allowed);
   EXPECT_TRUE(answer.checks());
   EXPECT_THAT(quotes_text(answer, {}), Not(HasSubstr("\x1b")));
@@ -184,8 +186,9 @@ TEST_F(AskTest, WhatDoesNotFitIsSearched) {
     write(fmt::format("d{:02}.md", i), fmt::format("Sack {} holds barley from the field.\n\n", i) + std::string(900, 'x') + "\n");
   write("e.md", "# Opening hours\n\nThe mill is closed in February.\n\n# Else\n\n" + std::string(20'000, 'y') + "\n");
   model_.room = 6000;
-  const Answer answer = says(R"({"quotes": [{"document": "e.md", "text": "closed in February"}], "answer": "In February [1]."})",
-                             {.reading = {.question = "In which month is the mill closed?", .index = folder_.path() / "index"}});
+  const QuotedAnswer answer =
+      says(R"({"quotes": [{"document": "e.md", "text": "closed in February"}], "answer": "In February [1]."})",
+           {.reading = {.question = "In which month is the mill closed?", .index = folder_.path() / "index"}});
   EXPECT_TRUE(model_.allowed);
   EXPECT_FALSE(reading_.whole);
   EXPECT_GE(reading_.chunks, 1u);
@@ -193,8 +196,8 @@ TEST_F(AskTest, WhatDoesNotFitIsSearched) {
   EXPECT_THAT(prompt_text(model_.prompt), HasSubstr("The mill is closed"));
   EXPECT_THAT(prompt_text(model_.prompt), Not(HasSubstr("yyyyyyyyyyy")));
   EXPECT_EQ(answer.quotes.at(0).first_line, 3);
-  const Answer not_shown = says(R"({"quotes": [{"document": "e.md", "text": "yyy"}], "answer": "Y [1]."})",
-                                {.reading = {.question = "In which month is the mill closed?", .chunks = 1}});
+  const QuotedAnswer not_shown = says(R"({"quotes": [{"document": "e.md", "text": "yyy"}], "answer": "Y [1]."})",
+                                      {.reading = {.question = "In which month is the mill closed?", .chunks = 1}});
   EXPECT_EQ(reading_.chunks, 1u);
   EXPECT_FALSE(model_.allowed) << "what was not shown cannot be quoted";
   EXPECT_TRUE(not_shown.checks()) << "though it is there";
@@ -245,7 +248,7 @@ TEST_F(LongAskPebble, QuotesOnlyWhatIsThere) {
   for (uint64_t seed = 0; seed < (QUERN_LONG_TESTS ? 12 : 3); ++seed) {
     const auto model = make_answer_model(*engine_, {.temperature = seed == 0 ? 0.0 : 1.5, .seed = seed});
     ASSERT_TRUE(model);
-    const Answer answer = ask_model(
+    const QuotedAnswer answer = ask_model(
         **model, {.reading = {.question = "What is the phone of Old Mill?", .max_tokens = 300}, .max_quotes = 4, .max_quote = 60});
     if (seed == 0) {  // greedily, it answers
       EXPECT_EQ(answer.text, "The phone of Old Mill is 555-0182 [1].");

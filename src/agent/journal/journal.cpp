@@ -92,7 +92,7 @@ tl::unexpected<Error> no_such_run(const fs::path& path, std::string_view id) {
 
 }  // namespace
 
-std::string_view record_kind_name(RecordKind kind) { return kKinds[static_cast<size_t>(kind)]; }
+std::string_view record_kind_name(JournalKind kind) { return kKinds[static_cast<size_t>(kind)]; }
 std::string_view run_state_name(RunState state) { return kStates[static_cast<size_t>(state)]; }
 
 Result<fs::path> Journal::default_path(const char* xdg_state_home, const char* home) {
@@ -281,7 +281,7 @@ Result<std::vector<JournalRecord>> Journal::read_records(SqlStatement& rows) con
     const auto kind = std::find(kKinds.begin(), kKinds.end(), rows.text(2));
     if (kind == kKinds.end())
       return fail(Errc::malformed, "journal: record {}: unknown kind {}", record.sequence, rows.text(2).substr(0, 60));
-    record.kind = static_cast<RecordKind>(kind - kKinds.begin());
+    record.kind = static_cast<JournalKind>(kind - kKinds.begin());
     record.number = rows.integer(3);
     QUERN_ASSIGN(record.data, Json::parse(rows.text(4), fmt::format("journal: record {}", record.sequence)));
     record.text = rows.text(5);
@@ -315,11 +315,11 @@ Result<StepProgress> JournalRun::progress(std::string_view step) {
   if (progress.records.empty()) return progress;
   progress.state = StepState::partial;
   for (const JournalRecord& record : progress.records)
-    if (record.kind == RecordKind::finished) progress.state = StepState::finished, progress.output = record.data;
+    if (record.kind == JournalKind::finished) progress.state = StepState::finished, progress.output = record.data;
   return progress;
 }
 
-Result<int64_t> JournalRun::record(std::string_view step, RecordKind kind, int64_t number, const Json& data,
+Result<int64_t> JournalRun::record(std::string_view step, JournalKind kind, int64_t number, const Json& data,
                                    std::string_view text) {
   const std::lock_guard guard(journal_->mutex_);
   auto insert = journal_->database_.prepare("INSERT INTO records (run, step, kind, number, data, text) VALUES (?, ?, ?, ?, ?, ?)");
@@ -331,7 +331,7 @@ Result<int64_t> JournalRun::record(std::string_view step, RecordKind kind, int64
 }
 
 Result<void> JournalRun::finish_step(std::string_view step, const Json& output) {
-  QUERN_TRY(record(step, RecordKind::finished, 0, output));
+  QUERN_TRY(record(step, JournalKind::finished, 0, output));
   return {};
 }
 

@@ -20,13 +20,13 @@
 namespace quern {
 
 // What a record is about; `number` is a turn's or a call's. What `data` holds is up to who writes it (agent/journal/step_journal.h), `text` is kept to the byte.
-enum class RecordKind { begin, turn, call, decision, result, output, compaction, checkpoint, check, finished };
-std::string_view record_kind_name(RecordKind kind);
+enum class JournalKind { begin, turn, call, decision, result, output, compaction, checkpoint, check, finished };
+std::string_view record_kind_name(JournalKind kind);
 
 struct JournalRecord {
   int64_t sequence = 0;  // of the whole journal, from 1
   std::string step;
-  RecordKind kind = RecordKind::begin;
+  JournalKind kind = JournalKind::begin;
   int64_t number = 0;
   Json data;
   std::string text;
@@ -122,7 +122,7 @@ class JournalRun {
   // A step is named by its key ("main", "steps/2", "steps/2/item/3"): any text that stays the same when the run is continued.
   Result<StepProgress> progress(std::string_view step);
   // Once it returns, the record survives whatever happens. Returns its sequence number.
-  Result<int64_t> record(std::string_view step, RecordKind kind, int64_t number, const Json& data, std::string_view text = {});
+  Result<int64_t> record(std::string_view step, JournalKind kind, int64_t number, const Json& data, std::string_view text = {});
   // The step is done: from now on progress() gives `output`. mismatch when it was done before.
   Result<void> finish_step(std::string_view step, const Json& output);
   // The text of an output record; not_found.

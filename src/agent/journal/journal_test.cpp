@@ -48,9 +48,9 @@ TEST_F(JournalTest, KeepsWhatIsRecordedInOrder) {
     const auto run = open()->begin(description).value();
     id = run->id();
     EXPECT_EQ(run->progress("main")->state, StepState::not_begun);
-    EXPECT_EQ(run->record("main", RecordKind::turn, 1, Json::parse(R"({"x":1.50})", "test").value(), bytes).value(), 1);
-    EXPECT_EQ(run->record("steps/1", RecordKind::call, 1, Json("x")).value(), 2);
-    EXPECT_EQ(run->record("main", RecordKind::call, 1, Json()).value(), 3);
+    EXPECT_EQ(run->record("main", JournalKind::turn, 1, Json::parse(R"({"x":1.50})", "test").value(), bytes).value(), 1);
+    EXPECT_EQ(run->record("steps/1", JournalKind::call, 1, Json("x")).value(), 2);
+    EXPECT_EQ(run->record("main", JournalKind::call, 1, Json()).value(), 3);
     ASSERT_TRUE(run->finish_step("steps/1", Json("out")));
   }
   const auto run = open()->resume(id).value();
@@ -60,7 +60,7 @@ TEST_F(JournalTest, KeepsWhatIsRecordedInOrder) {
   const StepProgress main = run->progress("main").value();
   EXPECT_EQ(main.state, StepState::partial);
   ASSERT_EQ(main.records.size(), 2U);
-  EXPECT_EQ(main.records[0].kind, RecordKind::turn);
+  EXPECT_EQ(main.records[0].kind, JournalKind::turn);
   EXPECT_EQ(main.records[0].text, bytes);
   EXPECT_EQ(main.records[0].data.dump(), R"({"x": 1.50})");
   EXPECT_LT(main.records[0].sequence, main.records[1].sequence);
@@ -68,13 +68,13 @@ TEST_F(JournalTest, KeepsWhatIsRecordedInOrder) {
   EXPECT_EQ(step.state, StepState::finished);
   EXPECT_EQ(step.output, Json("out"));
   EXPECT_FALSE(run->finish_step("steps/1", Json("again")));
-  EXPECT_EQ(run->record("main", RecordKind::check, 0, Json()).value(), 5) << "a number is never given twice";
+  EXPECT_EQ(run->record("main", JournalKind::check, 0, Json()).value(), 5) << "a number is never given twice";
   EXPECT_EQ(open()->records(id)->size(), 5U);
 }
 
 TEST_F(JournalTest, KeepsLongOutputsByNumber) {
   const auto run = open()->begin(description).value();
-  ASSERT_TRUE(run->record("main", RecordKind::output, 3, Json(), std::string(1 << 20, 'x')));
+  ASSERT_TRUE(run->record("main", JournalKind::output, 3, Json(), std::string(1 << 20, 'x')));
   EXPECT_EQ(run->output("main", 3)->size(), size_t{1} << 20);
   EXPECT_EQ(run->output("main", 4).error().code, Errc::not_found);
   EXPECT_EQ(run->output("other", 3).error().code, Errc::not_found);
@@ -86,8 +86,8 @@ TEST_F(JournalTest, NamesRunsReadablyAndTellsOfThem) {
   EXPECT_THAT(first->id(), testing::MatchesRegex("tidy-folder-[a-z0-9]{4}"));
   const auto second = journal->begin({"日本", "/tmp", Json()}).value();
   EXPECT_THAT(second->id(), testing::MatchesRegex("run-[a-z0-9]{4}"));
-  ASSERT_TRUE(first->record("main", RecordKind::turn, 1, Json()));
-  ASSERT_TRUE(first->record("main", RecordKind::call, 1, Json()));
+  ASSERT_TRUE(first->record("main", JournalKind::turn, 1, Json()));
+  ASSERT_TRUE(first->record("main", JournalKind::call, 1, Json()));
   ASSERT_TRUE(second->end(RunState::failed, "why not"));
   const auto runs = journal->runs().value();
   ASSERT_EQ(runs.size(), 2U);
@@ -154,7 +154,7 @@ TEST_F(JournalTest, AKilledProcessHoldsNothing) {
   if (child == 0) {
     const auto own = Journal::open(path);
     const auto run = (*own)->begin(description);
-    (void)(*run)->record("main", RecordKind::call, 1, Json("before"));
+    (void)(*run)->record("main", JournalKind::call, 1, Json("before"));
     (void)!::write(pipe[1], (*run)->id().data(), (*run)->id().size());
     for (;;) ::pause();
   }
@@ -183,7 +183,7 @@ TEST_F(JournalTest, ProcessesWriteToOneJournalAtTheSameTime) {
       const auto run = (*journal)->begin(description);
       if (!run) ::_exit(2);
       for (int i = 1; i <= 25; ++i)
-        if (!(*run)->record("main", RecordKind::call, i, Json())) ::_exit(3);
+        if (!(*run)->record("main", JournalKind::call, i, Json())) ::_exit(3);
       ::_exit(0);
     }
     children.push_back(child);
@@ -233,7 +233,7 @@ TEST_F(JournalTest, ADamagedFileIsAnErrorOfOneLine) {
   {
     const auto run = open()->begin(description).value();
     id = run->id();
-    for (int i = 0; i < 50; ++i) ASSERT_TRUE(run->record("main", RecordKind::call, i, Json(std::string(2000, 'x')), "t"));
+    for (int i = 0; i < 50; ++i) ASSERT_TRUE(run->record("main", JournalKind::call, i, Json(std::string(2000, 'x')), "t"));
   }
   const auto size = std::filesystem::file_size(path);
   {
@@ -262,7 +262,7 @@ TEST_F(JournalTest, WhatSomebodyForgedInItIsAnError) {
   {
     const auto run = journal->begin(description).value();
     id = run->id();
-    ASSERT_TRUE(run->record("main", RecordKind::call, 1, Json()));
+    ASSERT_TRUE(run->record("main", JournalKind::call, 1, Json()));
   }
   auto database = SqlDatabase::open(path, SqlDatabase::Mode::create).value();
   ASSERT_TRUE(database.execute("UPDATE records SET data = '{' "));
@@ -279,7 +279,7 @@ TEST_F(JournalTest, AFullDiskIsAnErrorAndWhatWasThereStays) {
   {
     const auto run = open()->begin(description).value();
     id = run->id();
-    ASSERT_TRUE(run->record("main", RecordKind::call, 1, Json()));
+    ASSERT_TRUE(run->record("main", JournalKind::call, 1, Json()));
   }
   const int said = in_another_process([&] {
     ::signal(SIGXFSZ, SIG_IGN);
@@ -290,7 +290,7 @@ TEST_F(JournalTest, AFullDiskIsAnErrorAndWhatWasThereStays) {
     const auto run = (*journal)->resume(id);
     if (!run) return 2;
     for (int i = 2; i < 100; ++i)
-      if (const auto done = (*run)->record("main", RecordKind::call, i, Json(), std::string(8 << 10, 'x')); !done)
+      if (const auto done = (*run)->record("main", JournalKind::call, i, Json(), std::string(8 << 10, 'x')); !done)
         return one_line(done.error()) && done.error().code == Errc::io ? 0 : 4;
     return 3;
   });
@@ -300,7 +300,7 @@ TEST_F(JournalTest, AFullDiskIsAnErrorAndWhatWasThereStays) {
   const auto records = (*run)->progress("main")->records;
   ASSERT_GE(records.size(), 2U);
   for (size_t i = 0; i < records.size(); ++i) EXPECT_EQ(records[i].number, static_cast<int64_t>(i) + 1);
-  EXPECT_TRUE((*run)->record("main", RecordKind::call, 100, Json()));
+  EXPECT_TRUE((*run)->record("main", JournalKind::call, 100, Json()));
 }
 
 TEST_F(JournalTest, OldRunsAreRemovedOnRequest) {
@@ -309,7 +309,7 @@ TEST_F(JournalTest, OldRunsAreRemovedOnRequest) {
   for (int i = 0; i < 4; ++i) {
     const auto run = journal->begin(description).value();
     ids.push_back(run->id());
-    ASSERT_TRUE(run->record("main", RecordKind::call, 1, Json(), std::string(100'000, 'x')));
+    ASSERT_TRUE(run->record("main", JournalKind::call, 1, Json(), std::string(100'000, 'x')));
     ASSERT_TRUE(write_file(run->folder() / "x.state", "state"));
     if (i == 1) {
       ASSERT_TRUE(run->end(RunState::failed, "no"));
@@ -334,7 +334,7 @@ TEST_F(JournalTest, OldRunsAreRemovedOnRequest) {
   EXPECT_TRUE(journal->records(ids[2])->empty());
   EXPECT_FALSE(std::filesystem::exists(path.string() + ".d/" + ids[2]));
   EXPECT_TRUE(std::filesystem::exists(held->folder() / "x.state"));
-  EXPECT_TRUE(held->record("main", RecordKind::call, 2, Json()));
+  EXPECT_TRUE(held->record("main", JournalKind::call, 2, Json()));
   EXPECT_LE(std::filesystem::file_size(path), before);
   held.reset();
   EXPECT_EQ(names(journal->prune(1'000'000, Journal::Prune::act)).size(), 2U);

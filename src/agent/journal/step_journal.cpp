@@ -72,12 +72,12 @@ Result<StepJournal> StepJournal::open(JournalRun* run, std::string step, const s
     data["instruction"] = instruction;
     data["system"] = system;
     data["tools"] = sum;
-    QUERN_TRY(journal.write(RecordKind::begin, 0, data));
+    QUERN_TRY(journal.write(JournalKind::begin, 0, data));
     return journal;
   }
   const JournalRecord& begin = progress.records.front();
   Fields fields(begin);
-  if (begin.kind != RecordKind::begin)
+  if (begin.kind != JournalKind::begin)
     return fail(Errc::malformed, "journal: run {}: step {} has no beginning", run->id(), journal.step_);
   const bool same = fields.text("instruction") == instruction && fields.text("system") == system;
   journal.same_tools_ = fields.text("tools") == sum;
@@ -96,12 +96,12 @@ Result<void> StepJournal::read(const std::vector<JournalRecord>& records) {
 Result<void> StepJournal::read(const JournalRecord& record) {
   Fields fields(record);
   switch (record.kind) {
-    case RecordKind::begin:
+    case JournalKind::begin:
       break;
-    case RecordKind::check:
+    case JournalKind::check:
       past_.checks.insert_or_assign(record.number, record.text);
       break;
-    case RecordKind::turn: {
+    case JournalKind::turn: {
       PastTurn turn;
       const std::string finish = fields.text("finish");
       turn.reply.text = record.text;
@@ -118,17 +118,17 @@ Result<void> StepJournal::read(const JournalRecord& record) {
         past_.cut.push_back(std::move(turn.reply));
       break;
     }
-    case RecordKind::decision:
+    case JournalKind::decision:
       past_.calls[record.number].decision = PastDecision{fields.flag("allowed"), fields.text("reason")};
       break;
-    case RecordKind::call: {
+    case JournalKind::call: {
       PastCall& call = past_.calls[record.number];
       const bool changes = fields.flag("changes"), idempotent = fields.flag("idempotent");
       call.begun = true;
       call.repeatable = !changes || idempotent;
       break;
     }
-    case RecordKind::result: {
+    case JournalKind::result: {
       CallResult result;
       result.event = {.call = record.number, .name = fields.text("name"), .text = record.text};
       result.event.is_error = fields.flag("is_error");
@@ -141,25 +141,25 @@ Result<void> StepJournal::read(const JournalRecord& record) {
       call.result = std::move(result);
       break;
     }
-    case RecordKind::output:  // stands before its result
+    case JournalKind::output:  // stands before its result
       past_.calls[record.number].whole = record.text;
       break;
-    case RecordKind::compaction:
+    case JournalKind::compaction:
       past_.compactions.insert_or_assign(record.number, record.data);
       break;
-    case RecordKind::checkpoint:
+    case JournalKind::checkpoint:
       if (fields.text("file") != checkpoint_name(record.number)) fields.note("file");  // it is never a path to somewhere else
       std::erase(past_.checkpoints, record.number);
       past_.checkpoints.push_back(record.number);
       break;
-    case RecordKind::finished:
+    case JournalKind::finished:
       past_.finished = record.data;
       break;
   }
   return fields.done();
 }
 
-Result<void> StepJournal::write(RecordKind kind, int64_t number, const Json& data, std::string_view text) {
+Result<void> StepJournal::write(JournalKind kind, int64_t number, const Json& data, std::string_view text) {
   if (!run_) return {};
   QUERN_TRY(run_->record(step_, kind, number, data, text));
   return {};
@@ -174,14 +174,14 @@ Result<void> StepJournal::turn(int64_t turn, const Reply& reply, const std::stri
   data["prefill_s"] = reply.prefill_s;
   data["decode_s"] = reply.decode_s;
   data["prompt_sha256"] = prompt_sha256;
-  return write(RecordKind::turn, turn, data, reply.text);
+  return write(JournalKind::turn, turn, data, reply.text);
 }
 
 Result<void> StepJournal::decision(int64_t call, const PastDecision& decision) {
   Json data = Json::object();
   data["allowed"] = decision.allowed;
   data["reason"] = decision.reason;
-  return write(RecordKind::decision, call, data);
+  return write(JournalKind::decision, call, data);
 }
 
 Result<void> StepJournal::call(int64_t call, const std::string& name, const Json& arguments, bool changes, bool idempotent) {
@@ -190,11 +190,11 @@ Result<void> StepJournal::call(int64_t call, const std::string& name, const Json
   data["arguments"] = arguments;
   data["changes"] = changes;
   data["idempotent"] = idempotent;
-  return write(RecordKind::call, call, data);
+  return write(JournalKind::call, call, data);
 }
 
 Result<void> StepJournal::result(int64_t call, const CallResult& result) {
-  if (result.whole) QUERN_TRY(write(RecordKind::output, call, Json(), *result.whole));
+  if (result.whole) QUERN_TRY(write(JournalKind::output, call, Json(), *result.whole));
   Json data = Json::object();
   data["name"] = result.event.name;
   data["is_error"] = result.event.is_error;
@@ -202,15 +202,15 @@ Result<void> StepJournal::result(int64_t call, const CallResult& result) {
   data["refused"] = result.refused;
   data["changed"] = result.changed;
   data["seconds"] = result.event.seconds;
-  return write(RecordKind::result, call, data, result.event.text);
+  return write(JournalKind::result, call, data, result.event.text);
 }
 
-Result<void> StepJournal::compaction(int64_t turn, const Json& plan) { return write(RecordKind::compaction, turn, plan); }
+Result<void> StepJournal::compaction(int64_t turn, const Json& plan) { return write(JournalKind::compaction, turn, plan); }
 
 Result<void> StepJournal::check(int64_t turn, bool passed, const std::string& output) {
   Json data = Json::object();
   data["passed"] = passed;
-  return write(RecordKind::check, turn, data, output);
+  return write(JournalKind::check, turn, data, output);
 }
 
 Result<void> StepJournal::finish(const EndEvent& end) {
@@ -230,7 +230,7 @@ std::filesystem::path StepJournal::checkpoint_file(int64_t turn) const { return 
 Result<void> StepJournal::checkpoint(int64_t turn) {
   Json data = Json::object();
   data["file"] = checkpoint_name(turn);
-  QUERN_TRY(write(RecordKind::checkpoint, turn, data));
+  QUERN_TRY(write(JournalKind::checkpoint, turn, data));
   std::erase(past_.checkpoints, turn);
   past_.checkpoints.push_back(turn);
   delete_checkpoints(kKeptCheckpoints);

@@ -86,7 +86,7 @@ class StepJournal {
   StepJournal(JournalRun* run, std::string step) : run_(run), step_(std::move(step)) {}
   Result<void> read(const std::vector<JournalRecord>& records);
   Result<void> read(const JournalRecord& record);
-  Result<void> write(RecordKind kind, int64_t number, const Json& data, std::string_view text = {});
+  Result<void> write(JournalKind kind, int64_t number, const Json& data, std::string_view text = {});
   std::string checkpoint_prefix() const;
   std::string checkpoint_name(int64_t turn) const;
   void delete_strays() const;

@@ -43,15 +43,15 @@ RunCounts used_by(std::span<const JournalRecord> records, const Prices& prices) 
   std::set<std::pair<std::string_view, int64_t>> turns, calls;
   for (const JournalRecord& record : records) {
     switch (record.kind) {
-      case RecordKind::turn:
+      case JournalKind::turn:
         turns.emplace(record.step, record.number);
         add_turn(used, record.data, prices);
         break;
-      case RecordKind::result:
+      case JournalKind::result:
         add_result(used, record.data, prices);
         [[fallthrough]];
-      case RecordKind::call:
-      case RecordKind::decision:
+      case JournalKind::call:
+      case JournalKind::decision:
         calls.emplace(record.step, record.number);
         break;
       default:

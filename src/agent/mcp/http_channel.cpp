@@ -44,7 +44,7 @@ struct Outcome {
 
 class HttpChannel : public McpChannel {
  public:
-  HttpChannel(const HttpServer& server, const McpLimits& limits) : server_(server), max_message_(limits.message_bytes) {}
+  HttpChannel(const McpHttpServer& server, const McpLimits& limits) : server_(server), max_message_(limits.message_bytes) {}
   ~HttpChannel() override { close(); }
 
   Result<void> start(Events events) override {
@@ -293,7 +293,7 @@ class HttpChannel : public McpChannel {
     }
   }
 
-  const HttpServer server_;
+  const McpHttpServer server_;
   const size_t max_message_;
   Events events_;  // set before the threads start
   std::mutex event_mutex_;
@@ -311,7 +311,7 @@ class HttpChannel : public McpChannel {
 
 }  // namespace
 
-std::unique_ptr<McpChannel> make_http_channel(const HttpServer& server, const McpLimits& limits) {
+std::unique_ptr<McpChannel> make_http_channel(const McpHttpServer& server, const McpLimits& limits) {
   return std::make_unique<HttpChannel>(server, limits);
 }
 

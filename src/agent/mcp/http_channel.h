@@ -11,13 +11,13 @@
 
 namespace quern {
 
-struct HttpServer {
+struct McpHttpServer {
   std::string url;
   HttpHeaders headers;  // sent with every request
   std::string ca_file;  // as HttpRequest's
 };
 
 // Its start() says what is wrong with the URL; nothing is sent yet.
-std::unique_ptr<McpChannel> make_http_channel(const HttpServer& server, const McpLimits& limits);
+std::unique_ptr<McpChannel> make_http_channel(const McpHttpServer& server, const McpLimits& limits);
 
 }  // namespace quern

@@ -36,40 +36,40 @@ Json event(std::string_view type) {
 Json event_of(const JournalRecord& record) {
   Json json;
   switch (record.kind) {
-    case RecordKind::begin:
+    case JournalKind::begin:
       if (record.step == "main") return json;
       json = event("step");
       json["step"] = record.step;
       json["state"] = "begun";
       json["text"] = member(record.data, "instruction");
       return json;
-    case RecordKind::turn:
+    case JournalKind::turn:
       json = record.data;
       json["type"] = "turn";
       json["turn"] = record.number;
       json["text"] = record.text;
       return json;
-    case RecordKind::decision:
+    case JournalKind::decision:
       json = event(flag_of(record.data, "allowed") ? "confirmed" : "refused");
       json["call"] = record.number;
       json["reason"] = member(record.data, "reason");
       return json;
-    case RecordKind::result:
+    case JournalKind::result:
       json = record.data;
       json["type"] = "result";
       json["call"] = record.number;
       json["text"] = record.text;
       return json;
-    case RecordKind::check:
+    case JournalKind::check:
       json = event("check");
       json["passed"] = flag_of(record.data, "passed");
       json["output"] = record.text;
       return json;
-    case RecordKind::finished:
-    case RecordKind::call:  // call_event()
-    case RecordKind::output:
-    case RecordKind::compaction:
-    case RecordKind::checkpoint:
+    case JournalKind::finished:
+    case JournalKind::call:  // call_event()
+    case JournalKind::output:
+    case JournalKind::compaction:
+    case JournalKind::checkpoint:
       return json;
   }
   return json;
@@ -82,9 +82,9 @@ Json call_event(const std::vector<JournalRecord>& records, const JournalRecord& 
   json["call"] = first.number;
   for (const JournalRecord& one : records) {
     if (one.step != first.step || one.number != first.number) continue;
-    if (one.kind != RecordKind::call && one.kind != RecordKind::result) continue;
+    if (one.kind != JournalKind::call && one.kind != JournalKind::result) continue;
     json["name"] = member(one.data, "name");
-    if (one.kind == RecordKind::result) continue;
+    if (one.kind == JournalKind::result) continue;
     json["arguments"] = member(one.data, "arguments");
     break;
   }
@@ -113,7 +113,7 @@ Result<RunRecord> record_of_journal(Journal& journal, std::string_view id) {
   record.add(start);
   std::set<std::pair<std::string, int64_t>> announced;
   for (const JournalRecord& one : records) {
-    const bool of_call = one.kind == RecordKind::call || one.kind == RecordKind::decision || one.kind == RecordKind::result;
+    const bool of_call = one.kind == JournalKind::call || one.kind == JournalKind::decision || one.kind == JournalKind::result;
     const bool first = of_call && announced.emplace(one.step, one.number).second;
     if (first) record.add(call_event(records, one));
     if (const Json json = event_of(one); !json.is_null()) record.add(json);
@@ -125,7 +125,7 @@ Result<RunRecord> record_of_journal(Journal& journal, std::string_view id) {
                                                  : RunStatus::cancelled;
     end.reason = run.reason;
     for (const JournalRecord& one : records)
-      if (const Json* answer = one.data.find("answer"); one.kind == RecordKind::finished && answer && answer->is_string())
+      if (const Json* answer = one.data.find("answer"); one.kind == JournalKind::finished && answer && answer->is_string())
         end.answer = answer->as_string();
     end.root = run.description.root;
     end.run = run.id;

@@ -228,7 +228,7 @@ class Runner {
   // What was asked is what was asked: the files behind it may have changed since.
   Result<std::string> instruction_before(const StepProgress& before, const TaskStep& step, const Scope& scope) const {
     for (const JournalRecord& record : before.records)
-      if (record.kind == RecordKind::begin)
+      if (record.kind == JournalKind::begin)
         if (const Json* said = record.data.find("instruction"); said && said->is_string()) return said->as_string();
     return instruction_of(step, scope);
   }

@@ -280,7 +280,9 @@ TEST(KvStore, TouchesOneSlotOfThePageOnly) {
     const size_t element = format == KvFormat::f32 ? 4 : format == KvFormat::bf16 ? 2 : 1;
     const auto changed = std::count_if(page.begin(), page.end(), [](std::byte b) { return b != std::byte{0xA5}; });
     EXPECT_LE(static_cast<size_t>(changed), 2 * 21 * element + (format == KvFormat::int8 ? 2 * 3 * 4 : 0));
-    for (size_t i = 0; i < 63 * 21 * element; ++i) ASSERT_EQ(page[i], std::byte{0xA5});  // the slots before it
+    for (size_t head = 0; head < 2 * 3; ++head)      // of keys, then of values
+      for (size_t i = 0; i < 63 * 7 * element; ++i)  // the slots before it
+        ASSERT_EQ(page[head * kKvPagePositions * 7 * element + i], std::byte{0xA5});
   }
 }
 
