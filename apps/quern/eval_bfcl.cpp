@@ -156,11 +156,16 @@ Json record_json(const BfclRecord& record, const BfclCategory& category) {
 // Where answers come from: a model, or a file of results.
 class Answers {
  public:
-  static Result<Answers> open(const Options& o, Services& services) {
+  static Result<Answers> open(const Options& o, const std::vector<Questions>& questions, Services& services) {
     Answers answers(services);
-    if (!o.results.empty()) {
-      QUERN_ASSIGN(answers.results_, load_bfcl_results(o.results));
-      QUERN_ASSIGN(answers.turns_results_, load_bfcl_turns_results(o.results));
+    if (!o.results.empty()) {  // read only as what is wanted of it: it may be long
+      const auto in_turns = [](const Questions& one) { return one.category.rule == BfclRule::in_turns; };
+      if (!std::all_of(questions.begin(), questions.end(), in_turns)) {
+        QUERN_ASSIGN(answers.results_, load_bfcl_results(o.results));
+      }
+      if (std::any_of(questions.begin(), questions.end(), in_turns)) {
+        QUERN_ASSIGN(answers.turns_results_, load_bfcl_turns_results(o.results));
+      }
       return answers;
     }
     QUERN_ASSIGN(answers.engine_, load_reader(o.common));
@@ -282,7 +287,7 @@ Result<int> eval_bfcl(const Options& o) {
   double total_items = 0;
   for (const Questions& category : questions) total_items += static_cast<double>(category.size());
   QUERN_ASSIGN(auto export_file, open_chart(o.export_to));
-  QUERN_ASSIGN(Answers answers, Answers::open(o, services));
+  QUERN_ASSIGN(Answers answers, Answers::open(o, questions, services));
   std::vector<Scores> all;
   BfclCounts total;
   std::optional<Progress> progress("evaluating");

@@ -1,19 +1,19 @@
 #include "agent/bfcl_services.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "agent/bfcl_services_driver.h"
 #include "agent/sandbox/command.h"
 #include "agent/sandbox/visible_system.h"
+#include "base/clock.h"
+#include "base/paths.h"
 #include "base/utf8.h"
 
 namespace quern {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxAnswer = size_t{64} << 20;
 constexpr size_t kMaxLastWords = 4096;
@@ -24,13 +24,9 @@ constexpr const char* kProbe =
     "import json, os, sys; print(json.dumps([os.path.realpath(p) for p in "
     "[sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path] if p and os.path.exists(p)] + [sys.executable]))";
 
-bool is_beneath(const fs::path& path, const fs::path& folder) {
-  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
-}
-
 bool belongs_to_the_system(const fs::path& path) {
   return path == path.root_path() ||
-         std::any_of(kSystemFolders.begin(), kSystemFolders.end(), [&](const char* folder) { return is_beneath(path, folder); });
+         std::any_of(kSystemFolders.begin(), kSystemFolders.end(), [&](const char* folder) { return lies_in(path, folder); });
 }
 
 Result<std::vector<std::string>> ask_python(const std::vector<std::string>& environment) {
@@ -147,7 +143,7 @@ Result<std::string> BfclServices::read_line() {
     process_->wait_for_output(kLookEvery);
     take_words();
     if (process_->read(ChildProcess::Stream::output, unread_) == ChildProcess::ReadState::end) return end_with("");
-    const double waited = std::chrono::duration<double>(Clock::now() - start).count();
+    const double waited = seconds_since(start);
     if (waited > options_.answer_seconds) return end_with(fmt::format("took longer than {} s", options_.answer_seconds));
     if (waited - looked < kLookEvery) continue;
     looked = waited;

@@ -14,6 +14,7 @@
 #include "agent/sandbox/process_tree.h"
 #include "agent/sandbox/system_call_filter.h"
 #include "agent/sandbox/visible_system.h"
+#include "base/paths.h"
 
 namespace quern {
 namespace {
@@ -21,10 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 using Mode = SandboxPolicy::Mode;
 using Sockets = FilterOptions::Sockets;
-
-bool lies_in(const fs::path& path, const fs::path& folder) {
-  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
-}
 
 Result<std::vector<fs::path>> canonical(const std::vector<fs::path>& paths) {
   std::vector<fs::path> all;

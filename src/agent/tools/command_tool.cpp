@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <memory>
 
 #include "agent/sandbox/command.h"
 #include "agent/tools/tool_results.h"
+#include "base/paths.h"
 
 namespace quern {
 namespace {
@@ -57,8 +57,7 @@ class CommandTool {
     std::error_code error;
     const fs::path place = fs::canonical(root_ / *folder, error);
     if (error || !fs::is_directory(place, error)) return tool_error({RootFolder::Problem::not_a_folder, *folder, ""});
-    if (std::mismatch(root_.begin(), root_.end(), place.begin(), place.end()).first != root_.end())
-      return tool_error({RootFolder::Problem::outside, *folder, ""});
+    if (!lies_in(place, root_)) return tool_error({RootFolder::Problem::outside, *folder, ""});
     command.process.arguments = {"/bin/sh", "-c", text};
     command.process.folder = place;
     command.process.environment = options_.environment;
