@@ -1,8 +1,10 @@
 #include "model/sequence_state.h"
 
 #include <cstring>
+#include <mutex>
 
 #include "base/check.h"
+#include "base/slabs.h"
 #include "formats/safetensors.h"
 #include "model/ops/ops.h"
 
@@ -10,17 +12,22 @@ namespace quern {
 
 // --- KvCache -------------------------------------------------------------------------------------------------------------------------
 
+namespace {
+
+// One for each size, for ever: pages of many sequences, and of what is kept of them, lie side by side.
+Slabs& slabs_of(size_t page_bytes) {
+  static std::mutex mutex;
+  static auto* const all = new std::map<size_t, Slabs>;  // pages may be dropped while the program ends
+  const std::lock_guard lock(mutex);
+  return all->try_emplace(page_bytes, page_bytes).first->second;
+}
+
+}  // namespace
+
 struct KvCache::Page {
-  explicit Page(size_t bytes) : lines((bytes + sizeof(Line) - 1) / sizeof(Line)) {}
-  std::byte* data() { return lines.data()->bytes; }
-
-  struct alignas(64) Line {  // of the caches: else each wide load of a row would take from two
-    std::byte bytes[64];
-  };
-  std::vector<Line> lines;
+  explicit Page(size_t bytes) : memory(slabs_of(bytes).take()) {}
+  Slabs::Piece memory;
 };
-
-std::shared_ptr<KvCache::Page> KvCache::make_page() const { return std::make_shared<Page>(page_bytes()); }
 
 void KvCache::extend(int64_t first, int64_t count) {
   QUERN_CHECK(first == length_ && count >= 0, first, length_, count);
@@ -28,12 +35,15 @@ void KvCache::extend(int64_t first, int64_t count) {
   const auto first_page = static_cast<size_t>(first / kKvPagePositions),
              last_page = static_cast<size_t>((first + count - 1) / kKvPagePositions);
   for (size_t p = first_page; p <= last_page; ++p) {
-    if (p == pages_.size())
-      pages_.push_back(make_page());
-    else if (pages_[p].use_count() > 1)
-      pages_[p] = std::make_shared<Page>(*pages_[p]);  // a fork still reads the old one
+    if (p == pages_.size()) {
+      pages_.push_back(std::make_shared<Page>(page_bytes()));
+    } else if (pages_[p].use_count() > 1) {  // a fork still reads the old one
+      auto copy = std::make_shared<Page>(page_bytes());
+      std::memcpy(copy->memory.get(), pages_[p]->memory.get(), page_bytes());
+      pages_[p] = std::move(copy);
+    }
     views_.resize(pages_.size());
-    views_[p] = KvPage{pages_[p]->data()};
+    views_[p] = KvPage{pages_[p]->memory.get()};
   }
   length_ = first + count;
 }

@@ -43,7 +43,6 @@ class KvCache {
 
  private:
   struct Page;
-  std::shared_ptr<Page> make_page() const;
   int64_t kv_heads_, head_dim_;
   KvFormat format_;
   int64_t length_ = 0;

@@ -80,7 +80,7 @@ void soften(const AttentionInner& inner, const AttentionArgs& a, int64_t count, 
   }
 }
 
-// One page for tokens [begin, end), step by step for all of them, so that keys, then values, are read from the nearest cache.
+// Pages for tokens [begin, end), step by step for all of them, so that keys, then values, are read from the nearest cache.
 class PageStep {
  public:
   PageStep(Isa isa, const AttentionArgs& args, int64_t begin, int64_t end, int64_t kv_head)
@@ -90,22 +90,22 @@ class PageStep {
     const int64_t tokens = end - begin;
     scores_ = grown(memory, tokens * a_.group() * (kKvPagePositions + 1));
     factors_ = scores_ + tokens * a_.group() * kKvPagePositions;
-    if (inner_.pack) packed_ = grown(packed, a_.head_dim / 2 * kKvPagePositions);
+    if (!inner_.pack) return;
+    packed_ = grown(packed, tokens * packed_size());
+    for (int64_t t = begin; t < end; ++t) inner_.pack(queries(t), a_.head_dim, packed_ + (t - begin) * packed_size());
   }
 
-  // next: whether the page behind it is wanted, too.
-  void run(int64_t page, bool next, float* partials, int64_t stride) {
+  void run(int64_t page, float* partials, int64_t stride) {
     KvVectors k = kv_vectors(a_, page, KvPart::key, kv_head_), v = kv_vectors(a_, page, KvPart::value, kv_head_);
     const int64_t first = page * kKvPagePositions;
-    if (inner_.pack && inner_.pack(k, std::min(kKvPagePositions, a_.first_position + end_ - first), a_.head_dim, packed_))
-      k.packed = packed_;
     k.ahead = v.values;
-    if (next) v.ahead = kv_vectors(a_, page + 1, KvPart::key, kv_head_).values;
+    // Behind a block's last page, too: who has taken this block most likely takes the next.
+    if (first + kKvPagePositions < a_.first_position + end_) v.ahead = kv_vectors(a_, page + 1, KvPart::key, kv_head_).values;
     const int64_t begin = std::max(begin_, first - a_.first_position);  // those before it do not see the page
     const auto count = [&](int64_t t) { return std::min(kKvPagePositions, a_.first_position + t + 1 - first); };
+    const float scale = 1.0f / std::sqrt(static_cast<float>(a_.head_dim));
     for (int64_t t = begin; t < end_; ++t, k.ahead = nullptr)  // for the others it is there
-      inner_.scores(k, count(t), a_.q_gate + t * a_.q_stride + kv_head_ * a_.group() * 2 * a_.head_dim, 2 * a_.head_dim, a_.group(),
-                    a_.head_dim, 1.0f / std::sqrt(static_cast<float>(a_.head_dim)), scores(t));
+      inner_.scores(k, count(t), queries(t), a_.head_dim, scale, scores(t));
     for (int64_t t = begin; t < end_; ++t)
       soften(inner_, a_, count(t), scores(t), factors(t), {a_, partials + (t - begin_) * stride});
     for (int64_t t = begin; t < end_; ++t, v.ahead = nullptr)
@@ -114,6 +114,13 @@ class PageStep {
   }
 
  private:
+  int64_t packed_size() const { return AttentionInner::packed_size(a_.group(), a_.head_dim); }
+  Queries queries(int64_t t) const {
+    return {.values = a_.q_gate + t * a_.q_stride + kv_head_ * a_.group() * 2 * a_.head_dim,
+            .stride = 2 * a_.head_dim,
+            .heads = a_.group(),
+            .packed = packed_ ? packed_ + (t - begin_) * packed_size() : nullptr};
+  }
   float* scores(int64_t t) const { return scores_ + (t - begin_) * a_.group() * kKvPagePositions; }
   float* factors(int64_t t) const { return factors_ + (t - begin_) * a_.group(); }
 
@@ -167,7 +174,7 @@ void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end
   const int64_t first_page = block * AttentionArgs::kBlock / kKvPagePositions,
                 last_position = std::min((block + 1) * AttentionArgs::kBlock, a.first_position + end);
   for (int64_t page = first_page; page * kKvPagePositions < last_position; ++page)
-    step.run(page, (page + 1) * kKvPagePositions < last_position, partials, stride);
+    step.run(page, partials, stride);
 }
 
 void attention_join(Isa isa, const AttentionArgs& a, int64_t token, int64_t block, float* partial, const float* of_block) {
@@ -201,7 +208,7 @@ void attention_output(Isa isa, const AttentionArgs& a, int64_t token, int64_t he
 }
 
 int64_t attention_tokens(Isa isa, const AttentionArgs& a, int64_t workers) {
-  // Tiles transpose values, and loops pack keys, once for all that share them.
+  // Tiles transpose values once for all that share them, and loops read keys and values from the nearest cache.
   constexpr int64_t kFew = 8, kLoops = 32, kTiles = 64;
   return std::clamp(a.tokens * a.kv_heads / std::max(workers, int64_t{1}) / kFew * kFew, kFew, tiles_of(isa, a) ? kTiles : kLoops);
 }

@@ -18,7 +18,14 @@ struct KvVectors {
   int64_t stride = 0;                 // bytes
   const float* scales = nullptr;      // int8: of position p scales[p]
   const std::byte* ahead = nullptr;   // values laid out like these that are wanted next, for a loop to prefetch while it computes
-  const uint32_t* packed = nullptr;   // keys: what AttentionInner::pack made of them
+};
+
+// One token's query heads of a kv head.
+struct Queries {
+  const float* values = nullptr;  // of head h: values + h * stride, head_dim of them
+  int64_t stride = 0;
+  int64_t heads = 0;
+  const uint32_t* packed = nullptr;  // what AttentionInner::pack made of them
 };
 
 enum class KvPart { key, value };
@@ -29,12 +36,12 @@ KvVectors kv_vectors(const AttentionArgs& args, int64_t page, KvPart part, int64
 void attention_output(Isa isa, const AttentionArgs& args, int64_t token, int64_t head, const float* values, float sum);
 
 struct AttentionInner {
-  // Of keys whose scores several queries want, in the order in which scores() likes to read them: packed [head_dim / 2][kKvPagePositions].
-  // nullptr, or returns false: it reads them as they are.
-  bool (*pack)(const KvVectors& k, int64_t count, int64_t head_dim, uint32_t* packed);
-  // scores[h][p] = scale * q[h] . k[p] for `heads` queries, q_stride apart, and positions [0, count).   scores [heads][kKvPagePositions]
-  void (*scores)(const KvVectors& k, int64_t count, const float* q, int64_t q_stride, int64_t heads, int64_t head_dim, float scale,
-                 float* scores);
+  // Queries in the order in which scores() likes to read them, once for all pages: packed_size(heads, head_dim) words. nullptr: it reads
+  // them as they are.
+  void (*pack)(const Queries& q, int64_t head_dim, uint32_t* packed);
+  static int64_t packed_size(int64_t heads, int64_t head_dim) { return (heads + 3) / 4 * 4 * head_dim / 2; }
+  // scores[h][p] = scale * q[h] . k[p] for positions [0, count).   scores [heads][kKvPagePositions]
+  void (*scores)(const KvVectors& k, int64_t count, const Queries& q, int64_t head_dim, float scale, float* scores);
   float (*highest)(const float* scores, int64_t count);
   // x[i] = e^(x[i] - shift); returns their sum. shift: the highest so far
   float (*exp_sum)(float* x, float shift, int64_t count);

@@ -17,8 +17,7 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"
 namespace quern::avx512_bf16 {
 namespace {
 
-constexpr int kScoreHeads = 4, kScoreVectors = kKvPagePositions / 16;  // what registers hold, as in inner_vector.h
-constexpr int kValueHeads = 8, kValueVectors = 1;                      // a vector is a line of the cache: values are read once
+constexpr int kValueHeads = 8, kValueVectors = 1;  // a vector is a line of the cache: values are read once
 
 // 32 floats at `at`, those from `count` on as zeros.
 __m512bh rounded(const float* at, int64_t count = 32) {
@@ -26,98 +25,81 @@ __m512bh rounded(const float* at, int64_t count = 32) {
   return _mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(mask(count - 16), at + 16), _mm512_maskz_loadu_ps(mask(count), at));
 }
 
-// 16 rows of 16 words each, to 16 columns of 16, kKvPagePositions words apart.
-void transpose(const std::byte* rows, int64_t stride, uint32_t* columns) {
-  __m512i r[16], t[16];
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(rows + i * stride);
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {  // of four rows: lane l of r[i + c] has column 4 l + c
-    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-#pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {
-    const __m512i even = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88), odd = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xDD),
-                  more_even = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88),
-                  more_odd = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xDD);
-    const auto store = [&](int column, __m512i words) { _mm512_storeu_si512(columns + column * kKvPagePositions, words); };
-    store(c, _mm512_shuffle_i32x4(even, more_even, 0x88));
-    store(4 + c, _mm512_shuffle_i32x4(odd, more_odd, 0x88));
-    store(8 + c, _mm512_shuffle_i32x4(even, more_even, 0xDD));
-    store(12 + c, _mm512_shuffle_i32x4(odd, more_odd, 0xDD));
-  }
-}
-
-// Pairs of a key's dimensions are words, and positions their lanes: a score then needs no sum over lanes.
-bool pack_keys(const KvVectors& k, int64_t count, int64_t head_dim, uint32_t* packed) {
-  if (k.format != KvFormat::bf16) return false;
-  for (int64_t p = 0; p < count; p += 16)  // a page has room for all of its positions
-    for (int64_t i = 0; i < head_dim; i += 32)
-      transpose(k.values + p * k.stride + 2 * i, k.stride, packed + i / 2 * kKvPagePositions + p);
-  return true;
-}
-
-// The line of what comes next that lies where `at` lies among what is here. Two products of a page take as long as its bytes, so that
-// neither waits for the other.
-inline void prefetch_ahead(const KvVectors& from, const std::byte* at) {
-  if (from.ahead) _mm_prefetch(reinterpret_cast<const char*>(from.ahead + (at - from.values)), _MM_HINT_T0);
-}
-
-// Two lines of what comes next, the first the `line`th of its rows, which have `of_row` each; behind the last row none.
-inline void prefetch_lines(const KvVectors& from, int64_t of_row, int64_t line) {
-  for (const int64_t end = line + 2; line < end; ++line)
-    if (const int64_t p = line / of_row; p < kKvPagePositions)
-      prefetch_ahead(from, from.values + p * from.stride + line % of_row * 64);
-}
-
-// A page's scores for some heads. q [heads, pairs]
-template <int heads>
-void score_heads(const KvVectors& k, const uint32_t* q, int64_t pairs, int64_t first_ahead, float scale, float* scores) {
-  __m512 sums[heads][kScoreVectors];
-#pragma GCC unroll 4
-  for (auto& of_head : sums)
-#pragma GCC unroll 4
-    for (__m512& sum : of_head) sum = _mm512_setzero_ps();  // a loop would be a call of memset, and the sums in memory
-  for (int64_t i = 0; i < pairs; ++i) {
-    __m512bh keys[kScoreVectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < kScoreVectors; ++v)
-      keys[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(k.packed + i * kKvPagePositions + 16 * v));
-    if (k.ahead) prefetch_lines(k, pairs / 16, first_ahead + 2 * i);
-#pragma GCC unroll 4
-    for (int h = 0; h < heads; ++h) {
-      const auto query = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(q[h * pairs + i])));
-#pragma GCC unroll 4
-      for (int v = 0; v < kScoreVectors; ++v) sums[h][v] = _mm512_dpbf16_ps(sums[h][v], keys[v], query);
-    }
-  }
-  for (int h = 0; h < heads; ++h)
-    for (int v = 0; v < kScoreVectors; ++v)
-      _mm512_storeu_ps(scores + h * kKvPagePositions + 16 * v, _mm512_mul_ps(sums[h][v], _mm512_set1_ps(scale)));
-}
-
-void scores_of(const KvVectors& k, int64_t count, const float* q, int64_t q_stride, int64_t heads, int64_t head_dim, float scale,
-               float* scores) {
-  if (k.format != KvFormat::bf16) return avx512::attention_inner.scores(k, count, q, q_stride, heads, head_dim, scale, scores);
-  const int64_t pairs = head_dim / 2;
-  thread_local std::vector<uint32_t> memory;
-  memory.resize(static_cast<size_t>(heads * pairs));
-  for (int64_t h = 0; h < heads; ++h)
+// A word is a pair of dimensions. A register holds four pairs of each of four heads, a quad, those of one head next to each other: what a
+// broadcast of four pairs of a key is multiplied by. packed [quads][head_dim / 8][4 heads][4 pairs]; heads that are missing are zeros.
+void pack_queries(const Queries& q, int64_t head_dim, uint32_t* packed) {
+  std::fill_n(packed, AttentionInner::packed_size(q.heads, head_dim), 0);
+  for (int64_t h = 0; h < q.heads; ++h)
     for (int64_t i = 0; i < head_dim; i += 32) {
-      const __m512bh query = rounded(q + h * q_stride + i);
-      std::memcpy(memory.data() + h * pairs + i / 2, &query, sizeof query);
+      const __m512bh query = rounded(q.values + h * q.stride + i);
+      uint32_t words[16];
+      std::memcpy(words, &query, sizeof query);
+      for (int64_t four = 0; four < 4; ++four)
+        std::memcpy(packed + h / 4 * 2 * head_dim + (i / 8 + four) * 16 + h % 4 * 4, words + 4 * four, 16);
     }
-  in_groups<kScoreHeads>(heads, 0, [&]<int some>(int64_t h) {
-    score_heads<some>(k, memory.data() + h * pairs, pairs, h / kScoreHeads * 2 * pairs, scale, scores + h * kKvPagePositions);
-  });
+}
+
+inline void prefetch(const std::byte* at) { _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0); }
+
+// Lanes 4 h and 4 h + 2 (x), 4 h and 4 h + 2 (y), then 4 h + 1 and 4 h + 3 of both.
+inline __m512 sums_of_two(__m512 x, __m512 y) { return _mm512_add_ps(_mm512_unpacklo_ps(x, y), _mm512_unpackhi_ps(x, y)); }
+
+// Sums of four lanes of four registers each: lane 4 h + j of the result has those of lanes 4 h .. 4 h + 3 of the j-th.
+inline __m512 sums_of_four(__m512 a, __m512 b, __m512 c, __m512 d) {
+  const __m512d ab = _mm512_castps_pd(sums_of_two(a, b)), cd = _mm512_castps_pd(sums_of_two(c, d));
+  return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+}
+
+// Scores of `heads` (<= 4 quads) queries for as many keys as registers hold, from `keys` on. A key is read four pairs at a time, in the order
+// in which it lies, and needs no place of its own; what `ahead` points at is prefetched in that order, as much as is read.
+template <int quads>
+inline void score_tile(const std::byte* keys, int64_t stride, const std::byte* ahead, const uint32_t* q, int64_t heads, int64_t head_dim,
+                       float scale, float* scores) {
+  constexpr int kPositions = 16 / quads;
+  __m512 sums[kPositions][quads];
+#pragma GCC unroll 16
+  for (auto& of_key : sums)
+#pragma GCC unroll 2
+    for (__m512& sum : of_key) sum = _mm512_setzero_ps();  // a loop would be a call of memset, and the sums in memory
+  for (int64_t i = 0; i < head_dim / 8; ++i) {
+    __m512bh queries[quads];
+#pragma GCC unroll 2
+    for (int j = 0; j < quads; ++j) queries[j] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(q + j * 2 * head_dim + i * 16));
+    if (ahead)
+#pragma GCC unroll 4
+      for (int line = 0; line < kPositions / 4; ++line) prefetch(ahead + (i * (kPositions / 4) + line) * 64);
+#pragma GCC unroll 16
+    for (int p = 0; p < kPositions; ++p) {
+      const __m128i four = _mm_loadu_si128(reinterpret_cast<const __m128i*>(keys + p * stride + i * 16));
+      const auto key = reinterpret_cast<__m512bh>(_mm512_broadcast_i32x4(four));
+#pragma GCC unroll 2
+      for (int j = 0; j < quads; ++j) sums[p][j] = _mm512_dpbf16_ps(sums[p][j], key, queries[j]);
+    }
+  }
+#pragma GCC unroll 2
+  for (int j = 0; j < quads; ++j)
+#pragma GCC unroll 4
+    for (int p = 0; p < kPositions; p += 4) {
+      const __m512 of_four = _mm512_mul_ps(_mm512_set1_ps(scale), sums_of_four(sums[p][j], sums[p + 1][j], sums[p + 2][j], sums[p + 3][j]));
+      float* const to = scores + 4 * j * kKvPagePositions + p;
+      const int64_t left = heads - 4 * j;
+      _mm_storeu_ps(to, _mm512_castps512_ps128(of_four));
+      if (left > 1) _mm_storeu_ps(to + kKvPagePositions, _mm512_extractf32x4_ps(of_four, 1));
+      if (left > 2) _mm_storeu_ps(to + 2 * kKvPagePositions, _mm512_extractf32x4_ps(of_four, 2));
+      if (left > 3) _mm_storeu_ps(to + 3 * kKvPagePositions, _mm512_extractf32x4_ps(of_four, 3));
+    }
+}
+
+void scores_of(const KvVectors& k, int64_t count, const Queries& q, int64_t head_dim, float scale, float* scores) {
+  if (k.format != KvFormat::bf16) return avx512::attention_inner.scores(k, count, q, head_dim, scale, scores);
+  const auto tiles = [&]<int quads>(int64_t h) {
+    for (int64_t p = 0; p < count; p += 16 / quads)  // a page has room for all of its positions
+      score_tile<quads>(k.values + p * k.stride, k.stride, k.ahead && h == 0 ? k.ahead + p * k.stride : nullptr,
+                        q.packed + h / 2 * head_dim, q.heads - h, head_dim, scale, scores + h * kKvPagePositions + p);
+  };
+  int64_t h = 0;
+  for (; h + 4 < q.heads; h += 8) tiles.template operator()<2>(h);
+  if (h < q.heads) tiles.template operator()<1>(h);
 }
 
 // Pairs of values of two positions come four dimensions in turn from both halves of each eight: outputs lie so while they are summed.
@@ -150,8 +132,11 @@ inline void value_tile(const KvVectors& v, int64_t count, const uint32_t* pairs,
     __m512bh low[vectors], high[vectors];
     for (int j = 0; j < vectors; ++j) {
       const __m512i a = _mm512_loadu_si512(first + 64 * j), b = _mm512_loadu_si512(second + 64 * j);
-      prefetch_ahead(v, first + 64 * j);
-      prefetch_ahead(v, second + 64 * j);
+      if (v.ahead) {
+        const std::byte* const ahead = v.ahead + (i / 32 * kKvPagePositions + p) * 64;
+        prefetch(ahead + 128 * j);
+        prefetch(ahead + 128 * j + 64);
+      }
       low[j] = reinterpret_cast<__m512bh>(_mm512_unpacklo_epi16(a, b)),
       high[j] = reinterpret_cast<__m512bh>(_mm512_unpackhi_epi16(a, b));
     }
@@ -199,7 +184,7 @@ float exp_sum(float* x, float shift, int64_t count) { return avx512::attention_i
 
 }  // namespace
 
-const AttentionInner attention_inner{pack_keys, scores_of, highest, exp_sum, values_of};
+const AttentionInner attention_inner{pack_queries, scores_of, highest, exp_sum, values_of};
 
 }  // namespace quern::avx512_bf16
 

@@ -24,12 +24,11 @@ float element(const KvVectors& from, int64_t p, int64_t i) {
   return load_f32(from.format == KvFormat::bf16 ? DType::bf16 : DType::f32, at, i);
 }
 
-void scores(const KvVectors& k, int64_t count, const float* q, int64_t q_stride, int64_t heads, int64_t head_dim, float scale,
-            float* scores) {
-  for (int64_t h = 0; h < heads; ++h)
+void scores(const KvVectors& k, int64_t count, const Queries& q, int64_t head_dim, float scale, float* scores) {
+  for (int64_t h = 0; h < q.heads; ++h)
     for (int64_t p = 0; p < count; ++p) {
       float sum = 0;
-      for (int64_t i = 0; i < head_dim; ++i) sum += q[h * q_stride + i] * element(k, p, i);
+      for (int64_t i = 0; i < head_dim; ++i) sum += q.values[h * q.stride + i] * element(k, p, i);
       scores[h * kKvPagePositions + p] = sum * (k.scales ? scale * k.scales[p] : scale);
     }
 }

@@ -79,10 +79,9 @@ void value_heads(const KvVectors& v, int64_t count, const float* weights, const 
 }
 
 template <class V, KvFormat format>
-void scores_of(const KvVectors& k, int64_t count, const float* q, int64_t q_stride, int64_t heads, int64_t head_dim, float scale,
-               float* scores) {
-  in_groups<V::kScoreHeads>(heads, 0, [&]<int some>(int64_t h) {
-    score_heads<V, format, some>(k, count, q + h * q_stride, q_stride, head_dim, scale, scores + h * kKvPagePositions);
+void scores_of(const KvVectors& k, int64_t count, const Queries& q, int64_t head_dim, float scale, float* scores) {
+  in_groups<V::kScoreHeads>(q.heads, 0, [&]<int some>(int64_t h) {
+    score_heads<V, format, some>(k, count, q.values + h * q.stride, q.stride, head_dim, scale, scores + h * kKvPagePositions);
   });
 }
 template <class V, KvFormat format>
@@ -94,12 +93,11 @@ void values_of(const KvVectors& v, int64_t count, const float* weights, const fl
 }
 
 template <class V>
-void scores_by(const KvVectors& k, int64_t count, const float* q, int64_t q_stride, int64_t heads, int64_t head_dim, float scale,
-               float* scores) {
+void scores_by(const KvVectors& k, int64_t count, const Queries& q, int64_t head_dim, float scale, float* scores) {
   const auto of = k.format == KvFormat::f32    ? scores_of<V, KvFormat::f32>
                   : k.format == KvFormat::bf16 ? scores_of<V, KvFormat::bf16>
                                                : scores_of<V, KvFormat::int8>;
-  of(k, count, q, q_stride, heads, head_dim, scale, scores);
+  of(k, count, q, head_dim, scale, scores);
 }
 template <class V>
 void add_values_by(const KvVectors& v, int64_t count, const float* weights, const float* factors, int64_t heads, int64_t head_dim,
