@@ -58,7 +58,8 @@ Result<std::vector<Measured>> read_contexts(const Engine::Impl& impl, const Opti
   std::vector<Measured> all;
   for (const int64_t depth : ascending) {
     Timeline context = all.empty() ? Timeline(*impl.runner) : all.back().context;
-    const std::span<const int32_t> more = ids.subspan(context.tokens().size(), static_cast<size_t>(depth) - context.tokens().size());
+    const std::span<const int32_t> more =
+        ids.subspan(context.tokens().size(), static_cast<size_t>(depth) - context.tokens().size());
     QUERN_TRY(context.feed(more, Batch::Logits::last, [&](int64_t first, std::span<const int32_t> tokens) {
       progress.update(static_cast<double>(first) + static_cast<double>(tokens.size()), static_cast<double>(ascending.back()));
       return true;
@@ -156,19 +157,19 @@ Result<int> bench(const Options& o) {
     QUERN_TRY(print_out(out.dump() + "\n"));
     return kSuccess;
   }
-  QUERN_TRY(print_out(fmt::format(
-      "{}, {} threads, {}, median of {}\n"
-      "  load             {:>10.2f} s\n"
-      "  prefill {:>6}   {:>10.1f} tokens/s   at depth {}\n"
-      "  first token      {:>10.3f} s\n"
-      "  decode {:>6}    {:>10.1f} tokens/s   {:.1f} MB a token\n"
-      "  memory bandwidth {:>10.1f} GB/s read; decoding reaches {:.0f} % of the roof it sets\n"
-      "  int8 products    {:>10.2f} Top/s; prefill reaches {:.0f} % of them\n"
-      "  peak memory      {:>10.1f} MB; without mapped files {:.1f} MB\n{}",
-      engine_options.model.string(), impl.pool->size(), isa_name(impl.isa), o.repeats, impl.load_s, o.prompt, prefill_tps,
-      first.depth(), median(first.first_token), o.generated, decode_tps, per_token / 1e6, bandwidth / 1e9, 100 * share,
-      2 * peak / 1e12, 100 * prefill_share, static_cast<double>(usage.ru_maxrss) * 1.024e-3, static_cast<double>(anonymous) / 1e6,
-      further_depths(measured))));
+  QUERN_TRY(print_out(
+      fmt::format("{}, {} threads, {}, median of {}\n"
+                  "  load             {:>10.2f} s\n"
+                  "  prefill {:>6}   {:>10.1f} tokens/s   at depth {}\n"
+                  "  first token      {:>10.3f} s\n"
+                  "  decode {:>6}    {:>10.1f} tokens/s   {:.1f} MB a token\n"
+                  "  memory bandwidth {:>10.1f} GB/s read; decoding reaches {:.0f} % of the roof it sets\n"
+                  "  int8 products    {:>10.2f} Top/s; prefill reaches {:.0f} % of them\n"
+                  "  peak memory      {:>10.1f} MB; without mapped files {:.1f} MB\n{}",
+                  engine_options.model.string(), impl.pool->size(), isa_name(impl.isa), o.repeats, impl.load_s, o.prompt,
+                  prefill_tps, first.depth(), median(first.first_token), o.generated, decode_tps, per_token / 1e6, bandwidth / 1e9,
+                  100 * share, 2 * peak / 1e12, 100 * prefill_share, static_cast<double>(usage.ru_maxrss) * 1.024e-3,
+                  static_cast<double>(anonymous) / 1e6, further_depths(measured))));
   return kSuccess;
 }
 

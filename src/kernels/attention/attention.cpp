@@ -90,7 +90,7 @@ class PageStep {
     const int64_t tokens = end - begin;
     scores_ = grown(memory, tokens * a_.group() * (kKvPagePositions + 1));
     factors_ = scores_ + tokens * a_.group() * kKvPagePositions;
-    if (!inner_.pack) return;
+    if (!inner_.pack || a_.format != KvFormat::bf16) return;
     packed_ = grown(packed, tokens * packed_size());
     for (int64_t t = begin; t < end; ++t) inner_.pack(queries(t), a_.head_dim, packed_ + (t - begin) * packed_size());
   }
@@ -173,8 +173,7 @@ void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end
   PageStep step(isa, a, begin, end, kv_head);
   const int64_t first_page = block * AttentionArgs::kBlock / kKvPagePositions,
                 last_position = std::min((block + 1) * AttentionArgs::kBlock, a.first_position + end);
-  for (int64_t page = first_page; page * kKvPagePositions < last_position; ++page)
-    step.run(page, partials, stride);
+  for (int64_t page = first_page; page * kKvPagePositions < last_position; ++page) step.run(page, partials, stride);
 }
 
 void attention_join(Isa isa, const AttentionArgs& a, int64_t token, int64_t block, float* partial, const float* of_block) {

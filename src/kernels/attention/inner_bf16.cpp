@@ -17,7 +17,7 @@ QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"
 namespace quern::avx512_bf16 {
 namespace {
 
-constexpr int kValueHeads = 8, kValueVectors = 1;  // a vector is a line of the cache: values are read once
+constexpr int kValueHeads = 8;  // in 32 dimensions: sixteen registers
 
 // 32 floats at `at`, those from `count` on as zeros.
 __m512bh rounded(const float* at, int64_t count = 32) {
@@ -53,8 +53,8 @@ inline __m512 sums_of_four(__m512 a, __m512 b, __m512 c, __m512 d) {
 // Scores of `heads` (<= 4 quads) queries for as many keys as registers hold, from `keys` on. A key is read four pairs at a time, in the order
 // in which it lies, and needs no place of its own; what `ahead` points at is prefetched in that order, as much as is read.
 template <int quads>
-inline void score_tile(const std::byte* keys, int64_t stride, const std::byte* ahead, const uint32_t* q, int64_t heads, int64_t head_dim,
-                       float scale, float* scores) {
+inline void score_tile(const std::byte* keys, int64_t stride, const std::byte* ahead, const uint32_t* q, int64_t heads,
+                       int64_t head_dim, float scale, float* scores) {
   constexpr int kPositions = 16 / quads;
   __m512 sums[kPositions][quads];
 #pragma GCC unroll 16
@@ -80,7 +80,8 @@ inline void score_tile(const std::byte* keys, int64_t stride, const std::byte* a
   for (int j = 0; j < quads; ++j)
 #pragma GCC unroll 4
     for (int p = 0; p < kPositions; p += 4) {
-      const __m512 of_four = _mm512_mul_ps(_mm512_set1_ps(scale), sums_of_four(sums[p][j], sums[p + 1][j], sums[p + 2][j], sums[p + 3][j]));
+      const __m512 of_four =
+          _mm512_mul_ps(_mm512_set1_ps(scale), sums_of_four(sums[p][j], sums[p + 1][j], sums[p + 2][j], sums[p + 3][j]));
       float* const to = scores + 4 * j * kKvPagePositions + p;
       const int64_t left = heads - 4 * j;
       _mm_storeu_ps(to, _mm512_castps512_ps128(of_four));
@@ -120,37 +121,31 @@ struct Interleaved {
   }
 };
 
-// 32 * vectors dimensions from i on. pairs [heads][32]: the weights of positions 2j and 2j + 1.
-template <int heads, int vectors>
+// 32 dimensions from i on: a line of the cache of each position, read once for all heads. pairs [heads][32]: the weights of positions 2j
+// and 2j + 1.
+template <int heads>
 inline void value_tile(const KvVectors& v, int64_t count, const uint32_t* pairs, const float* factors, int64_t i, float* out,
                        int64_t out_stride) {
-  Interleaved sums[heads][vectors];
-  for (int h = 0; h < heads; ++h)
-    for (int j = 0; j < vectors; ++j) sums[h][j] = Interleaved::load(out + h * out_stride + i + 32 * j, factors[h]);
+  const std::byte* const ahead = v.ahead ? v.ahead + i / 32 * kKvPagePositions * 64 : nullptr;  // in the order in which they lie
+  Interleaved sums[heads];
+  for (int h = 0; h < heads; ++h) sums[h] = Interleaved::load(out + h * out_stride + i, factors[h]);
   for (int64_t p = 0; p < count; p += 2) {
-    const std::byte *first = v.values + p * v.stride + 2 * i, *second = v.values + std::min(p + 1, count - 1) * v.stride + 2 * i;
-    __m512bh low[vectors], high[vectors];
-    for (int j = 0; j < vectors; ++j) {
-      const __m512i a = _mm512_loadu_si512(first + 64 * j), b = _mm512_loadu_si512(second + 64 * j);
-      if (v.ahead) {
-        const std::byte* const ahead = v.ahead + (i / 32 * kKvPagePositions + p) * 64;
-        prefetch(ahead + 128 * j);
-        prefetch(ahead + 128 * j + 64);
-      }
-      low[j] = reinterpret_cast<__m512bh>(_mm512_unpacklo_epi16(a, b)),
-      high[j] = reinterpret_cast<__m512bh>(_mm512_unpackhi_epi16(a, b));
+    const std::byte* const at = v.values + p * v.stride + 2 * i;
+    const __m512i a = _mm512_loadu_si512(at), b = p + 1 < count ? _mm512_loadu_si512(at + v.stride) : a;
+    if (ahead) {
+      prefetch(ahead + p * 64);
+      prefetch(ahead + p * 64 + 64);
     }
+    const auto low = reinterpret_cast<__m512bh>(_mm512_unpacklo_epi16(a, b)),
+               high = reinterpret_cast<__m512bh>(_mm512_unpackhi_epi16(a, b));
     for (int h = 0; h < heads; ++h) {
       const auto weights =
           reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(pairs[h * (kKvPagePositions / 2) + p / 2])));
-      for (int j = 0; j < vectors; ++j) {
-        sums[h][j].low = _mm512_dpbf16_ps(sums[h][j].low, weights, low[j]);
-        sums[h][j].high = _mm512_dpbf16_ps(sums[h][j].high, weights, high[j]);
-      }
+      sums[h].low = _mm512_dpbf16_ps(sums[h].low, weights, low);
+      sums[h].high = _mm512_dpbf16_ps(sums[h].high, weights, high);
     }
   }
-  for (int h = 0; h < heads; ++h)
-    for (int j = 0; j < vectors; ++j) sums[h][j].store(out + h * out_stride + i + 32 * j);
+  for (int h = 0; h < heads; ++h) sums[h].store(out + h * out_stride + i);
 }
 
 template <int heads>
@@ -162,10 +157,7 @@ void value_heads(const KvVectors& v, int64_t count, const float* weights, const 
       const __m512bh rounded_weights = rounded(weights + h * kKvPagePositions + p, count - p);
       std::memcpy(pairs + (h * kKvPagePositions + p) / 2, &rounded_weights, sizeof rounded_weights);
     }
-  constexpr int kStep = 32 * kValueVectors;
-  int64_t i = 0;
-  for (; i + kStep <= head_dim; i += kStep) value_tile<heads, kValueVectors>(v, count, pairs, factors, i, out, out_stride);
-  for (; i < head_dim; i += 32) value_tile<heads, 1>(v, count, pairs, factors, i, out, out_stride);
+  for (int64_t i = 0; i < head_dim; i += 32) value_tile<heads>(v, count, pairs, factors, i, out, out_stride);
 }
 
 void values_of(const KvVectors& v, int64_t count, const float* weights, const float* factors, int64_t heads, int64_t head_dim,
