@@ -5,6 +5,7 @@
 #endif
 
 #include "base/random.h"
+#include "base/slabs.h"
 #include "kernels/attention/attention.h"
 #include "kernels/gated_delta/gated_delta.h"
 #include "kernels/linear/linear.h"
@@ -148,12 +149,13 @@ void attention_at_depth(benchmark::State& state) {
   const auto format = static_cast<KvFormat>(state.range(1));
   const int64_t depth = state.range(2), tokens = state.range(3);
   const std::vector<float> row = random_floats(kKvHeads * kDim), q_gate = random_floats(tokens * kHeads * 2 * kDim);
-  std::vector<std::vector<std::byte>> memory;
+  Slabs slabs(kv_page_bytes(format, kKvHeads, kDim));  // as a sequence has them
+  std::vector<Slabs::Piece> memory;
   std::vector<KvPage> pages;
   for (int64_t position = 0; position < depth; ++position) {
     if (position % kKvPagePositions == 0) {
-      memory.emplace_back(kv_page_bytes(format, kKvHeads, kDim));
-      pages.push_back({memory.back().data()});
+      memory.push_back(slabs.take());
+      pages.push_back({memory.back().get()});
     }
     kv_store(format, kKvHeads, kDim, pages.back(), position % kKvPagePositions, row.data(), row.data());
   }

@@ -6,10 +6,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <vector>
 
 #include "kernels/activations/activations.h"
 #include "kernels/attention/inner.h"
+#include "kernels/scratch.h"
 #include "tensor/dtype.h"
 
 namespace quern {
@@ -56,42 +56,17 @@ struct PartialOf {
 };
 using Partial = PartialOf<float>;
 
-// A thread's own memory, which it keeps.
-template <class T>
-T* grown(std::vector<T>& memory, int64_t count) {
-  if (static_cast<int64_t>(memory.size()) < count) memory.resize(static_cast<size_t>(count));
-  return memory.data();
-}
-
-// Scores of the positions [0, count) of a page to weights, against the highest score so far; factors: of what was found before, [group].
-void soften(const AttentionInner& inner, const AttentionArgs& a, int64_t count, float* scores, float* factors,
-            const Partial& partial) {
-  for (int64_t h = 0; h < a.group(); ++h) {
-    float* of_head = scores + h * kKvPagePositions;
-    const float highest = std::max(partial.highest[h], inner.highest(of_head, count));
-    if (highest == -std::numeric_limits<float>::infinity()) {  // nothing that counts yet
-      std::fill_n(of_head, count, 0.0f);
-      factors[h] = 1;
-      continue;
-    }
-    factors[h] = std::exp(partial.highest[h] - highest);  // 0 where nothing was found before
-    partial.sum[h] = partial.sum[h] * factors[h] + inner.exp_sum(of_head, highest, count);
-    partial.highest[h] = highest;
-  }
-}
-
 // Pages for tokens [begin, end), step by step for all of them, so that keys, then values, are read from the nearest cache.
 class PageStep {
  public:
   PageStep(Isa isa, const AttentionArgs& args, int64_t begin, int64_t end, int64_t kv_head)
-      : inner_(attention_inner(isa, args.head_dim)), a_(args), begin_(begin), end_(end), kv_head_(kv_head) {
-    thread_local std::vector<float> memory;
-    thread_local std::vector<uint32_t> packed;
+      : inner_(attention_inner(isa, args.format, args.head_dim)), a_(args), begin_(begin), end_(end), kv_head_(kv_head) {
+    thread_local Scratch scores, factors, packed;
     const int64_t tokens = end - begin;
-    scores_ = grown(memory, tokens * a_.group() * (kKvPagePositions + 1));
-    factors_ = scores_ + tokens * a_.group() * kKvPagePositions;
-    if (!inner_.pack || a_.format != KvFormat::bf16) return;
-    packed_ = grown(packed, tokens * packed_size());
+    scores_ = scores.grown<float>(tokens * AttentionInner::score_size(a_.group()));
+    factors_ = factors.grown<float>(tokens * a_.group());
+    if (!inner_.pack) return;
+    packed_ = packed.grown<uint32_t>(tokens * packed_size());
     for (int64_t t = begin; t < end; ++t) inner_.pack(queries(t), a_.head_dim, packed_ + (t - begin) * packed_size());
   }
 
@@ -106,11 +81,19 @@ class PageStep {
     const float scale = 1.0f / std::sqrt(static_cast<float>(a_.head_dim));
     for (int64_t t = begin; t < end_; ++t, k.ahead = nullptr)  // for the others it is there
       inner_.scores(k, count(t), queries(t), a_.head_dim, scale, scores(t));
-    for (int64_t t = begin; t < end_; ++t)
-      soften(inner_, a_, count(t), scores(t), factors(t), {a_, partials + (t - begin_) * stride});
+    for (int64_t t = begin; t < end_; ++t) {
+      const Partial partial(a_, partials + (t - begin_) * stride);
+      inner_.soften(count(t), a_.group(), scores(t), partial.highest, partial.sum, factors(t));
+    }
     for (int64_t t = begin; t < end_; ++t, v.ahead = nullptr)
       inner_.add_values(v, count(t), scores(t), factors(t), a_.group(), a_.head_dim,
                         Partial(a_, partials + (t - begin_) * stride).out, a_.head_dim);
+  }
+
+  // After the last page.
+  void finish(float* partials, int64_t stride) const {
+    if (!inner_.order) return;
+    for (int64_t t = 0; t < end_ - begin_; ++t) inner_.order(Partial(a_, partials + t * stride).out, a_.group() * a_.head_dim);
   }
 
  private:
@@ -121,7 +104,7 @@ class PageStep {
             .heads = a_.group(),
             .packed = packed_ ? packed_ + (t - begin_) * packed_size() : nullptr};
   }
-  float* scores(int64_t t) const { return scores_ + (t - begin_) * a_.group() * kKvPagePositions; }
+  float* scores(int64_t t) const { return scores_ + (t - begin_) * AttentionInner::score_size(a_.group()); }
   float* factors(int64_t t) const { return factors_ + (t - begin_) * a_.group(); }
 
   const AttentionInner& inner_;
@@ -174,6 +157,7 @@ void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end
   const int64_t first_page = block * AttentionArgs::kBlock / kKvPagePositions,
                 last_position = std::min((block + 1) * AttentionArgs::kBlock, a.first_position + end);
   for (int64_t page = first_page; page * kKvPagePositions < last_position; ++page) step.run(page, partials, stride);
+  step.finish(partials, stride);
 }
 
 void attention_join(Isa isa, const AttentionArgs& a, int64_t token, int64_t block, float* partial, const float* of_block) {
@@ -215,8 +199,8 @@ int64_t attention_tokens(Isa isa, const AttentionArgs& a, int64_t workers) {
 void attention(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t kv_head) {
   if (const AttentionTiles* tiles = tiles_of(isa, a)) return tiles->attention(a, begin, end, kv_head);
   const int64_t size = a.partial_size();
-  thread_local std::vector<float> scratch;
-  float *const all = grown(scratch, 2 * (end - begin) * size), *const next = all + (end - begin) * size;
+  thread_local Scratch scratch;
+  float *const all = scratch.grown<float>(2 * (end - begin) * size), *const next = all + (end - begin) * size;
   attention_block(isa, a, begin, end, kv_head, 0, all, size);
   for (int64_t block = 1; block * AttentionArgs::kBlock < a.first_position + end; ++block) {
     attention_block(isa, a, begin, end, kv_head, block, next, size);

@@ -46,7 +46,7 @@ float exp_sum_of(float* x, float shift, int64_t count) { return static_cast<floa
 
 }  // namespace
 
-const AttentionInner attention_inner{nullptr, scores_by<Eight>, highest_of, exp_sum_of, add_values_by<Eight>};
+const AttentionInner attention_inner{nullptr, scores_by<Eight>, soften_rows<highest_of, exp_sum_of>, add_values_by<Eight>, nullptr};
 
 }  // namespace quern::avx2
 

@@ -11,6 +11,7 @@
 
 QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq")
 
+#include "kernels/attention/exp_avx512.h"
 #include "kernels/attention/inner_vector.h"
 
 namespace quern::avx512 {
@@ -50,20 +51,6 @@ float highest_of_lanes(const float* scores, int64_t count) {
   return _mm512_reduce_max_ps(highest);
 }
 
-// As exp8 of activations/avx2_math.h; 2^n is applied in one step, rounded once.
-__m512 exp16(__m512 x) {
-  x = _mm512_min_ps(_mm512_set1_ps(89.0f), _mm512_max_ps(_mm512_set1_ps(-105.0f), x));
-  const __m512 n =
-      _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(0x1.715476p+0f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.62e4p-1f), x);
-  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.7f7d1cp-20f), r);
-  __m512 sum = _mm512_set1_ps(1.0f / 5040);
-#pragma GCC unroll 8
-  for (const float term : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
-    sum = _mm512_fmadd_ps(sum, r, _mm512_set1_ps(term));
-  return _mm512_scalef_ps(sum, n);
-}
-
 float exp_sum_of_lanes(float* x, float shift, int64_t count) {
   __m512 sum = _mm512_setzero_ps();
   for (int64_t i = 0; i < count; i += 16) {
@@ -77,7 +64,8 @@ float exp_sum_of_lanes(float* x, float shift, int64_t count) {
 
 }  // namespace
 
-const AttentionInner attention_inner{nullptr, scores_by<Sixteen>, highest_of_lanes, exp_sum_of_lanes, add_values_by<Sixteen>};
+const AttentionInner attention_inner{nullptr, scores_by<Sixteen>, soften_rows<highest_of_lanes, exp_sum_of_lanes>,
+                                     add_values_by<Sixteen>, nullptr};
 
 }  // namespace quern::avx512
 

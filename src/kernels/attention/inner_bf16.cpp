@@ -5,130 +5,149 @@
 #if defined(__x86_64__)
 #include <algorithm>
 #include <cstring>
-#include <vector>
+#include <limits>
 
 #include "kernels/avx512.h"
 #include "kernels/target.h"
 
 QUERN_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")
 
+#include "kernels/attention/exp_avx512.h"
 #include "kernels/attention/inner_groups.h"
 
 namespace quern::avx512_bf16 {
 namespace {
 
-constexpr int kValueHeads = 8;  // in 32 dimensions: sixteen registers
+// Eight heads are an octet; a register holds two words of each. packed queries [octets][head_dim / 4][8 heads][2 pairs of dimensions]; scores
+// [octets][positions][8 heads]; weights [octets][positions / 2][8 heads], pairs of positions, in the same memory. Heads that are missing have
+// queries of zeros.
+constexpr int64_t kOctet = 8;
+constexpr int kTile = 16;  // positions whose scores are in registers
 
-// 32 floats at `at`, those from `count` on as zeros.
-__m512bh rounded(const float* at, int64_t count = 32) {
-  const auto mask = [](int64_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFF : n <= 0 ? 0 : (1 << n) - 1); };
-  return _mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(mask(count - 16), at + 16), _mm512_maskz_loadu_ps(mask(count), at));
-}
-
-// A word is a pair of dimensions. A register holds four pairs of each of four heads, a quad, those of one head next to each other: what a
-// broadcast of four pairs of a key is multiplied by. packed [quads][head_dim / 8][4 heads][4 pairs]; heads that are missing are zeros.
 void pack_queries(const Queries& q, int64_t head_dim, uint32_t* packed) {
   std::fill_n(packed, AttentionInner::packed_size(q.heads, head_dim), 0);
   for (int64_t h = 0; h < q.heads; ++h)
     for (int64_t i = 0; i < head_dim; i += 32) {
-      const __m512bh query = rounded(q.values + h * q.stride + i);
-      uint32_t words[16];
-      std::memcpy(words, &query, sizeof query);
-      for (int64_t four = 0; four < 4; ++four)
-        std::memcpy(packed + h / 4 * 2 * head_dim + (i / 8 + four) * 16 + h % 4 * 4, words + 4 * four, 16);
+      const float* const at = q.values + h * q.stride + i;
+      const __m512bh rounded = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(at + 16), _mm512_loadu_ps(at));
+      uint32_t pairs[16];
+      std::memcpy(pairs, &rounded, sizeof rounded);
+      uint32_t* const to = packed + h / kOctet * kOctet * head_dim / 2 + i / 2 * kOctet + h % kOctet * 2;
+      for (int64_t two = 0; two < 8; ++two) std::memcpy(to + two * 16, pairs + 2 * two, 8);
     }
 }
 
 inline void prefetch(const std::byte* at) { _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0); }
 
-// Lanes 4 h and 4 h + 2 (x), 4 h and 4 h + 2 (y), then 4 h + 1 and 4 h + 3 of both.
-inline __m512 sums_of_two(__m512 x, __m512 y) { return _mm512_add_ps(_mm512_unpacklo_ps(x, y), _mm512_unpackhi_ps(x, y)); }
-
-// Sums of four lanes of four registers each: lane 4 h + j of the result has those of lanes 4 h .. 4 h + 3 of the j-th.
-inline __m512 sums_of_four(__m512 a, __m512 b, __m512 c, __m512 d) {
-  const __m512d ab = _mm512_castps_pd(sums_of_two(a, b)), cd = _mm512_castps_pd(sums_of_two(c, d));
-  return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
-}
-
-// Scores of `heads` (<= 4 quads) queries for as many keys as registers hold, from `keys` on. A key is read four pairs at a time, in the order
-// in which it lies, and needs no place of its own; what `ahead` points at is prefetched in that order, as much as is read.
-template <int quads>
-inline void score_tile(const std::byte* keys, int64_t stride, const std::byte* ahead, const uint32_t* q, int64_t heads,
-                       int64_t head_dim, float scale, float* scores) {
-  constexpr int kPositions = 16 / quads;
-  __m512 sums[kPositions][quads];
+// An octet's scores for kTile keys. Keys are read where they lie, two pairs of each at a time, which every head's are multiplied by: loading with
+// a broadcast of eight bytes costs no more than loading; one of 16 takes a unit that products want. What lies from `ahead` on is prefetched in
+// the order in which it lies, as much as is read. known_dim: head_dim, or 0: where
+// sixteen keys lie then takes more registers than there are.
+template <int64_t known_dim>
+inline void score_tile(const std::byte* keys, const std::byte* ahead, const uint32_t* q, int64_t any_dim, float scale,
+                       float* scores) {
+  const int64_t head_dim = known_dim > 0 ? known_dim : any_dim, stride = 2 * head_dim;
+  __m512 sums[kTile];
 #pragma GCC unroll 16
-  for (auto& of_key : sums)
-#pragma GCC unroll 2
-    for (__m512& sum : of_key) sum = _mm512_setzero_ps();  // a loop would be a call of memset, and the sums in memory
-  for (int64_t i = 0; i < head_dim / 8; ++i) {
-    __m512bh queries[quads];
-#pragma GCC unroll 2
-    for (int j = 0; j < quads; ++j) queries[j] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(q + j * 2 * head_dim + i * 16));
-    if (ahead)
-#pragma GCC unroll 4
-      for (int line = 0; line < kPositions / 4; ++line) prefetch(ahead + (i * (kPositions / 4) + line) * 64);
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();  // a loop would be a call of memset, and the sums in memory
+  for (int64_t i = 0; i < head_dim / 4; ++i) {
+    const auto queries = reinterpret_cast<__m512bh>(_mm512_loadu_si512(q + i * 16));
+    if (ahead) {
+      prefetch(ahead + i * 128);
+      prefetch(ahead + i * 128 + 64);
+    }
 #pragma GCC unroll 16
-    for (int p = 0; p < kPositions; ++p) {
-      const __m128i four = _mm_loadu_si128(reinterpret_cast<const __m128i*>(keys + p * stride + i * 16));
-      const auto key = reinterpret_cast<__m512bh>(_mm512_broadcast_i32x4(four));
-#pragma GCC unroll 2
-      for (int j = 0; j < quads; ++j) sums[p][j] = _mm512_dpbf16_ps(sums[p][j], key, queries[j]);
+    for (int p = 0; p < kTile; ++p) {
+      int64_t two;
+      std::memcpy(&two, keys + p * stride + i * 8, sizeof two);
+      sums[p] = _mm512_dpbf16_ps(sums[p], reinterpret_cast<__m512bh>(_mm512_set1_epi64(two)), queries);
     }
   }
-#pragma GCC unroll 2
-  for (int j = 0; j < quads; ++j)
-#pragma GCC unroll 4
-    for (int p = 0; p < kPositions; p += 4) {
-      const __m512 of_four =
-          _mm512_mul_ps(_mm512_set1_ps(scale), sums_of_four(sums[p][j], sums[p + 1][j], sums[p + 2][j], sums[p + 3][j]));
-      float* const to = scores + 4 * j * kKvPagePositions + p;
-      const int64_t left = heads - 4 * j;
-      _mm_storeu_ps(to, _mm512_castps512_ps128(of_four));
-      if (left > 1) _mm_storeu_ps(to + kKvPagePositions, _mm512_extractf32x4_ps(of_four, 1));
-      if (left > 2) _mm_storeu_ps(to + 2 * kKvPagePositions, _mm512_extractf32x4_ps(of_four, 2));
-      if (left > 3) _mm_storeu_ps(to + 3 * kKvPagePositions, _mm512_extractf32x4_ps(of_four, 3));
-    }
+  // The two words of a head to one sum, two positions at a time: 128 bits have two heads of one, then of the other.
+  const __m512i by_position = _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+#pragma GCC unroll 8
+  for (int p = 0; p < kTile; p += 2) {
+    const __m512 both = _mm512_add_ps(_mm512_shuffle_ps(sums[p], sums[p + 1], 0x88), _mm512_shuffle_ps(sums[p], sums[p + 1], 0xDD));
+    _mm512_store_ps(scores + p * kOctet, _mm512_permutexvar_ps(by_position, _mm512_mul_ps(both, _mm512_set1_ps(scale))));
+  }
 }
 
+template <int64_t known_dim>
 void scores_of(const KvVectors& k, int64_t count, const Queries& q, int64_t head_dim, float scale, float* scores) {
-  if (k.format != KvFormat::bf16) return avx512::attention_inner.scores(k, count, q, head_dim, scale, scores);
-  const auto tiles = [&]<int quads>(int64_t h) {
-    for (int64_t p = 0; p < count; p += 16 / quads)  // a page has room for all of its positions
-      score_tile<quads>(k.values + p * k.stride, k.stride, k.ahead && h == 0 ? k.ahead + p * k.stride : nullptr,
-                        q.packed + h / 2 * head_dim, q.heads - h, head_dim, scale, scores + h * kKvPagePositions + p);
-  };
-  int64_t h = 0;
-  for (; h + 4 < q.heads; h += 8) tiles.template operator()<2>(h);
-  if (h < q.heads) tiles.template operator()<1>(h);
+  for (int64_t h = 0; h < q.heads; h += kOctet)
+    for (int64_t p = 0; p < count; p += kTile)  // a page has room for all of its positions
+      score_tile<known_dim>(k.values + p * k.stride, k.ahead && h == 0 ? k.ahead + p * k.stride : nullptr,
+                            q.packed + h * head_dim / 2, head_dim, scale, scores + h * kKvPagePositions + p * kOctet);
 }
 
-// Pairs of values of two positions come four dimensions in turn from both halves of each eight: outputs lie so while they are summed.
-struct Interleaved {
-  __m512 low, high;
-  static Interleaved load(const float* at, float factor) {
-    const __m512i to_low = _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
-    const __m512i to_high = _mm512_add_epi32(to_low, _mm512_set1_epi32(4));
-    const __m512 a = _mm512_mul_ps(_mm512_loadu_ps(at), _mm512_set1_ps(factor)),
-                 b = _mm512_mul_ps(_mm512_loadu_ps(at + 16), _mm512_set1_ps(factor));
-    return {_mm512_permutex2var_ps(a, to_low, b), _mm512_permutex2var_ps(a, to_high, b)};
-  }
-  void store(float* at) const {
-    const __m512i to_first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-    const __m512i to_second = _mm512_add_epi32(to_first, _mm512_set1_epi32(8));
-    _mm512_storeu_ps(at, _mm512_permutex2var_ps(low, to_first, high));
-    _mm512_storeu_ps(at + 16, _mm512_permutex2var_ps(low, to_second, high));
-  }
-};
+void scores(const KvVectors& k, int64_t count, const Queries& q, int64_t head_dim, float scale, float* scores) {
+  (head_dim == 256 ? scores_of<256> : scores_of<0>)(k, count, q, head_dim, scale, scores);
+}
 
-// 32 dimensions from i on: a line of the cache of each position, read once for all heads. pairs [heads][32]: the weights of positions 2j
-// and 2j + 1.
+__m512 twice(__m256 x) { return _mm512_insertf32x8(_mm512_castps256_ps512(x), x, 1); }
+
+// Lanes are heads, of two positions.
+void soften_octet(int64_t count, __mmask8 heads, float* scores, float* highest, float* sum, float* factors) {
+  constexpr int64_t kSteps = kKvPagePositions / 2;
+  constexpr float kNothing = -std::numeric_limits<float>::infinity();
+  std::fill(scores + count * kOctet, scores + kKvPagePositions * kOctet, kNothing);  // in the last page: they get weights of zero
+  __m512 most[4];
+#pragma GCC unroll 4
+  for (__m512& of_some : most) of_some = _mm512_set1_ps(kNothing);
+  for (int64_t i = 0; i < kSteps; i += 4)
+#pragma GCC unroll 4
+    for (int64_t j = 0; j < 4; ++j) most[j] = _mm512_max_ps(_mm512_load_ps(scores + (i + j) * 16), most[j]);
+  const __m512 all = _mm512_max_ps(_mm512_max_ps(most[0], most[1]), _mm512_max_ps(most[2], most[3]));
+  const __m256 before = _mm256_mask_loadu_ps(_mm256_set1_ps(kNothing), heads, highest);
+  const __m256 now = _mm256_max_ps(_mm256_max_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1)), before);
+  const __mmask8 found = _mm256_cmp_ps_mask(now, _mm256_set1_ps(kNothing), _CMP_NEQ_OQ);  // of the others nothing counts yet
+  const __m256 factor =
+      _mm256_mask_mov_ps(_mm256_set1_ps(1), found, _mm512_castps512_ps256(exp16(twice(_mm256_sub_ps(before, now)))));
+  const __m512 shift = twice(now);
+  const auto counted = static_cast<__mmask16>(found | found << 8);
+  const __m256i by_head = _mm256_setr_epi16(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+  __m512 sums = _mm512_setzero_ps();
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < kSteps; ++i) {
+    const __m512 weights = _mm512_maskz_mov_ps(counted, exp16(_mm512_sub_ps(_mm512_load_ps(scores + i * 16), shift)));
+    sums = _mm512_add_ps(sums, weights);
+    const auto pairs = _mm256_permutexvar_epi16(by_head, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(weights)));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(scores + i * 8), pairs);
+  }
+  const __m256 more = _mm256_add_ps(_mm512_castps512_ps256(sums), _mm512_extractf32x8_ps(sums, 1));
+  _mm256_mask_storeu_ps(sum, heads, _mm256_fmadd_ps(_mm256_maskz_loadu_ps(heads, sum), factor, more));
+  _mm256_mask_storeu_ps(highest, heads, now);
+  _mm256_mask_storeu_ps(factors, heads, factor);
+}
+
+void soften(int64_t count, int64_t heads, float* scores, float* highest, float* sum, float* factors) {
+  for (int64_t h = 0; h < heads; h += kOctet)
+    soften_octet(count, static_cast<__mmask8>(heads - h >= kOctet ? 0xFF : (1 << (heads - h)) - 1), scores + h * kKvPagePositions,
+                 highest + h, sum + h, factors + h);
+}
+
+// Pairs of values of two positions come four dimensions in turn from both halves of each eight: outputs lie so while they are summed, in two
+// registers for 32 dimensions.
+void order(float* out, int64_t size) {
+  const __m512i to_first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+  const __m512i to_second = _mm512_add_epi32(to_first, _mm512_set1_epi32(8));
+  for (int64_t i = 0; i < size; i += 32) {
+    const __m512 low = _mm512_loadu_ps(out + i), high = _mm512_loadu_ps(out + i + 16);
+    _mm512_storeu_ps(out + i, _mm512_permutex2var_ps(low, to_first, high));
+    _mm512_storeu_ps(out + i + 16, _mm512_permutex2var_ps(low, to_second, high));
+  }
+}
+
+// 32 dimensions from i on: a line of the cache of each position, read once for some heads of an octet. weights: of the first of them.
 template <int heads>
-inline void value_tile(const KvVectors& v, int64_t count, const uint32_t* pairs, const float* factors, int64_t i, float* out,
-                       int64_t out_stride) {
-  const std::byte* const ahead = v.ahead ? v.ahead + i / 32 * kKvPagePositions * 64 : nullptr;  // in the order in which they lie
-  Interleaved sums[heads];
-  for (int h = 0; h < heads; ++h) sums[h] = Interleaved::load(out + h * out_stride + i, factors[h]);
+inline void value_tile(const KvVectors& v, int64_t count, const std::byte* ahead, const uint32_t* weights, const float* factors,
+                       int64_t i, float* out, int64_t out_stride) {
+  __m512 low_sums[heads], high_sums[heads];
+  for (int h = 0; h < heads; ++h) {
+    const __m512 factor = _mm512_set1_ps(factors[h]);
+    low_sums[h] = _mm512_mul_ps(_mm512_loadu_ps(out + h * out_stride + i), factor);
+    high_sums[h] = _mm512_mul_ps(_mm512_loadu_ps(out + h * out_stride + i + 16), factor);
+  }
   for (int64_t p = 0; p < count; p += 2) {
     const std::byte* const at = v.values + p * v.stride + 2 * i;
     const __m512i a = _mm512_loadu_si512(at), b = p + 1 < count ? _mm512_loadu_si512(at + v.stride) : a;
@@ -139,44 +158,32 @@ inline void value_tile(const KvVectors& v, int64_t count, const uint32_t* pairs,
     const auto low = reinterpret_cast<__m512bh>(_mm512_unpacklo_epi16(a, b)),
                high = reinterpret_cast<__m512bh>(_mm512_unpackhi_epi16(a, b));
     for (int h = 0; h < heads; ++h) {
-      const auto weights =
-          reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(pairs[h * (kKvPagePositions / 2) + p / 2])));
-      sums[h].low = _mm512_dpbf16_ps(sums[h].low, weights, low);
-      sums[h].high = _mm512_dpbf16_ps(sums[h].high, weights, high);
+      const auto weight = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(weights[p / 2 * kOctet + h])));
+      low_sums[h] = _mm512_dpbf16_ps(low_sums[h], weight, low);
+      high_sums[h] = _mm512_dpbf16_ps(high_sums[h], weight, high);
     }
   }
-  for (int h = 0; h < heads; ++h) sums[h].store(out + h * out_stride + i);
-}
-
-template <int heads>
-void value_heads(const KvVectors& v, int64_t count, const float* weights, const float* factors, int64_t head_dim, float* out,
-                 int64_t out_stride) {
-  uint32_t pairs[heads * kKvPagePositions / 2];
-  for (int h = 0; h < heads; ++h)
-    for (int64_t p = 0; p < kKvPagePositions; p += 32) {
-      const __m512bh rounded_weights = rounded(weights + h * kKvPagePositions + p, count - p);
-      std::memcpy(pairs + (h * kKvPagePositions + p) / 2, &rounded_weights, sizeof rounded_weights);
-    }
-  for (int64_t i = 0; i < head_dim; i += 32) value_tile<heads>(v, count, pairs, factors, i, out, out_stride);
+  for (int h = 0; h < heads; ++h) {
+    _mm512_storeu_ps(out + h * out_stride + i, low_sums[h]);
+    _mm512_storeu_ps(out + h * out_stride + i + 16, high_sums[h]);
+  }
 }
 
 void values_of(const KvVectors& v, int64_t count, const float* weights, const float* factors, int64_t heads, int64_t head_dim,
                float* out, int64_t out_stride) {
-  if (v.format != KvFormat::bf16)
-    return avx512::attention_inner.add_values(v, count, weights, factors, heads, head_dim, out, out_stride);
-  KvVectors of_group = v;
-  in_groups<kValueHeads>(heads, 0, [&]<int some>(int64_t h) {
-    if (h > 0) of_group.ahead = nullptr;
-    value_heads<some>(of_group, count, weights + h * kKvPagePositions, factors + h, head_dim, out + h * out_stride, out_stride);
+  in_groups<kOctet>(heads, 0, [&]<int some>(int64_t h) {
+    const auto* const pairs = reinterpret_cast<const uint32_t*>(weights + h / kOctet * kOctet * kKvPagePositions) + h % kOctet;
+    for (int64_t i = 0; i < head_dim; i += 32) {
+      const std::byte* const ahead =
+          v.ahead && h == 0 ? v.ahead + i / 32 * kKvPagePositions * 64 : nullptr;  // in the order in which they lie
+      value_tile<some>(v, count, ahead, pairs, factors + h, i, out + h * out_stride, out_stride);
+    }
   });
 }
 
-float highest(const float* scores, int64_t count) { return avx512::attention_inner.highest(scores, count); }
-float exp_sum(float* x, float shift, int64_t count) { return avx512::attention_inner.exp_sum(x, shift, count); }
-
 }  // namespace
 
-const AttentionInner attention_inner{pack_queries, scores_of, highest, exp_sum, values_of};
+const AttentionInner attention_inner{pack_queries, scores, soften, values_of, order};
 
 }  // namespace quern::avx512_bf16
 

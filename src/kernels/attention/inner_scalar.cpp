@@ -6,12 +6,12 @@
 
 namespace quern {
 
-const AttentionInner& attention_inner(Isa isa, int64_t head_dim) {
+const AttentionInner& attention_inner(Isa isa, KvFormat format, int64_t head_dim) {
   if (isa == Isa::scalar || head_dim % 16 != 0) return scalar::attention_inner;
   if (isa == Isa::avx2) return avx2::attention_inner;
   // AMX, too, where tiles do not fit.
   static const bool bf16 = cpu_multiplies_bf16();
-  return bf16 && head_dim % 32 == 0 ? avx512_bf16::attention_inner : avx512::attention_inner;
+  return bf16 && format == KvFormat::bf16 && head_dim % 32 == 0 ? avx512_bf16::attention_inner : avx512::attention_inner;
 }
 
 namespace scalar {
@@ -50,7 +50,7 @@ void add_values(const KvVectors& v, int64_t count, const float* weights, const f
 
 }  // namespace
 
-const AttentionInner attention_inner{nullptr, scores, highest_of, exp_sum_of, add_values};
+const AttentionInner attention_inner{nullptr, scores, soften_rows<highest_of, exp_sum_of>, add_values, nullptr};
 
 }  // namespace scalar
 }  // namespace quern

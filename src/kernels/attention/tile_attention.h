@@ -18,9 +18,9 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <vector>
 
 #include "kernels/attention/inner.h"
+#include "kernels/scratch.h"
 #include "tensor/dtype.h"
 
 namespace quern {
@@ -28,17 +28,7 @@ namespace {
 
 // Memory of a thread for one call of attention.
 struct TileScratch {
-  struct alignas(64) Line {
-    std::byte bytes[64];
-  };
-  std::vector<Line> queries, found, scores, weights, values, keys, rows;
-
-  template <class Element>
-  static Element* grown(std::vector<Line>& lines, int64_t count) {
-    const auto needed = (static_cast<size_t>(count) * sizeof(Element) + sizeof(Line) - 1) / sizeof(Line);
-    if (lines.size() < needed) lines.resize(needed);
-    return reinterpret_cast<Element*>(lines.data());
-  }
+  Scratch queries, found, scores, weights, values, keys, rows;
 };
 
 template <class T>
@@ -126,15 +116,15 @@ class TileAttention {
     tile_count_ = (columns_ + kLanes - 1) / kLanes;
     dim_steps_ = a.head_dim / 32;
     const int64_t width = tile_count_ * kLanes;
-    queries_ = TileScratch::grown<std::byte>(memory_.queries, tile_count_ * dim_steps_ * kTileBytes);
-    highest_ = TileScratch::grown<float>(memory_.found, width * (2 + a.head_dim) + width);
+    queries_ = memory_.queries.grown<std::byte>(tile_count_ * dim_steps_ * kTileBytes);
+    highest_ = memory_.found.grown<float>(width * (2 + a.head_dim) + width);
     sum_ = highest_ + width, out_ = sum_ + width;
     limits_ = reinterpret_cast<int32_t*>(out_ + width * a.head_dim);
-    scores_ = TileScratch::grown<float>(memory_.scores, kBlock * kWidth);
-    weights_ = TileScratch::grown<std::byte>(memory_.weights, 2 * kSteps * kTileBytes);
-    values_ = TileScratch::grown<std::byte>(memory_.values, a.head_dim / 16 * kSteps * kTileBytes);
-    rows_ = TileScratch::grown<std::byte>(memory_.rows, std::max(kStep * a.head_dim * 2, kLanes * a.head_dim * 4));
-    if (a.format == KvFormat::int8) keys_ = TileScratch::grown<std::byte>(memory_.keys, kBlock * a.head_dim * 2);
+    scores_ = memory_.scores.grown<float>(kBlock * kWidth);
+    weights_ = memory_.weights.grown<std::byte>(2 * kSteps * kTileBytes);
+    values_ = memory_.values.grown<std::byte>(a.head_dim / 16 * kSteps * kTileBytes);
+    rows_ = memory_.rows.grown<std::byte>(std::max(kStep * a.head_dim * 2, kLanes * a.head_dim * 4));
+    if (a.format == KvFormat::int8) keys_ = memory_.keys.grown<std::byte>(kBlock * a.head_dim * 2);
     std::fill_n(highest_, width, kNothing);
     std::fill_n(sum_, width * (1 + a.head_dim), 0.0f);
     pack_queries();

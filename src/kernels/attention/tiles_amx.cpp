@@ -6,9 +6,9 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <vector>
 
 #include "kernels/avx512.h"
+#include "kernels/scratch.h"
 #include "kernels/target.h"
 #include "tensor/dtype.h"
 

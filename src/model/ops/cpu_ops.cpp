@@ -266,7 +266,7 @@ void CpuOps::attention_by_blocks(std::span<const BlockedTokens> tokens) {
       block_ends.push_back((block_ends.empty() ? 0 : block_ends.back()) + a.kv_heads * a.blocks());
       join_ends.push_back((join_ends.empty() ? 0 : join_ends.back()) + (next.last - next.first) * a.kv_heads);
     }
-    partials_.resize(std::max(partials_.size(), size));
+    float* const partials = partials_.grown<float>(static_cast<int64_t>(size));
     const auto for_items = [&](const std::vector<int64_t>& ends, const auto& f) {
       pool_.parallel_for(ends.back(), 1, [&](int64_t begin, int64_t end) {
         for (int64_t item = begin; item < end; ++item) {
@@ -278,12 +278,12 @@ void CpuOps::attention_by_blocks(std::span<const BlockedTokens> tokens) {
     for_items(block_ends, [&](const BlockedTokens& t, int64_t item) {
       const AttentionArgs& a = *t.args;
       attention_block(isa_, a, t.first, t.last, item / a.blocks(), item % a.blocks(),
-                      partials_.data() + t.partials + item * a.partial_size(), of_token(a));
+                      partials + t.partials + item * a.partial_size(), of_token(a));
     });
     for_items(join_ends, [&](const BlockedTokens& t, int64_t item) {
       const AttentionArgs& a = *t.args;
       const int64_t token = t.first + item / a.kv_heads, step = a.partial_size();
-      float* partial = partials_.data() + t.partials + item * a.blocks() * step;
+      float* partial = partials + t.partials + item * a.blocks() * step;
       for (int64_t block = 1; block < a.blocks(); ++block) attention_join(isa_, a, token, block, partial, partial + block * step);
       attention_finish(isa_, a, token, item % a.kv_heads, partial);
     });
@@ -460,7 +460,7 @@ std::vector<CpuOps::ExpertRows> CpuOps::group_by_expert(std::span<const Expert> 
 CpuOps::Forms CpuOps::forms_of(const std::vector<ExpertRows>& groups, std::initializer_list<Weight Expert::*> matrices) const {
   Forms forms;
   for (const ExpertRows& g : groups)
-    for (Weight Expert::* const matrix : matrices) add_form(g.expert->*matrix, forms);
+    for (Weight Expert::*const matrix : matrices) add_form(g.expert->*matrix, forms);
   return forms;
 }
 

@@ -7,6 +7,7 @@
 #include "base/thread_pool.h"
 #include "kernels/attention/attention.h"
 #include "kernels/quant_linear/quant_linear.h"
+#include "kernels/scratch.h"
 #include "model/ops/ops.h"
 
 namespace quern {
@@ -96,7 +97,7 @@ class CpuOps : public Ops {
 
   // A matrix of every expert, and where the products with it go.
   struct ExpertProduct {
-    Weight Expert::* matrix;
+    Weight Expert::*matrix;
     Tensor out;
   };
   // For each group and product: out rows = input rows times the matrix. The matrices have one shape.
@@ -107,7 +108,7 @@ class CpuOps : public Ops {
   Buffer gathered_, gate_, up_, down_;
   Coded coded_, gathered_codes_;
   std::vector<int64_t> slots_, pairs_;
-  std::vector<float> partials_;  // of attention: what each token found in each block of positions
+  Scratch partials_;  // of attention: what each token found in each block of positions
 };
 
 }  // namespace quern
