@@ -56,10 +56,11 @@ struct PartialOf {
 };
 using Partial = PartialOf<float>;
 
-// Pages for tokens [begin, end), step by step for all of them, so that keys, then values, are read from the nearest cache.
-class PageStep {
+// Tokens [begin, end) at the pages of a kv head, page by page, step by step for all of them, so that keys, then values, are read from the
+// nearest cache.
+class AtPages {
  public:
-  PageStep(Isa isa, const AttentionArgs& args, int64_t begin, int64_t end, int64_t kv_head)
+  AtPages(Isa isa, const AttentionArgs& args, int64_t begin, int64_t end, int64_t kv_head)
       : inner_(attention_inner(isa, args.format, args.head_dim)), a_(args), begin_(begin), end_(end), kv_head_(kv_head) {
     thread_local Scratch scores, factors, packed;
     const int64_t tokens = end - begin;
@@ -70,7 +71,23 @@ class PageStep {
     for (int64_t t = begin; t < end; ++t) inner_.pack(queries(t), a_.head_dim, packed_ + (t - begin) * packed_size());
   }
 
-  void run(int64_t page, float* partials, int64_t stride) {
+  // What they find in a block.
+  void run_block(int64_t block, float* partials, int64_t stride) const {
+    const auto partial = [&](int64_t t) { return Partial(a_, partials + (t - begin_) * stride); };
+    for (int64_t t = begin_; t < end_; ++t) {
+      std::fill_n(partial(t).highest, a_.group(), -std::numeric_limits<float>::infinity());
+      std::fill_n(partial(t).sum, a_.group() * (1 + a_.head_dim), 0.0f);
+    }
+    constexpr int64_t kPages = AttentionArgs::kBlock / kKvPagePositions;
+    for (int64_t page = block * kPages; page < (block + 1) * kPages && page * kKvPagePositions < a_.first_position + end_; ++page)
+      run_page(page, partial);
+    if (inner_.order)
+      for (int64_t t = begin_; t < end_; ++t) inner_.order(partial(t).out, a_.group() * a_.head_dim);
+  }
+
+ private:
+  template <class PartialOfToken>
+  void run_page(int64_t page, const PartialOfToken& partial) const {
     KvVectors k = kv_vectors(a_, page, KvPart::key, kv_head_), v = kv_vectors(a_, page, KvPart::value, kv_head_);
     const int64_t first = page * kKvPagePositions;
     k.ahead = v.values;
@@ -81,22 +98,12 @@ class PageStep {
     const float scale = 1.0f / std::sqrt(static_cast<float>(a_.head_dim));
     for (int64_t t = begin; t < end_; ++t, k.ahead = nullptr)  // for the others it is there
       inner_.scores(k, count(t), queries(t), a_.head_dim, scale, scores(t));
-    for (int64_t t = begin; t < end_; ++t) {
-      const Partial partial(a_, partials + (t - begin_) * stride);
-      inner_.soften(count(t), a_.group(), scores(t), partial.highest, partial.sum, factors(t));
-    }
+    for (int64_t t = begin; t < end_; ++t)
+      inner_.soften(count(t), a_.group(), scores(t), partial(t).highest, partial(t).sum, factors(t));
     for (int64_t t = begin; t < end_; ++t, v.ahead = nullptr)
-      inner_.add_values(v, count(t), scores(t), factors(t), a_.group(), a_.head_dim,
-                        Partial(a_, partials + (t - begin_) * stride).out, a_.head_dim);
+      inner_.add_values(v, count(t), scores(t), factors(t), a_.group(), a_.head_dim, partial(t).out, a_.head_dim);
   }
 
-  // After the last page.
-  void finish(float* partials, int64_t stride) const {
-    if (!inner_.order) return;
-    for (int64_t t = 0; t < end_ - begin_; ++t) inner_.order(Partial(a_, partials + t * stride).out, a_.group() * a_.head_dim);
-  }
-
- private:
   int64_t packed_size() const { return AttentionInner::packed_size(a_.group(), a_.head_dim); }
   Queries queries(int64_t t) const {
     return {.values = a_.q_gate + t * a_.q_stride + kv_head_ * a_.group() * 2 * a_.head_dim,
@@ -148,16 +155,7 @@ void kv_store(KvFormat format, int64_t kv_heads, int64_t head_dim, const KvPage&
 void attention_block(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int64_t kv_head, int64_t block, float* partials,
                      int64_t stride) {
   if (const AttentionTiles* tiles = tiles_of(isa, a)) return tiles->block(a, begin, end, kv_head, block, partials, stride);
-  for (int64_t t = begin; t < end; ++t) {
-    const Partial partial(a, partials + (t - begin) * stride);
-    std::fill_n(partial.highest, a.group(), -std::numeric_limits<float>::infinity());
-    std::fill_n(partial.sum, a.group() * (1 + a.head_dim), 0.0f);
-  }
-  PageStep step(isa, a, begin, end, kv_head);
-  const int64_t first_page = block * AttentionArgs::kBlock / kKvPagePositions,
-                last_position = std::min((block + 1) * AttentionArgs::kBlock, a.first_position + end);
-  for (int64_t page = first_page; page * kKvPagePositions < last_position; ++page) step.run(page, partials, stride);
-  step.finish(partials, stride);
+  AtPages(isa, a, begin, end, kv_head).run_block(block, partials, stride);
 }
 
 void attention_join(Isa isa, const AttentionArgs& a, int64_t token, int64_t block, float* partial, const float* of_block) {
@@ -201,9 +199,10 @@ void attention(Isa isa, const AttentionArgs& a, int64_t begin, int64_t end, int6
   const int64_t size = a.partial_size();
   thread_local Scratch scratch;
   float *const all = scratch.grown<float>(2 * (end - begin) * size), *const next = all + (end - begin) * size;
-  attention_block(isa, a, begin, end, kv_head, 0, all, size);
+  const AtPages at_pages(isa, a, begin, end, kv_head);
+  at_pages.run_block(0, all, size);
   for (int64_t block = 1; block * AttentionArgs::kBlock < a.first_position + end; ++block) {
-    attention_block(isa, a, begin, end, kv_head, block, next, size);
+    at_pages.run_block(block, next, size);
     for (int64_t t = begin; t < end; ++t) attention_join(isa, a, t, block, all + (t - begin) * size, next + (t - begin) * size);
   }
   for (int64_t t = begin; t < end; ++t) attention_finish(isa, a, t, kv_head, all + (t - begin) * size);

@@ -143,7 +143,8 @@ template <int heads>
 inline void value_tile(const KvVectors& v, int64_t count, const std::byte* ahead, const uint32_t* weights, const float* factors,
                        int64_t i, float* out, int64_t out_stride) {
   __m512 low_sums[heads], high_sums[heads];
-  for (int h = 0; h < heads; ++h) {
+#pragma GCC unroll 8
+  for (int h = 0; h < heads; ++h) {  // unrolled, or the sums are in memory
     const __m512 factor = _mm512_set1_ps(factors[h]);
     low_sums[h] = _mm512_mul_ps(_mm512_loadu_ps(out + h * out_stride + i), factor);
     high_sums[h] = _mm512_mul_ps(_mm512_loadu_ps(out + h * out_stride + i + 16), factor);
@@ -157,12 +158,14 @@ inline void value_tile(const KvVectors& v, int64_t count, const std::byte* ahead
     }
     const auto low = reinterpret_cast<__m512bh>(_mm512_unpacklo_epi16(a, b)),
                high = reinterpret_cast<__m512bh>(_mm512_unpackhi_epi16(a, b));
+#pragma GCC unroll 8
     for (int h = 0; h < heads; ++h) {
       const auto weight = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(weights[p / 2 * kOctet + h])));
       low_sums[h] = _mm512_dpbf16_ps(low_sums[h], weight, low);
       high_sums[h] = _mm512_dpbf16_ps(high_sums[h], weight, high);
     }
   }
+#pragma GCC unroll 8
   for (int h = 0; h < heads; ++h) {
     _mm512_storeu_ps(out + h * out_stride + i, low_sums[h]);
     _mm512_storeu_ps(out + h * out_stride + i + 16, high_sums[h]);
