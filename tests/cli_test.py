@@ -491,6 +491,17 @@ class Plumbing(Test):
         for key in ("prefill_tps", "decode_tps", "load_s", "first_token_s", "peak_rss_bytes", "bytes_per_token", "read_bandwidth_gbs", "decode_roof_share",
                     "int8_peak_tops", "prefill_peak_share", "anonymous_bytes"):
             self.assertGreater(document[key], 0, key)
+        self.assertEqual([(d["depth"], d["decode_tps"]) for d in document["depths"]], [(0, document["decode_tps"])])
+
+    def test_bench_at_several_depths(self):
+        args = ["bench", "--model", TINY, "-p", "8", "-n", "2", "-r", "1", "-d", "30,0,100"]
+        document = json.loads(self.ok(*args, "--json"))
+        self.assertEqual((document["depth"], [d["depth"] for d in document["depths"]]), (30, [30, 0, 100]))
+        for measured in document["depths"]:
+            self.assertGreater(min(measured["prefill_tps"], measured["decode_tps"], measured["first_token_s"]), 0)
+        lines = self.ok(*args).splitlines()
+        self.assertRegex(lines[-2], "at depth +0 prefill .* tokens/s, [0-9]+ % of that at 30; decode")
+        self.assertRegex(lines[-1], "at depth +100 ")
 
 
 class LongEvaluation(Test):
