@@ -56,7 +56,7 @@ endfunction()
 # The tests of some files; every TEST in them is a ctest case. QUERN_REPO lets tests find fixtures and models. The label `threads` has
 # them run under the thread sanitizer as well. A suite whose name begins with Long starts first and asks QUERN_LONG_TESTS how much to
 # do: under sanitizers (0) the shape of the test stays, the length does not. ./check runs the whole length in the release build. Files with
-# such a suite are a program of their own, so that it need not build the others there.
+# such a suite are a program of their own, so that it need not build the others there, and has no label.
 if(QUERN_TESTS)
   add_custom_target(threads_tests)
   add_custom_target(long_tests)
@@ -76,7 +76,7 @@ function(quern_test target)
   endif()
   if(long_sources)
     string(REGEX REPLACE "_test$" "_long_test" long_target ${target})
-    test_program(${long_target} SOURCES ${long_sources} LINK ${arg_LINK} LABELS ${arg_LABELS})
+    test_program(${long_target} SOURCES ${long_sources} LINK ${arg_LINK})
     add_dependencies(long_tests ${long_target})
   endif()
 endfunction()

@@ -124,7 +124,7 @@ TEST(RunReport, TakesEventsThatLackEverything) {
 
 TEST(RunReport, CutsWhatIsTooLong) {
   std::string lines = kStart;
-  const std::string large(200 << 10, 'x');
+  const std::string large(70 << 10, 'x');
   for (int i = 1; i <= 400; ++i) {
     lines += line(fmt::format(R"("type": "call", "call": {}, "name": "read_file", "arguments": {{"path": "{}"}})", i, large));
     lines += line(fmt::format(R"("type": "result", "call": {}, "text": "{}", "seconds": 0.1)", i, large));
@@ -132,7 +132,7 @@ TEST(RunReport, CutsWhatIsTooLong) {
   const std::string page = report_of(lines);
   expect_well_formed(page);
   EXPECT_LT(page.size(), kMostPageBytes + (4 << 20));
-  EXPECT_THAT(page, HasSubstr("[cut here: 65536 of 204800 bytes are shown]"));
+  EXPECT_THAT(page, HasSubstr("[cut here: 65536 of 71680 bytes are shown]"));
   EXPECT_THAT(page, HasSubstr("Only the first 300 of 400 rows are drawn."));
   EXPECT_THAT(page, HasSubstr("no end recorded"));
 }
