@@ -47,6 +47,7 @@ int64_t anonymous_bytes() {
 struct Measured {
   Timeline context;  // read once: each repeat goes on from a copy
   std::vector<double> prefill, decode, first_token;
+  int64_t anonymous_bytes = 0;  // while the last repeat's tokens are there
 
   int64_t depth() const { return static_cast<int64_t>(context.tokens().size()); }
 };
@@ -89,6 +90,7 @@ Result<void> measure(const Engine::Impl& impl, const Options& o, std::span<const
     found = argmax(timeline.logits());
   }
   m.decode.push_back(static_cast<double>(o.generated) / since(decode_start));
+  m.anonymous_bytes = anonymous_bytes();
   return {};
 }
 
@@ -121,7 +123,7 @@ Result<int> bench(const Options& o) {
   const double prefill_tps = median(first.prefill), decode_tps = median(first.decode);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);  // before the bandwidth is measured, whose memory is not the model's
-  const int64_t anonymous = anonymous_bytes();
+  const int64_t anonymous = first.anonymous_bytes;
   const double bandwidth = read_bandwidth(*impl.pool);
   const double peak = int8_peak(*impl.pool, impl.isa);
   const ModelFacts facts = model_facts(*impl.model);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <iterator>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 
@@ -31,14 +32,14 @@ constexpr size_t kLine = 64, kLargePage = size_t{2} << 20;
 
 constexpr size_t rounded_up(size_t size, size_t to) { return (size + to - 1) / to * to; }
 
-// Beginning at a large page. The address space before and behind it is given back.
+// Beginning at a large page. What is left of the address space is given back: a piece before it, so that the next one may end where this begins.
 std::byte* map_slab(size_t bytes) {
   void* const got = ::mmap(nullptr, bytes + kLargePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (got == MAP_FAILED) throw std::bad_alloc();
   auto* const first = static_cast<std::byte*>(got);
-  const size_t before = rounded_up(reinterpret_cast<uintptr_t>(first), kLargePage) - reinterpret_cast<uintptr_t>(first);
-  if (before > 0) ::munmap(first, before);
-  ::munmap(first + before + bytes, kLargePage - before);
+  const size_t before = kLargePage - reinterpret_cast<uintptr_t>(first) % kLargePage, behind = kLargePage - before;
+  ::munmap(first, before);
+  if (behind > 0) ::munmap(first + before + bytes, behind);
   ::madvise(first + before, bytes, MADV_HUGEPAGE);  // only a wish
   return first + before;
 }
@@ -60,14 +61,25 @@ size_t Slabs::slabs() const {
   return all_.size();
 }
 
+void Slabs::add_slab() {
+  std::byte* const memory = map_slab(slab_bytes_);
+  try {
+    Slab& slab = all_[memory];
+    slab.dropped.reserve(pieces_);
+    with_room_.emplace(memory, &slab);
+  } catch (...) {
+    all_.erase(memory);
+    ::munmap(memory, slab_bytes_);
+    throw;
+  }
+  ASAN_POISON_MEMORY_REGION(memory, slab_bytes_);
+}
+
 Slabs::Piece Slabs::take() {
   std::unique_lock lock(mutex_);
-  if (with_room_.empty()) {
-    std::byte* const memory = map_slab(slab_bytes_);
-    ASAN_POISON_MEMORY_REGION(memory, slab_bytes_);
-    with_room_.emplace(memory, &all_[memory]);
-  }
-  const auto [memory, slab] = *with_room_.begin();
+  if (with_room_.empty()) add_slab();
+  const auto first = with_room_.begin();
+  const auto [memory, slab] = *first;
   std::byte* piece;
   const bool used = !slab->dropped.empty();
   if (used) {
@@ -76,7 +88,7 @@ Slabs::Piece Slabs::take() {
   } else {
     piece = memory + slab->fresh++ * step_;
   }
-  if (slab->dropped.empty() && slab->fresh == pieces_) with_room_.erase(memory);
+  if (slab->dropped.empty() && slab->fresh == pieces_) slab->full = with_room_.extract(first);
   lock.unlock();
   ASAN_UNPOISON_MEMORY_REGION(piece, piece_bytes_);
   if (used) std::memset(piece, 0, piece_bytes_);
@@ -89,10 +101,8 @@ void Slabs::give_back(std::byte* piece) {
   auto& [memory, slab] = *of;
   ASAN_POISON_MEMORY_REGION(piece, piece_bytes_);
   slab.dropped.push_back(piece);
-  if (slab.dropped.size() < slab.fresh) {
-    with_room_.emplace(memory, &slab);
-    return;
-  }
+  if (slab.full) with_room_.insert(std::move(slab.full));
+  if (slab.dropped.size() < slab.fresh) return;
   with_room_.erase(memory);
   ASAN_UNPOISON_MEMORY_REGION(memory, slab_bytes_);  // the address may become somebody else's
   ::munmap(memory, slab_bytes_);

@@ -31,16 +31,20 @@ class Slabs {
   size_t slabs() const;  // that the system has given and not got back
 
  private:
-  void give_back(std::byte* piece);
-
+  struct Slab;
+  using ByPlace = std::map<std::byte*, Slab*>;
   struct Slab {
     std::vector<std::byte*> dropped;  // and free again
     size_t fresh = 0;                 // pieces from this one on were never taken: they are zeros
+    ByPlace::node_type full;          // its place in with_room_, while there is none: giving back allocates nothing
   };
+  void add_slab();
+  void give_back(std::byte* piece);
+
   const size_t piece_bytes_, step_, slab_bytes_, pieces_;
   mutable std::mutex mutex_;
-  std::map<std::byte*, Slab> all_;         // by where they begin
-  std::map<std::byte*, Slab*> with_room_;  // the lowest is used first, so that the others may become empty
+  std::map<std::byte*, Slab> all_;  // by where they begin
+  ByPlace with_room_;               // the lowest is used first, so that the others may become empty
 };
 
 }  // namespace quern

@@ -1,6 +1,7 @@
 #include "model/sequence_state.h"
 
 #include <cstring>
+#include <map>
 #include <mutex>
 
 #include "base/check.h"
@@ -14,7 +15,8 @@ namespace quern {
 
 namespace {
 
-// One for each size, for ever: pages of many sequences, and of what is kept of them, lie side by side.
+// One for each size, for the whole process and for ever: pages are shared by forks, caches and engines, whichever of them lives longest, and those
+// of many lie side by side.
 Slabs& slabs_of(size_t page_bytes) {
   static std::mutex mutex;
   static auto* const all = new std::map<size_t, Slabs>;  // pages may be dropped while the program ends

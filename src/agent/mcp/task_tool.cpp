@@ -35,7 +35,8 @@ Result<std::vector<TaskFile>> find_tasks(const fs::path& folder, const std::func
       continue;
     }
     TaskFile file{entry->path().stem().string(), path, ""};
-    file.line = fmt::format("{}: {}", file.name, mcp_line(task->description.empty() ? task->steps.front().instruction : task->description, 200));
+    file.line = fmt::format("{}: {}", file.name,
+                            mcp_line(task->description.empty() ? task->steps.front().instruction : task->description, 200));
     for (const TaskInput& input : task->inputs) file.line += fmt::format(" [{}{}]", input.name, input.value ? "?" : "");
     tasks.push_back(std::move(file));
   }

@@ -259,7 +259,8 @@ TEST(HttpClient, KeepsSecretsAndBodiesFromOtherHosts) {
     peer.answer("307 Temporary Redirect", "Location: " + other.url("/x") + "\r\n", "");
   });
   HttpRequest request = get(server.url());
-  request.headers = {{"Authorization", "Bearer t"}, {"Cookie", "c"}, {"X-Api-Key", "k"}, {"Accept", "text/html"}, {"Range", "bytes=3-"}};
+  request.headers = {
+      {"Authorization", "Bearer t"}, {"Cookie", "c"}, {"X-Api-Key", "k"}, {"Accept", "text/html"}, {"Range", "bytes=3-"}};
   ASSERT_TRUE(http_send(request));
   EXPECT_THAT(other_saw, HasSubstr("Accept: text/html"));
   EXPECT_THAT(other_saw, HasSubstr("Range: bytes=3-"));

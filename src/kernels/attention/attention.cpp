@@ -1,5 +1,5 @@
-// The structure of the computation; the two inner loops come in scalar, AVX2 and AVX-512 versions (inner.h). With AMX all of it is
-// another computation (tile_attention.h).
+// The structure of the computation; the inner loops come in scalar, AVX2 and AVX-512 versions, and one of bf16 products (inner.h). With AMX
+// all of it is another computation (tile_attention.h).
 #include "kernels/attention/attention.h"
 
 #include <algorithm>

@@ -38,7 +38,7 @@ KvVectors kv_vectors(const AttentionArgs& args, int64_t page, KvPart part, int64
 void attention_output(Isa isa, const AttentionArgs& args, int64_t token, int64_t head, const float* values, float sum);
 
 struct AttentionInner {
-  // Queries in the order in which scores() likes to read them, once for all pages: packed_size(heads, head_dim) words. nullptr: it reads
+  // Queries in the order in which scores() likes to read them, once for many pages: packed_size(heads, head_dim) words. nullptr: it reads
   // them as they are.
   void (*pack)(const Queries& q, int64_t head_dim, uint32_t* packed);
   static int64_t packed_size(int64_t heads, int64_t head_dim) { return in_eights(heads) * head_dim / 2; }

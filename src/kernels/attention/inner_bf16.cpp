@@ -41,8 +41,7 @@ inline void prefetch(const std::byte* at) { _mm_prefetch(reinterpret_cast<const 
 
 // An octet's scores for kTile keys. Keys are read where they lie, two pairs of each at a time, which every head's are multiplied by: loading with
 // a broadcast of eight bytes costs no more than loading; one of 16 takes a unit that products want. What lies from `ahead` on is prefetched in
-// the order in which it lies, as much as is read. known_dim: head_dim, or 0: where
-// sixteen keys lie then takes more registers than there are.
+// the order in which it lies, as much as is read. known_dim: head_dim, or 0; where sixteen keys lie then takes more registers than there are.
 template <int64_t known_dim>
 inline void score_tile(const std::byte* keys, const std::byte* ahead, const uint32_t* q, int64_t any_dim, float scale,
                        float* scores) {

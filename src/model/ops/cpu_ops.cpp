@@ -460,7 +460,7 @@ std::vector<CpuOps::ExpertRows> CpuOps::group_by_expert(std::span<const Expert> 
 CpuOps::Forms CpuOps::forms_of(const std::vector<ExpertRows>& groups, std::initializer_list<Weight Expert::*> matrices) const {
   Forms forms;
   for (const ExpertRows& g : groups)
-    for (Weight Expert::*const matrix : matrices) add_form(g.expert->*matrix, forms);
+    for (Weight Expert::* const matrix : matrices) add_form(g.expert->*matrix, forms);
   return forms;
 }
 

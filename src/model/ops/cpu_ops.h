@@ -97,7 +97,7 @@ class CpuOps : public Ops {
 
   // A matrix of every expert, and where the products with it go.
   struct ExpertProduct {
-    Weight Expert::*matrix;
+    Weight Expert::* matrix;
     Tensor out;
   };
   // For each group and product: out rows = input rows times the matrix. The matrices have one shape.
