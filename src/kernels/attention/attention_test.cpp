@@ -253,6 +253,19 @@ TEST(Attention, PositionsThatScoreMinusInfinityCountForNothing) {
     }
 }
 
+TEST(Attention, AScoreThatIsNoNumberMakesTheOutputNone) {
+  for (const Version& version : attention_versions())
+    for (const KvFormat format : {KvFormat::f32, KvFormat::bf16})
+      for (const int64_t head_dim : {24, 32})
+        for (const int64_t position : {0, 5, 64}) {  // the first of a page, the middle, the first of the next
+          Sequence in({1, 69, 2, 1, head_dim}, format, 25);
+          SCOPED_TRACE(name(in.shape, format, version));
+          in.k[static_cast<size_t>(position * head_dim)] = std::numeric_limits<float>::quiet_NaN();
+          in.store(position, in.k.data(), in.v.data());
+          for (const float value : run(version, in)) EXPECT_TRUE(std::isnan(value)) << position << ": " << value;
+        }
+}
+
 TEST(Attention, AmxFindsTheBitsThatEmulatedTilesFind) {
   if (!cpu_supports(Isa::amx)) GTEST_SKIP() << "no AMX here";
   for (const KvFormat format : {KvFormat::bf16, KvFormat::int8})

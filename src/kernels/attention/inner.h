@@ -90,8 +90,12 @@ struct AttentionTiles {
 // Whether tiles hold what these arguments ask for: pages of bf16 or int8, head_dim a multiple of 32.
 bool fits_tiles(const AttentionArgs& args);
 
-// For instruction sets without one of their own.
-inline float highest_of(const float* scores, int64_t count) { return *std::max_element(scores, scores + count); }
+// For instruction sets without one of their own. What is no number is not the highest: it makes the sum none.
+inline float highest_of(const float* scores, int64_t count) {
+  float highest = -std::numeric_limits<float>::infinity();
+  for (int64_t i = 0; i < count; ++i) highest = scores[i] > highest ? scores[i] : highest;
+  return highest;
+}
 
 namespace scalar {
 extern const AttentionInner attention_inner;
