@@ -4,9 +4,9 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "base/read_bandwidth.h"
@@ -25,9 +25,6 @@ struct Options {
   std::vector<int64_t> depths{0};
   bool json = false;
 };
-
-using Clock = std::chrono::steady_clock;
-double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -78,9 +75,9 @@ Result<void> measure(const Engine::Impl& impl, const Options& o, std::span<const
   Timeline timeline = m.context;
   const auto start = Clock::now();
   QUERN_TRY(timeline.feed(prompt));
-  m.prefill.push_back(static_cast<double>(o.prompt) / since(start));
+  m.prefill.push_back(static_cast<double>(o.prompt) / seconds_since(start));
   int32_t found = argmax(timeline.logits());
-  m.first_token.push_back(since(start));
+  m.first_token.push_back(seconds_since(start));
   const auto decode_start = Clock::now();
   for (int64_t i = 0; i < o.generated; ++i) {
     // Any token but the one found: greedy text runs in circles, whose experts stay in the caches.
@@ -89,7 +86,7 @@ Result<void> measure(const Engine::Impl& impl, const Options& o, std::span<const
     QUERN_TRY(timeline.feed(std::span(&token, 1)));
     found = argmax(timeline.logits());
   }
-  m.decode.push_back(static_cast<double>(o.generated) / since(decode_start));
+  m.decode.push_back(static_cast<double>(o.generated) / seconds_since(decode_start));
   m.anonymous_bytes = anonymous_bytes();
   return {};
 }
@@ -123,7 +120,6 @@ Result<int> bench(const Options& o) {
   const double prefill_tps = median(first.prefill), decode_tps = median(first.decode);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);  // before the bandwidth is measured, whose memory is not the model's
-  const int64_t anonymous = first.anonymous_bytes;
   const double bandwidth = read_bandwidth(*impl.pool);
   const double peak = int8_peak(*impl.pool, impl.isa);
   const ModelFacts facts = model_facts(*impl.model);
@@ -135,7 +131,7 @@ Result<int> bench(const Options& o) {
   out["load_s"] = impl.load_s;
   out["first_token_s"] = median(first.first_token);
   out["peak_rss_bytes"] = int64_t{usage.ru_maxrss} * 1024;
-  out["anonymous_bytes"] = anonymous;
+  out["anonymous_bytes"] = first.anonymous_bytes;
   out["bytes_per_token"] = per_token;
   out["read_bandwidth_gbs"] = bandwidth / 1e9;
   out["decode_roof_share"] = share;
@@ -171,7 +167,7 @@ Result<int> bench(const Options& o) {
                   engine_options.model.string(), impl.pool->size(), isa_name(impl.isa), o.repeats, impl.load_s, o.prompt,
                   prefill_tps, first.depth(), median(first.first_token), o.generated, decode_tps, per_token / 1e6, bandwidth / 1e9,
                   100 * share, 2 * peak / 1e12, 100 * prefill_share, static_cast<double>(usage.ru_maxrss) * 1.024e-3,
-                  static_cast<double>(anonymous) / 1e6, further_depths(measured))));
+                  static_cast<double>(first.anonymous_bytes) / 1e6, further_depths(measured))));
   return kSuccess;
 }
 

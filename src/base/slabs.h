@@ -27,7 +27,6 @@ class Slabs {
   // Zeros. Throws std::bad_alloc.
   Piece take();
 
-  size_t piece_bytes() const { return piece_bytes_; }
   size_t slabs() const;  // that the system has given and not got back
 
  private:

@@ -1,6 +1,6 @@
 // The inner loops of attention with AVX-512: inner_vector.h over sixteen lanes. Twice the registers hold the scores of eight query heads, and
-// outputs of four in 64 dimensions: values at their stride of a kilobyte are read in whole lines, since one that is needed twice is lost
-// in between.
+// outputs of four in 64 dimensions: values, a row apart, are read in whole lines, since one that is needed twice is lost in between.
+#include "kernels/attention/exp2_terms.h"
 #include "kernels/attention/inner.h"
 
 #if defined(__x86_64__)

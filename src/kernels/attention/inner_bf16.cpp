@@ -1,5 +1,6 @@
 // The inner loops of attention over bf16 pages with AVX-512's bf16 products: two multiplications where f32 has one, and nothing to convert in
 // keys and values. Queries and weights are rounded to bf16, as keys and values have been; sums are f32.
+#include "kernels/attention/exp2_terms.h"
 #include "kernels/attention/inner.h"
 
 #if defined(__x86_64__)

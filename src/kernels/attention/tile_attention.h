@@ -19,6 +19,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/attention/exp2_terms.h"
 #include "kernels/attention/inner.h"
 #include "kernels/scratch.h"
 #include "tensor/dtype.h"
@@ -85,12 +86,11 @@ class TileAttention {
   static constexpr float kNothing = -std::numeric_limits<float>::infinity();  // highest, where no position counts
 
   // 2^x for x <= 0 to 1.3 units in the last place; 0 below -125; 1 for 0.
-  // n + r = x with |r| <= 1/2, 2^r by a polynomial: Remez of degree 5 (relative error 7.5e-8), its first term rounded to 1.
+  // n + r = x with |r| <= 1/2.
   static Lanes exp2(Lanes x) {
     const Lanes n = T::nearest(x), r = T::subtract(x, n);
-    Lanes sum = T::all(0x1.5c08ep-10f);
-    for (const float term : {0x1.3d0c52p-7f, 0x1.c6b6e6p-5f, 0x1.ebf918p-3f, 0x1.62e428p-1f, 1.0f})
-      sum = T::multiply_add(sum, r, T::all(term));
+    Lanes sum = T::all(kExp2First);
+    for (const float term : kExp2Others) sum = T::multiply_add(sum, r, T::all(term));
     return T::scaled(sum, n, x);
   }
 

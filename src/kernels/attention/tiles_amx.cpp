@@ -1,4 +1,5 @@
 // Attention by AMX's tiles.
+#include "kernels/attention/exp2_terms.h"
 #include "kernels/attention/inner.h"
 
 #if defined(__x86_64__)

@@ -266,7 +266,7 @@ void CpuOps::attention_by_blocks(std::span<const BlockedTokens> tokens) {
       block_ends.push_back((block_ends.empty() ? 0 : block_ends.back()) + a.kv_heads * a.blocks());
       join_ends.push_back((join_ends.empty() ? 0 : join_ends.back()) + (next.last - next.first) * a.kv_heads);
     }
-    float* const partials = partials_.grown<float>(static_cast<int64_t>(size));
+    float* const partials = partials_.tensor(1, static_cast<int64_t>(size)).data;
     const auto for_items = [&](const std::vector<int64_t>& ends, const auto& f) {
       pool_.parallel_for(ends.back(), 1, [&](int64_t begin, int64_t end) {
         for (int64_t item = begin; item < end; ++item) {

@@ -7,7 +7,6 @@
 #include "base/thread_pool.h"
 #include "kernels/attention/attention.h"
 #include "kernels/quant_linear/quant_linear.h"
-#include "kernels/scratch.h"
 #include "model/ops/ops.h"
 
 namespace quern {
@@ -108,7 +107,7 @@ class CpuOps : public Ops {
   Buffer gathered_, gate_, up_, down_;
   Coded coded_, gathered_codes_;
   std::vector<int64_t> slots_, pairs_;
-  Scratch partials_;  // of attention: what each token found in each block of positions
+  Buffer partials_;  // of attention: what each token found in each block of positions
 };
 
 }  // namespace quern
